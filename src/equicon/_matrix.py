@@ -1,0 +1,68 @@
+"""Small-matrix algebra in closed form: it never waits for the device, and autocast cannot round it.
+
+``torch.linalg`` waits for the device to report singular matrices, and ``@`` on tensors is rounded to half precision
+under autocast. The matrices here are 2 × 2 to 7 × 7, for which sums of products are as quick.
+"""
+
+import torch
+from torch import Tensor
+
+
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """Multiply matrices (..., n, k) and (..., k, m)."""
+    return (a.unsqueeze(-1) * b.unsqueeze(-3)).sum(-2)
+
+
+def matvec(a: Tensor, v: Tensor) -> Tensor:
+    """Apply matrices (B, n, k) to vectors (B, ..., k)."""
+    a = a.reshape(a.shape[0], *(1,) * (v.ndim - 2), *a.shape[1:])
+    return (a * v.unsqueeze(-2)).sum(-1)
+
+
+def affine_matrix(linear: Tensor, translation: Tensor) -> Tensor:
+    """Put a linear part (B, 2, 2) and a translation (B, 2) into matrices (B, 3, 3)."""
+    zero, one = torch.zeros_like(translation[:, :1]), torch.ones_like(translation[:, :1])
+    bottom = torch.cat([zero, zero, one], -1).unsqueeze(-2)
+    return torch.cat([torch.cat([linear, translation.unsqueeze(-1)], -1), bottom], -2)
+
+
+def linear_matrix(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
+    """Put entries (B,) into matrices [[a, b], [c, d]] (B, 2, 2)."""
+    return torch.stack([a, b, c, d], -1).reshape(-1, 2, 2)
+
+
+def determinant(linear: Tensor) -> Tensor:
+    """Determinants (B,) of (B, 2, 2)."""
+    return linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
+
+
+def inverse_affine(matrix: Tensor) -> Tensor:
+    """Invert affine matrices (B, 3, 3): [L t]⁻¹ = [L⁻¹ −L⁻¹t]."""
+    linear, translation = matrix[:, :2, :2], matrix[:, :2, 2]
+    adjugate = linear_matrix(linear[:, 1, 1], -linear[:, 0, 1], -linear[:, 1, 0], linear[:, 0, 0])
+    inverse = adjugate / determinant(linear)[:, None, None]
+    return affine_matrix(inverse, -matvec(inverse, translation))
+
+
+def rotation(radians: Tensor) -> Tensor:
+    """Turn counter-clockwise on the screen (x right, y down) by angles (B,): matrices (B, 2, 2)."""
+    cos, sin = radians.cos(), radians.sin()
+    return linear_matrix(cos, sin, -sin, cos)
+
+
+def polar_angle(linear: Tensor) -> tuple[Tensor, Tensor]:
+    """Split off the orthogonal polar factor of (B, 2, 2): its angle in radians (B,), and whether it reflects (B,).
+
+    The factor is ``rotation(angle)``, after a horizontal flip where it reflects.
+    """
+    a, b, c, d = linear.flatten(1).unbind(-1)
+    reflects = determinant(linear) < 0
+    return torch.where(reflects, torch.atan2(b + c, d - a), torch.atan2(b - c, a + d)), reflects
+
+
+def polar_factor(linear: Tensor) -> Tensor:
+    """Find the orthogonal matrices (B, 2, 2) nearest to (B, 2, 2), reflections included."""
+    radians, reflects = polar_angle(linear)
+    sign = torch.where(reflects, -1.0, 1.0).to(linear.dtype)
+    turn = rotation(radians)
+    return torch.stack([turn[:, :, 0] * sign[:, None], turn[:, :, 1]], -1)

@@ -1,0 +1,64 @@
+"""One anti-aliased interpolation of an image batch, by Kornia's warp."""
+
+import math
+from typing import Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from kornia.geometry.transform import warp_affine
+from torch import Tensor
+
+from equicon._checks import Size
+from equicon._frames import pixel_matrix
+from equicon._matrix import determinant
+
+Mode: TypeAlias = Literal["bilinear", "nearest"]
+PaddingMode: TypeAlias = Literal["zeros", "border", "reflection"]
+
+
+def as_float(images: Tensor) -> Tensor:
+    """Bring images to the type that they are computed in: uint8 to float32 in [0, 1], half precision to float32."""
+    if images.dtype == torch.uint8:
+        return images.float() / 255
+    return images if images.dtype == torch.float64 else images.float()
+
+
+def warp(
+    images: Tensor, matrix: Tensor, size: Size, *, antialias: bool, mode: Mode, padding_mode: PaddingMode
+) -> Tensor:
+    """Warp floating images (B, C, H, W) by unit-frame matrices (B, 3, 3) to views (B, C, h, w).
+
+    Where the map shrinks an image, it is read from a pyramid of halved images, blended between the two levels next to
+    the shrink (Williams 1983, "Pyramidal parametrics"). The shrink is that of the whole map, per image, so nothing
+    about it is known on the host but the ratio of the sizes: levels reach to twice that.
+    """
+    source: Size = (images.shape[-2], images.shape[-1])
+    matrix = matrix.to(images.dtype)
+    ratio = min(source) / min(size)
+    levels = max(0, math.ceil(math.log2(ratio)) + 1) if antialias and mode == "bilinear" else 0
+    if levels == 0:
+        return _read(images, matrix, source, size, mode, padding_mode)
+    shrink = math.log2(ratio) - determinant(matrix[:, :2, :2]).abs().log2() / 2
+    level = shrink.clamp(0, levels)[:, None, None, None]
+    views = (1 - level).clamp(min=0) * _read(images, matrix, source, size, mode, padding_mode)
+    for k in range(1, levels + 1):
+        images = _halve(images)
+        weight = (1 - (level - k).abs()).clamp(min=0)
+        views = views + weight * _read(images, matrix, source, size, mode, padding_mode)
+    return views
+
+
+def _halve(images: Tensor) -> Tensor:
+    """Low-pass and halve, rounding up; an image's extent stays where it is."""
+    height, width = images.shape[-2:]
+    half = (math.ceil(height / 2), math.ceil(width / 2))
+    if height % 2 == width % 2 == 0:
+        return F.avg_pool2d(images, 2)
+    return F.interpolate(images, half, mode="bilinear", antialias=True, align_corners=False)
+
+
+def _read(images: Tensor, matrix: Tensor, source: Size, size: Size, mode: Mode, padding_mode: PaddingMode) -> Tensor:
+    resized: Size = (images.shape[-2], images.shape[-1])
+    pixels = pixel_matrix(matrix, source, size, resized)
+    # Kornia 0.9.0 closes this form itself; align_corners=True is its convention of integer pixel centres.
+    return warp_affine(images, pixels[:, :2], size, mode=mode, padding_mode=padding_mode, align_corners=True)

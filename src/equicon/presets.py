@@ -1,0 +1,65 @@
+"""Named recipes of augmentation, with their source, and where they approximate it."""
+
+from equicon._appearance import RandomGaussianBlur
+from equicon._geometric import RandomHorizontalFlip, RandomResizedCrop, RandomRotation, RandomScale, RandomTranslate
+from equicon._photometric import ColorJitter, RandomGrayscale
+from equicon._transform import Compose, RandomApply
+
+__all__ = ["peclr", "simclr"]
+
+
+def peclr() -> Compose:
+    """The augmentations that PeCLR trains with: rotation, translation, scale and colour jitter.
+
+    Use it with ``frame=Affine.from_points(joints, size)``, the crop around a hand that the paper's margins are
+    relative to.
+
+    It approximates the authors' program where that works in other units. Margins of 0.9 to 1.5 are scales of 1/1.5 to
+    1/0.9, drawn evenly in scale and not in margin. Shifts of 0 to 15 pixels to one side, which the program divides by
+    128, go to both sides. The program multiplies channels of HSV: value by 0.5 to 1.5 plus up to 20 of 255,
+    saturation by 0.5 to 1.5, hue by 0.99 to 1.01; here brightness and saturation take those factors, contrast stands
+    in for the offset, and hue turns in YIQ.
+
+    Returns:
+        A ``Compose``; build your own from its ``transforms`` to change one.
+
+    Example:
+        >>> views, g = presets.peclr()(torch.rand(4, 3, 224, 224), size=(128, 128))
+
+    Source: Spurr et al., ICCV 2021, arXiv 2106.05953, section 4.2, and the configuration released with it.
+    """
+    return Compose(
+        [
+            RandomScale((1 / 1.5, 1 / 0.9)),
+            RandomRotation(45),
+            RandomTranslate(15 / 128),
+            ColorJitter(brightness=0.5, contrast=0.1, saturation=0.5, hue=0.01),
+        ]
+    )
+
+
+def simclr(size: int = 224, strength: float = 1.0) -> Compose:
+    """The augmentations of SimCLR: resized crop, flip, colour jitter, grey, blur.
+
+    Args:
+        size: side of the views in pixels; the blur's kernel is a tenth of it, made odd.
+        strength: of the colour jitter: 1 for ImageNet, 0.5 for CIFAR-10, which also leaves out the blur.
+
+    Returns:
+        A ``Compose``; build your own from its ``transforms`` to change one.
+
+    Example:
+        >>> views, g = presets.simclr(size=64)(torch.rand(4, 3, 64, 64))
+
+    Source: Chen et al. 2020, arXiv 2002.05709, appendix A. Hue turns in YIQ, not in HSV, and colours are clamped once.
+    """
+    jitter = ColorJitter(0.8 * strength, 0.8 * strength, 0.8 * strength, 0.2 * strength)
+    return Compose(
+        [
+            RandomResizedCrop((0.08, 1.0)),
+            RandomHorizontalFlip(0.5),
+            RandomApply(jitter, p=0.8),
+            RandomGrayscale(0.2),
+            RandomGaussianBlur(size // 20 * 2 + 1, (0.1, 2.0), p=0.5),
+        ]
+    )

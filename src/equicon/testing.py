@@ -1,0 +1,239 @@
+"""Asserters that hold your own transforms, representations and encoders against the library's laws."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from equicon._action import Action
+from equicon._affine import Affine
+from equicon._geometric import RandomAffine, RandomHorizontalFlip
+from equicon._representation import Representation
+from equicon._transform import Compose, EquivariantTransform
+
+__all__ = ["assert_equivariant", "assert_representation", "assert_transform"]
+
+_SIMILARITY = Compose([RandomAffine(180, 0.2, (0.7, 1.4)), RandomHorizontalFlip(0.5)])
+_AFFINE = Compose([RandomAffine(180, 0.2, (0.7, 1.4), 20), RandomHorizontalFlip(0.5)])
+
+
+def assert_transform(
+    transform: EquivariantTransform,
+    *,
+    size: tuple[int, int] = (96, 128),
+    out_size: tuple[int, int] | None = None,
+    batch_size: int = 8,
+    filters: bool = True,
+    tolerance: float = 0.05,
+    generator: torch.Generator | None = None,
+) -> None:
+    """Assert that a transform keeps its promises, above all that points move where pixels move.
+
+    It draws a blob in each image, makes the view, finds the blob again by its centre of mass, and compares with where the
+    returned matrix says. Besides: exact replay, the same parameters from the same generator, no input changed, finite
+    views of the right shape and type, and an invertible matrix.
+
+    Args:
+        transform: what to test.
+        size: (H, W) of the images.
+        out_size: (h, w) of the views; the images' by default.
+        batch_size: how many images, each with a draw of its own.
+        filters: whether the blob goes through the filters (blur, noise, ``Appearance``) too. Pass False for a transform
+            that may cover a part of it, as ``RandomErasing`` does.
+        tolerance: largest distance in pixels of the view between the blob and the point.
+        generator: the source of randomness; seeded with 0 where None.
+
+    Raises:
+        AssertionError: if a promise is broken; it says which.
+
+    Example:
+        >>> assert_transform(RandomRotation(45))
+    """
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    state = generator.get_state()
+    action = transform.sample(batch_size, generator=generator)
+    if not isinstance(action, Action) or len(action) != batch_size:
+        raise AssertionError(
+            f"{transform!r}.sample({batch_size}) must give an Action of that batch size, got {action!r}."
+        )
+    generator.set_state(state)
+    again = transform.sample(batch_size, generator=generator)
+    _assert_close(
+        again.affine.matrix, action.affine.matrix, 0, f"{transform!r}: the same generator gave another matrix"
+    )
+
+    matrix = action.affine.matrix
+    if not bool(matrix.isfinite().all()) or not bool((torch.linalg.det(matrix).abs() > 1e-6).all()):
+        raise AssertionError(f"{transform!r} drew a matrix that is not finite and invertible: {matrix}.")
+    _assert_close(
+        matrix[:, 2],
+        torch.tensor([0.0, 0.0, 1.0]).expand(batch_size, 3),
+        0,
+        f"{transform!r}: the last row is not (0, 0, 1)",
+    )
+
+    images = torch.rand(batch_size, 3, *size, generator=generator)
+    kept = images.clone()
+    views = action(images, size=out_size)
+    _assert_close(images, kept, 0, f"{transform!r} changed its input in place")
+    _assert_close(action(images, size=out_size), views, 0, f"{transform!r}: the replay of an Action gave other pixels")
+    _assert_close(again(images, size=out_size), views, 0, f"{transform!r}: the same generator gave other pixels")
+    out = size if out_size is None else out_size
+    if views.shape != (batch_size, 3, *out) or views.dtype != images.dtype or not bool(views.isfinite().all()):
+        raise AssertionError(
+            f"{transform!r}: expected finite {images.dtype} views {(batch_size, 3, *out)}, got {views.dtype} {views.shape}."
+        )
+    if not filters:
+        action = Action(action.affine, action.color)
+    _assert_points_follow(transform, action, size, out, tolerance, generator)
+
+
+def _assert_points_follow(
+    transform: EquivariantTransform,
+    action: Action,
+    size: tuple[int, int],
+    out: tuple[int, int],
+    tolerance: float,
+    generator: torch.Generator,
+) -> None:
+    """Render a blob that is round in the view, warp it, and find it where the matrix says."""
+    sigma = min(out) / 20
+    g = action.affine.to(dtype=torch.float64)
+    # Drawn in the middle of the view and carried back, so that the blob is not cut off.
+    inside = torch.rand(len(action), 2, generator=generator, dtype=torch.float64) / 2 + 0.25
+    target = inside * torch.tensor([out[1] - 1, out[0] - 1])
+    source = g.inverse().points(target, out, size)
+    y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in size), indexing="ij")
+    seen = g.points(torch.stack([x, y], -1).flatten(0, 1).expand(len(action), -1, 2), size, out)
+    blob = torch.exp(-(seen - target[:, None]).square().sum(-1) / (2 * sigma**2)).reshape(-1, 1, *size)
+
+    plain = torch.full((len(action), 3, *size), 0.25, dtype=torch.float64)
+    # What noise or an offset adds is in both; a global change, as contrast makes, stays below the threshold.
+    difference = (action(plain + blob / 2, size=out) - action(plain, size=out)).abs().sum(1)
+    mass = (difference - 0.2 * difference.amax((1, 2), keepdim=True)).clamp(min=0)
+    y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in out), indexing="ij")
+    found = torch.stack([(mass * x).sum((1, 2)), (mass * y).sum((1, 2))], -1) / mass.sum((1, 2))[:, None]
+
+    margin = 2.5 * sigma * g.inverse().pixels(out, size)[:, :2, :2].norm(dim=(1, 2))[:, None]
+    last = torch.tensor([size[1] - 1, size[0] - 1])
+    visible = ((source >= margin) & (source <= last - margin)).all(-1)
+    if not bool(visible.any()):
+        raise AssertionError(f"{transform!r}: no blob stayed in view; take a larger batch_size or a milder transform.")
+    distance = torch.where(visible, (found - target).norm(dim=-1), 0.0)
+    worst = int(distance.nan_to_num(torch.inf).argmax())
+    if not bool((distance <= tolerance).all()):
+        raise AssertionError(
+            f"{transform!r}: points do not move where pixels move: the blob of image {worst} is at "
+            f"{found[worst].tolist()}, and its matrix says {target[worst].tolist()} "
+            f"({distance[worst]:.3f} px away, tolerance {tolerance} px)."
+        )
+
+
+def assert_representation(
+    representation: Representation,
+    width: int,
+    *,
+    homomorphism: bool = True,
+    transform: EquivariantTransform | None = None,
+    batch_size: int = 8,
+    generator: torch.Generator | None = None,
+) -> None:
+    """Assert the laws of a representation, in float64.
+
+    ``act(e, z) = z``; ``canonicalize(g, act(g, z)) = canonicalize(e, z)``; ``act(g @ h, z) = act(g, act(h, z))``.
+
+    Args:
+        representation: what to test.
+        width: D of the embeddings (B, D) to test it on.
+        homomorphism: whether to ask for the third law, which ``PeCLRPoints`` does not keep.
+        transform: where group elements are drawn from; rotation, translation, scale and flips by default, and shear too
+            where ``homomorphism`` is asked for.
+        batch_size: how many elements.
+        generator: the source of randomness; seeded with 0 where None.
+
+    Raises:
+        AssertionError: if a law is broken; it says which.
+
+    Example:
+        >>> assert_representation(Points(), 128)
+        >>> assert_representation(PeCLRPoints(), 128, homomorphism=False)
+    """
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    transform = (_AFFINE if homomorphism else _SIMILARITY) if transform is None else transform
+    g, h = (transform.sample(batch_size, generator=generator).affine.to(dtype=torch.float64) for _ in "gh")
+    e = Affine.identity(batch_size, dtype=torch.float64)
+    z = torch.randn(batch_size, width, generator=generator, dtype=torch.float64)
+    name = repr(representation)
+    _assert_close(representation.act(e, z), z, 1e-9, f"{name}: act(e, z) is not z")
+    _assert_close(
+        representation.canonicalize(g, representation.act(g, z)),
+        representation.canonicalize(e, z),
+        1e-9,
+        f"{name}: canonicalize(g, act(g, z)) is not canonicalize(e, z)",
+    )
+    if homomorphism:
+        _assert_close(
+            representation.act(g @ h, z),
+            representation.act(g, representation.act(h, z)),
+            1e-9,
+            f"{name}: act(g @ h, z) is not act(g, act(h, z))",
+        )
+
+
+def assert_equivariant(
+    encoder: Callable[[Tensor], Tensor],
+    images: Tensor,
+    transform: EquivariantTransform,
+    representation: Representation,
+    *,
+    size: tuple[int, int] | None = None,
+    tolerance: float = 0.05,
+    generator: torch.Generator | None = None,
+) -> None:
+    """Assert that an encoder is equivariant: its embedding of a view, brought back, is that of the image.
+
+    ``canonicalize(g, encoder(view)) ≈ canonicalize(e, encoder(image))``, measured as the median over the batch of the
+    distance over the norm. Train with ``PeCLRLoss``, then ask here how far it got.
+
+    Args:
+        encoder: images (B, C, H, W) to embeddings (B, D); call ``.eval()`` on a module first.
+        images: (B, C, H, W).
+        transform: where views are drawn from.
+        representation: how the embeddings should move.
+        size: (h, w) that images are brought to for the encoder; their own by default.
+        tolerance: largest median relative distance.
+        generator: the source of randomness; seeded with 0 where None.
+
+    Raises:
+        AssertionError: if the encoder is further from equivariance than that.
+
+    Example:
+        >>> y, x = torch.meshgrid(*[(2 * torch.arange(64) - 63) / 64] * 2, indexing="ij")
+        >>> disc = ((x - 0.4) ** 2 + y**2 < 0.05).float().expand(8, 3, -1, -1)
+        >>> center = lambda v: torch.stack([(v[:, 0] * u).sum((1, 2)) / v[:, 0].sum((1, 2)) for u in (x, y)], -1)
+        >>> assert_equivariant(center, disc, RandomRotation(180), Points())
+    """
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    with torch.no_grad():
+        views, g = transform(images, size=size, generator=generator)
+        e = Affine.identity(len(images), device=g.device)
+        plain = representation.canonicalize(e, encoder(e.warp(images, size)))
+        home = representation.canonicalize(g, encoder(views))
+    scale = plain.norm(dim=1).clamp(min=torch.finfo(plain.dtype).eps)
+    distance = float(((home - plain).norm(dim=1) / scale).median())
+    if not distance <= tolerance:
+        raise AssertionError(
+            f"encoder: canonicalize(g, encoder(view)) is {distance:.3g} away from canonicalize(e, encoder(image)), "
+            f"relative to its norm (median of {len(images)}); tolerance {tolerance:g}."
+        )
+
+
+def _assert_close(actual: Tensor, expected: Tensor, tolerance: float, message: str) -> None:
+    torch.testing.assert_close(
+        actual,
+        expected.to(actual.dtype),
+        rtol=tolerance,
+        atol=tolerance,
+        equal_nan=True,
+        msg=lambda details: f"{message}.\n{details}",
+    )
