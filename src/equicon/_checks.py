@@ -34,14 +34,14 @@ def type_error(argument: str, expected: str, got: object, fix: str = "") -> Type
 
 
 def _message(argument: str, expected: str, got: object, fix: str) -> str:
-    came = got if isinstance(got, str) else describe(got)
+    came = got if isinstance(got, str) else describe(got)  # a text is a description made by the caller
     return f"{argument}: expected {expected}, got {came}.{' ' + fix if fix else ''}"
 
 
 def check_number(argument: str, value: Any, *, low: float = -float("inf"), high: float = float("inf")) -> float:
     """Check for a finite number in [low, high] and return it as a float."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise type_error(argument, "a number", value)
+        raise type_error(argument, "a number", describe(value))
     if not low <= value <= high or value in (float("inf"), -float("inf")):
         raise value_error(argument, f"a number {_span(low, high)}", value)
     return float(value)
@@ -62,7 +62,7 @@ def check_probability(argument: str, value: Any) -> float:
 def check_int(argument: str, value: Any, *, low: int) -> int:
     """Check for a whole number of at least ``low``."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise type_error(argument, "a whole number", value)
+        raise type_error(argument, "a whole number", describe(value))
     if value < low:
         raise value_error(argument, f"a whole number of at least {low}", value)
     return value
@@ -73,7 +73,7 @@ def check_range(
 ) -> tuple[float, float]:
     """Check for a pair (lowest, highest) inside [low, high] and return it as floats."""
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
-        raise type_error(argument, "a pair (lowest, highest)", value)
+        raise type_error(argument, "a pair (lowest, highest)", describe(value))
     first, last = (check_number(argument, v, low=low, high=high) for v in value)
     if first > last:
         raise value_error(argument, "lowest <= highest", value, "Swap the two.")
@@ -83,7 +83,7 @@ def check_range(
 def check_size(argument: str, value: Any) -> Size:
     """Check for a size (height, width) in pixels, both at least 1."""
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
-        raise type_error(argument, "a pair (height, width)", value, "Write (s, s) for a square.")
+        raise type_error(argument, "a pair (height, width)", describe(value), "Write (s, s) for a square.")
     height, width = (check_int(argument, v, low=1) for v in value)
     return height, width
 
@@ -91,7 +91,7 @@ def check_size(argument: str, value: Any) -> Size:
 def check_images(images: Any) -> Tensor:
     """Check for a batch of images (B, C, H, W), uint8 or floating, that is not empty in C, H or W."""
     if not isinstance(images, Tensor):
-        raise type_error("images", "a tensor (B, C, H, W)", images, "Convert it with torch.from_numpy or torch.stack.")
+        raise type_error("images", "a tensor (B, C, H, W)", describe(images), "Convert it with torch.from_numpy or torch.stack.")
     if images.ndim != 4:
         fix = "Add the batch dimension: images[None]." if images.ndim == 3 else ""
         raise value_error("images", "a batch of shape (B, C, H, W)", images, fix)
@@ -105,7 +105,7 @@ def check_images(images: Any) -> Tensor:
 def check_floating(argument: str, value: Any, shape: str, *, last: tuple[int, ...], ndim: int | None = None) -> Tensor:
     """Check for a floating tensor whose last dimensions are ``last`` (and that has ``ndim`` of them, if given)."""
     if not isinstance(value, Tensor):
-        raise type_error(argument, f"a tensor {shape}", value, "Convert it with torch.as_tensor.")
+        raise type_error(argument, f"a tensor {shape}", describe(value), "Convert it with torch.as_tensor.")
     if value.shape[-len(last) :] != last or (ndim is not None and value.ndim != ndim):
         raise value_error(argument, f"a tensor of shape {shape}", value)
     if not value.is_floating_point():

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from equicon._action import Action, geometry
-from equicon._checks import check_number, check_positive, check_probability, check_range
+from equicon._checks import check_number, check_positive, check_probability, check_range, type_error
 from equicon._matrix import linear_matrix, rotation
 from equicon._random import bernoulli, uniform
 from equicon._transform import Compose, EquivariantTransform
@@ -88,6 +88,8 @@ class RandomTranslate(EquivariantTransform):
         if isinstance(self.fraction, int | float):
             limit = check_number("fraction", self.fraction, low=0.0)
             return limit, limit
+        if not isinstance(self.fraction, tuple) or len(self.fraction) != 2:
+            raise type_error("fraction", "a number or a pair (x, y)", self.fraction)
         x, y = (check_number("fraction", f, low=0.0) for f in self.fraction)
         return x, y
 

@@ -28,22 +28,26 @@ def warp(
 ) -> Tensor:
     """Warp floating images (B, C, H, W) by unit-frame matrices (B, 3, 3) to views (B, C, h, w).
 
-    Where the map shrinks an image, it is read from a pyramid of halved images, blended between the two levels next to
-    the shrink (Williams 1983, "Pyramidal parametrics"). The shrink is that of the whole map, per image, so nothing
-    about it is known on the host but the ratio of the sizes: levels reach to twice that.
+    Where the map shrinks an image, it is read from a pyramid of halved images, blended between two levels (Williams 1983,
+    "Pyramidal parametrics"). A shrink by s wants the blur of a box of side s; level k has that of side 2^k, and reading
+    it bilinearly adds about as much again, so levels are blended to a mean square side of (1 + s²) / 2. The shrink is
+    that of the whole map, per image, so nothing about it is known on the host but the ratio of the sizes: there are
+    levels for a shrink of twice that.
     """
     source: Size = (images.shape[-2], images.shape[-1])
     matrix = matrix.to(images.dtype)
     ratio = min(source) / min(size)
-    levels = max(0, math.ceil(math.log2(ratio)) + 1) if antialias and mode == "bilinear" else 0
+    levels = max(0, math.ceil(math.log((1 + (2 * ratio) ** 2) / 2, 4))) if antialias and mode == "bilinear" else 0
+    views = _read(images, matrix, source, size, mode, padding_mode)
     if levels == 0:
-        return _read(images, matrix, source, size, mode, padding_mode)
-    shrink = math.log2(ratio) - determinant(matrix[:, :2, :2]).abs().log2() / 2
-    level = shrink.clamp(0, levels)[:, None, None, None]
-    views = (1 - level).clamp(min=0) * _read(images, matrix, source, size, mode, padding_mode)
+        return views
+    square = (1 + ratio**2 / determinant(matrix[:, :2, :2]).abs()) / 2
+    square = square.clamp(1, 4**levels)[:, None, None, None]
+    views = ((4 - square) / 3).clamp(min=0) * views
     for k in range(1, levels + 1):
         images = _halve(images)
-        weight = (1 - (level - k).abs()).clamp(min=0)
+        rising, falling = (square - 4 ** (k - 1)) / (3 * 4 ** (k - 1)), (4 ** (k + 1) - square) / (3 * 4**k)
+        weight = torch.minimum(rising, falling).clamp(min=0)
         views = views + weight * _read(images, matrix, source, size, mode, padding_mode)
     return views
 

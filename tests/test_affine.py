@@ -1,0 +1,140 @@
+import copy
+import pickle
+
+import pytest
+import torch
+from registry import random_affine
+from torch.testing import assert_close
+
+import equicon as eq
+
+ROOT = torch.tensor(0.5).sqrt()
+
+
+def test_degrees_are_counter_clockwise_on_the_screen():
+    # A quarter turn takes what is at the right (x = 1) to the top (y = −1).
+    g = eq.Affine.from_linear(torch.tensor([[[0.0, 1.0], [-1.0, 0.0]]]))
+    assert_close(g.points(torch.tensor([[1.0, 0.0]])), torch.tensor([[0.0, -1.0]]))
+    assert_close(g.degrees, torch.tensor([90.0]))
+
+
+def test_degrees_of_a_reflection_are_what_remains_after_a_horizontal_flip():
+    flip = torch.diag(torch.tensor([-1.0, 1.0]))
+    turn = torch.stack([torch.stack([ROOT, ROOT]), torch.stack([-ROOT, ROOT])])
+    assert_close(eq.Affine.from_linear((turn @ flip)[None]).degrees, torch.tensor([45.0]))
+
+
+def test_degrees_agree_with_opencv():
+    cv2 = pytest.importorskip("cv2", reason="compares with opencv-python-headless")
+    matrix = torch.from_numpy(cv2.getRotationMatrix2D((31.5, 31.5), 30, 1.3))[None]
+    g = eq.Affine.from_pixels(matrix, (64, 64))
+    assert_close(g.degrees, torch.tensor([30.0], dtype=torch.float64))
+    assert_close(g.translation, torch.zeros(1, 2, dtype=torch.float64), atol=1e-12, rtol=0)
+
+
+def test_half_precision_matrices_become_float32():
+    assert eq.Affine(torch.eye(3, dtype=torch.bfloat16)[None]).dtype == torch.float32
+    assert eq.Affine.identity(2).to(dtype=torch.float16).dtype == torch.float32
+    assert eq.Affine.identity(2).to(dtype=torch.float64).dtype == torch.float64
+    half = torch.full((1, 2), 200.5, dtype=torch.bfloat16)
+    assert eq.Affine.identity(1).points(half, (256, 256)).dtype == torch.float32
+
+
+def test_indexing_len_cat_and_iteration():
+    g = random_affine(0, 5)
+    assert [len(x) for x in (g, g[0], g[-1], g[1:3], g[torch.tensor([True, False, True, False, True])])] == [5, 1, 1, 2, 3]
+    assert_close(eq.Affine.cat([g[:2], g[2:]]).matrix, g.matrix)
+    assert_close(eq.Affine.cat(list(g)).matrix, g.matrix)
+    with pytest.raises(IndexError):
+        g[5]
+
+
+def test_compares_by_identity_and_refuses_plain_equality():
+    g, h = random_affine(0), random_affine(0)
+    with pytest.raises(TypeError, match="Affine has no =="):
+        bool(g == h)
+    with pytest.raises(TypeError, match="Affine has no =="):
+        bool(g != h)
+    assert len({g, h, g}) == 2
+
+
+def test_is_frozen_copies_and_pickles():
+    g = random_affine(0)
+    with pytest.raises(AttributeError, match="cannot assign"):
+        g.matrix = torch.eye(3)[None]
+    assert_close(copy.deepcopy(g).matrix, g.matrix)
+    assert_close(pickle.loads(pickle.dumps(g)).matrix, g.matrix)
+
+
+def test_gradients_reach_the_matrix():
+    linear = torch.eye(2)[None].clone().requires_grad_()
+    eq.Affine.from_linear(linear).inverse().points(torch.ones(1, 2)).sum().backward()
+    assert_close(linear.grad, -torch.ones(1, 2, 2))
+
+
+def test_a_crop_is_what_slicing_gives():
+    image = torch.rand(1, 3, 40, 60)
+    frame = eq.Affine.from_boxes(torch.tensor([[9.5, 4.5, 25.5, 20.5]]), (40, 60))
+    assert_close(frame.warp(image, (16, 16)), image[:, :, 5:21, 10:26], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "error", "match"),
+    [
+        (torch.eye(3), ValueError, r"matrix: expected a tensor of shape \(B, 3, 3\)"),
+        (torch.eye(3, dtype=torch.int64)[None], TypeError, "floating"),
+        ([[1, 0, 0]], TypeError, "matrix: expected a tensor"),
+        (torch.eye(3)[None] + 0.1, ValueError, "last row"),
+        (torch.diag(torch.tensor([1.0, 0.0, 1.0]))[None], ValueError, "invertible matrix, got .* at index 0"),
+        (torch.full((1, 3, 3), float("nan")), ValueError, "finite numbers"),
+    ],
+)
+def test_a_matrix_that_is_none_is_refused(matrix, error, match):
+    with pytest.raises(error, match=match):
+        eq.Affine(matrix)
+
+
+def test_singular_matrices_are_named_by_index_wherever_a_person_builds_one():
+    linear = torch.eye(2).repeat(3, 1, 1)
+    linear[1] = 1
+    with pytest.raises(ValueError, match="invertible matrix, got .* at index 1"):
+        eq.Affine.from_linear(linear)
+    pixels = torch.cat([linear, torch.zeros(3, 2, 1)], -1)
+    with pytest.raises(ValueError, match="invertible matrix, got .* at index 1"):
+        eq.Affine.from_pixels(pixels, (8, 8))
+    with pytest.raises(ValueError, match="boxes: expected a finite extent above 0, got an extent of 0 at index 1"):
+        eq.Affine.from_boxes(torch.tensor([[0.0, 0.0, 4.0, 4.0], [3.0, 3.0, 3.0, 3.0]]), (8, 8))
+    with pytest.raises(ValueError, match="xy: expected a finite extent above 0"):
+        eq.Affine.from_points(torch.ones(1, 21, 2), (8, 8))
+    with pytest.raises(ValueError, match="xy: expected a finite extent above 0, got an extent of nan"):
+        eq.Affine.from_points(torch.full((1, 21, 2), float("nan")), (8, 8))
+    with pytest.raises(ValueError, match="at least one point"):
+        eq.Affine.from_points(torch.ones(1, 0, 2), (8, 8))
+
+
+def test_other_bad_input_is_refused():
+    g = eq.Affine.identity(2)
+    for call, error, match in [
+        (lambda: g.pixels((0, 4)), ValueError, "size: expected a whole number of at least 1"),
+        (lambda: g.pixels((4, 4), (4, 0)), ValueError, "out_size: expected a whole number of at least 1"),
+        (lambda: g.warp(torch.rand(3, 3, 8, 8)), ValueError, "images: expected a batch of 2"),
+        (lambda: g.warp(torch.rand(2, 3, 8, 8), (8, 0)), ValueError, "size: expected a whole number"),
+        (lambda: g.warp(torch.rand(2, 3, 8, 8), mode="cubic"), ValueError, "mode: expected one of bilinear, nearest"),
+        (lambda: g.warp(torch.rand(2, 3, 8, 8), padding_mode="x"), ValueError, "padding_mode: expected one of"),
+        (lambda: g.points(torch.rand(2, 3)), ValueError, "xy: expected a tensor of shape"),
+        (lambda: g.points(torch.rand(2)), ValueError, "Add the batch dimension"),
+        (lambda: g.points(torch.rand(3, 2)), ValueError, "xy: expected a batch of 2"),
+        (lambda: g.points(torch.rand(2, 2), out_size=(4, 4)), ValueError, "out_size: expected None"),
+        (lambda: g.boxes(torch.rand(2, 3)), ValueError, "boxes: expected"),
+        (lambda: g.intrinsics(torch.rand(3, 3), (8, 8)), ValueError, "K: expected a tensor of shape"),
+        (lambda: g.intrinsics(torch.rand(3, 3, 3), (8, 8)), ValueError, "K: expected a batch of 2"),
+        (lambda: g @ eq.Affine.identity(3), ValueError, "right operand of @: expected a batch of 2"),
+        (lambda: g @ g.matrix, TypeError, "unsupported operand"),
+        (lambda: eq.Affine.cat([]), ValueError, "at least one Affine"),
+        (lambda: eq.Affine.cat([g.matrix]), TypeError, r"affines\[0\].*Affine.from_pixels"),
+        (lambda: eq.Affine.identity(-1), ValueError, "batch_size"),
+        (lambda: eq.Affine.from_boxes(torch.rand(1, 4), (8, 8), margin=0), ValueError, "margin: expected a number above"),
+        (lambda: eq.Affine.from_linear(torch.eye(2)[None], torch.zeros(2, 2)), ValueError, "translation: expected a batch"),
+    ]:
+        with pytest.raises(error, match=match):
+            call()

@@ -1,0 +1,58 @@
+import pytest
+import torch
+
+from equicon import _checks as checks
+
+
+def test_messages_name_the_argument_what_was_expected_what_came_and_the_fix():
+    error = checks.value_error("size", "two numbers", torch.zeros(2, 3), "Do this.")
+    assert str(error) == "size: expected two numbers, got a tensor of shape (2, 3) and type torch.float32. Do this."
+    assert "int 3" in str(checks.type_error("size", "a pair", 3))
+    assert len(checks.describe("x" * 1000)) < 100
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_are_finite(bad):
+    with pytest.raises(ValueError, match="p: expected a number"):
+        checks.check_number("p", bad)
+
+
+@pytest.mark.parametrize("bad", ["1", None, True, torch.tensor(1.0), [1]])
+def test_numbers_are_numbers(bad):
+    with pytest.raises(TypeError, match="p: expected a number"):
+        checks.check_number("p", bad)
+
+
+def test_ranges():
+    assert checks.check_range("r", [0, 1]) == (0.0, 1.0)
+    with pytest.raises(ValueError, match="lowest <= highest"):
+        checks.check_range("r", (1, 0))
+    for bad in (1, (1,), (1, 2, 3), "ab"):
+        with pytest.raises(TypeError, match="r: expected a pair"):
+            checks.check_range("r", bad)
+    with pytest.raises(ValueError, match="of at least 0"):
+        checks.check_range("r", (-1, 1), low=0)
+
+
+@pytest.mark.parametrize("bad", [(0, 4), (4, -1)])
+def test_sizes_are_positive(bad):
+    with pytest.raises(ValueError, match="size: expected a whole number of at least 1"):
+        checks.check_size("size", bad)
+
+
+@pytest.mark.parametrize("bad", [64, (64.0, 64.0), (64,), "64"])
+def test_sizes_are_pairs_of_whole_numbers(bad):
+    with pytest.raises(TypeError, match="size: expected"):
+        checks.check_size("size", bad)
+
+
+def test_images():
+    with pytest.raises(ValueError, match=r"Add the batch dimension: images\[None\]"):
+        checks.check_images(torch.rand(3, 8, 8))
+    with pytest.raises(TypeError, match="uint8, or a floating type"):
+        checks.check_images(torch.zeros(1, 3, 8, 8, dtype=torch.int64))
+    with pytest.raises(TypeError, match="images: expected a tensor"):
+        checks.check_images([1, 2])
+    with pytest.raises(ValueError, match="at least one channel and one pixel"):
+        checks.check_images(torch.zeros(1, 3, 0, 8))
+    assert checks.check_images(torch.zeros(0, 3, 8, 8)).shape[0] == 0

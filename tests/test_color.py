@@ -1,0 +1,43 @@
+import pytest
+import torch
+from torch.testing import assert_close
+
+from equicon._color import ColorMap
+
+
+def random_map(seed: int) -> ColorMap:
+    generator = torch.Generator().manual_seed(seed)
+    pixel, mean = (torch.rand(3, 3, 3, generator=generator) / 7 for _ in range(2))
+    return ColorMap.make(pixel, mean)
+
+
+def test_a_map_is_what_a_loop_over_pixels_gives():
+    views, color = torch.rand(3, 3, 4, 5), random_map(0)
+    expected = torch.empty_like(views)
+    for b in range(3):
+        mean = views[b].mean((1, 2))
+        for y in range(4):
+            for x in range(5):
+                pixel = color.matrix[b, :3, :3] @ views[b, :, y, x] + color.matrix[b, :3, 3:] @ mean
+                expected[b, :, y, x] = pixel.clamp(0, 1)
+    assert_close(color(views), expected)
+
+
+def test_composed_equals_sequential_where_nothing_is_clamped():
+    views = torch.rand(3, 3, 16, 16)
+    f, g, h = (random_map(seed) for seed in range(3))
+    assert_close((g @ f)(views), g(f(views)))
+    assert_close(((h @ g) @ f).matrix, (h @ (g @ f)).matrix)
+
+
+def test_a_chain_is_clamped_once_at_the_end():
+    double = ColorMap.make(2 * torch.eye(3)[None], torch.zeros(1, 3, 3))
+    half = ColorMap.make(torch.eye(3)[None] / 2, torch.zeros(1, 3, 3))
+    views = torch.rand(1, 3, 8, 8)
+    assert_close((half @ double)(views), views)
+    assert float(double(views).max()) == 1.0
+
+
+def test_other_numbers_of_channels_are_refused():
+    with pytest.raises(ValueError, match="images: expected 3 channels for a colour transform"):
+        random_map(0)(torch.rand(3, 1, 8, 8))

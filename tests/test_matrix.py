@@ -1,0 +1,32 @@
+import pytest
+import torch
+from registry import random_affine
+from torch.testing import assert_close
+
+from equicon import _matrix
+
+
+def test_products_are_torchs():
+    a, b, v = torch.randn(5, 3, 4), torch.randn(5, 4, 2), torch.randn(5, 6, 7, 4)
+    assert_close(_matrix.matmul(a, b), a @ b)
+    assert_close(_matrix.matvec(a, v), torch.einsum("bnk,b...k->b...n", a, v))
+
+
+def test_products_are_not_rounded_by_autocast():
+    a = torch.randn(5, 3, 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert (a @ a).dtype == torch.bfloat16  # the hazard
+        assert_close(_matrix.matmul(a, a), (a.double() @ a.double()).float())
+
+
+def test_inverse_is_torchs():
+    matrix = random_affine(0, 50).matrix
+    assert_close(_matrix.inverse_affine(matrix), torch.linalg.inv(matrix))
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_polar_factor_is_that_of_the_singular_values(sign):
+    linear = torch.randn(200, 2, 2, dtype=torch.float64)
+    linear = linear[torch.linalg.det(linear) * sign > 0.05]
+    u, _, vh = torch.linalg.svd(linear)
+    assert_close(_matrix.polar_factor(linear), u @ vh)

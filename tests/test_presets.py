@@ -1,0 +1,30 @@
+import pytest
+import torch
+
+import equicon as eq
+
+
+def test_peclr_is_within_the_papers_ranges():
+    generator = torch.Generator().manual_seed(0)
+    g = eq.presets.peclr().sample(4000, generator=generator).affine
+    assert float(g.degrees.abs().max()) <= 45
+    scale = torch.linalg.det(g.linear).sqrt()
+    margin = 1 / scale
+    assert 0.9 <= float(margin.min()) < 0.92
+    assert 1.48 < float(margin.max()) <= 1.5 + 1e-4
+    assert float(g.translation.abs().max()) <= 2 * 15 / 128
+
+
+@pytest.mark.parametrize("size", [32, 64, 224])
+def test_simclr_crops_flips_and_fits_its_size(size):
+    views, g = eq.presets.simclr(size)(torch.rand(64, 3, size, size), generator=torch.Generator().manual_seed(0))
+    assert views.shape == (64, 3, size, size)
+    assert 0 < float((g.linear[:, 0, 0] < 0).float().mean()) < 1
+    assert float(g.linear[:, 1, 1].min()) >= 1 - 1e-5
+
+
+def test_strength_scales_the_jitter():
+    jitter = eq.presets.simclr(strength=0.5).transforms[2]
+    assert jitter == eq.RandomApply(eq.ColorJitter(0.4, 0.4, 0.4, 0.1), 0.8)
+    with pytest.raises(ValueError, match="hue"):
+        eq.presets.simclr(strength=3.0)

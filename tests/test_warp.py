@@ -1,0 +1,99 @@
+import pytest
+import torch
+from registry import smooth_images
+from torch.testing import assert_close
+
+import equicon as eq
+
+TYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_floating_images_come_back_in_their_own_type(dtype):
+    images = smooth_images(0, 2, (40, 50))
+    g = eq.RandomRotation(45).sample(2).affine
+    view = g.warp(images.to(dtype), (32, 32))
+    assert view.dtype == dtype
+    tolerance = {torch.float64: 1e-5, torch.float32: 1e-5, torch.bfloat16: 8e-3, torch.float16: 1e-3}[dtype]
+    assert_close(view.double(), g.warp(images, (32, 32)), atol=tolerance, rtol=0)
+
+
+def test_half_precision_coordinates_are_not_rounded():
+    ramp = torch.arange(256.0).expand(1, 1, 256, 256) / 256
+    g = eq.Affine.from_linear(torch.eye(2)[None], torch.tensor([[0.01, 0.0]]))
+    assert_close(g.warp(ramp.bfloat16()).float(), g.warp(ramp).bfloat16().float(), atol=4e-3, rtol=0)
+
+
+def test_uint8_gives_float32_in_unit_range():
+    images = torch.randint(0, 256, (2, 3, 20, 30), dtype=torch.uint8)
+    view = eq.Affine.identity(2).warp(images)
+    assert view.dtype == torch.float32
+    assert_close(view, images / 255, atol=1e-5, rtol=0)
+
+
+def test_the_identity_gives_back_the_image():
+    images = torch.rand(2, 5, 31, 46)
+    assert_close(eq.Affine.identity(2).warp(images), images, atol=1e-5, rtol=0)
+
+
+def test_source_and_view_lie_on_each_other_by_their_shorter_sides():
+    images = torch.rand(1, 3, 48, 64, dtype=torch.float64)
+    assert_close(eq.Affine.identity(1).warp(images, (48, 48)), images[..., 8:56], atol=1e-9, rtol=0)
+    longer = eq.Affine.identity(1).warp(images, (48, 80))
+    assert_close(longer[..., 8:72], images, atol=1e-9, rtol=0)
+    assert float(longer[..., :7].abs().max()) == 0
+
+
+def test_masks_keep_their_labels():
+    labels = torch.randint(0, 5, (2, 1, 40, 40)).float()
+    warped = eq.RandomRotation(45).sample(2).affine.warp(labels, (20, 20), mode="nearest")
+    assert set(warped.unique().tolist()) <= {0.0, 1.0, 2.0, 3.0, 4.0}
+
+
+def supersampled(g: eq.Affine, images: torch.Tensor, size: tuple[int, int], factor: int = 16) -> torch.Tensor:
+    """Average many samples for each pixel of the view: what a camera would see."""
+    fine = g.warp(images, (size[0] * factor, size[1] * factor), antialias=False)
+    return torch.nn.functional.avg_pool2d(fine, factor)
+
+
+def psnr(view: torch.Tensor, reference: torch.Tensor) -> float:
+    return float(-10 * (view - reference).square().mean().log10())
+
+
+@pytest.mark.parametrize("how", ["resize", "matrix", "frame", "odd"])
+def test_antialiasing_follows_the_whole_map(how):
+    """A shrink of 2, by the ratio of sizes, by the matrix, by a frame: at least 3 dB better than plain sampling."""
+    size = (131, 163) if how == "odd" else (128, 160)
+    images = torch.rand(4, 3, *size, generator=torch.Generator().manual_seed(0))
+    images = torch.nn.functional.avg_pool2d(images, 3, 1, 1)
+    turn = eq.RandomRotation(45).sample(4, generator=torch.Generator().manual_seed(0)).affine
+    half = eq.Affine.from_linear(torch.eye(2).repeat(4, 1, 1) / 2)
+    out = (64, 64) if how in ("resize", "odd") else (128, 128)
+    g = turn if how in ("resize", "odd") else half @ turn
+    view = eq.Action(turn)(images, size=out, frame=half) if how == "frame" else g.warp(images, out)
+    reference, middle = supersampled(g, images, out), (..., slice(out[0] // 3, -out[0] // 3), slice(out[0] // 3, -out[0] // 3))
+    plain = psnr(g.warp(images, out, antialias=False)[middle], reference[middle])
+    assert psnr(view[middle], reference[middle]) > plain + 3
+
+
+def test_antialiasing_leaves_magnified_images_alone():
+    images = torch.rand(2, 3, 40, 40)
+    g = eq.RandomAffine(180, scale=(1.05, 2.0)).sample(2).affine
+    assert_close(g.warp(images), g.warp(images, antialias=False), atol=0, rtol=0)
+    crop = eq.Affine.from_boxes(torch.tensor([[4.0, 4.0, 14.0, 14.0]]).repeat(2, 1), (40, 40))
+    assert_close(crop.warp(images, (20, 20)), crop.warp(images, (20, 20), antialias=False), atol=0, rtol=0)
+
+
+def test_a_tiny_image_survives():
+    assert eq.Affine.identity(1).warp(torch.rand(1, 3, 1, 1), (1, 1)).shape == (1, 3, 1, 1)
+    assert eq.Affine.identity(1).warp(torch.rand(1, 3, 33, 5), (1, 1)).isfinite().all()
+
+
+def test_gradients_flow_to_the_images():
+    images = torch.rand(1, 3, 8, 8, requires_grad=True)
+    eq.Affine.identity(1).warp(images, (4, 4)).sum().backward()
+    assert_close(images.grad.sum(), torch.tensor(48.0))
+
+
+def test_an_empty_batch_gives_an_empty_view():
+    assert eq.Affine.identity(0).warp(torch.rand(0, 3, 8, 8), (4, 4)).shape == (0, 3, 4, 4)
