@@ -57,7 +57,9 @@ TRANSFORMS = {
                 eq.RandomRotation(45),
                 eq.ColorJitter(0.4, 0.4, 0.4, 0.1),
                 eq.Compose([eq.RandomHorizontalFlip(), eq.RandomScale((0.8, 1.2))]),
-                eq.RandomApply(eq.Compose([eq.RandomShear(10), eq.RandomGrayscale(1.0), eq.RandomGaussianBlur(5)]), 0.5),
+                eq.RandomApply(
+                    eq.Compose([eq.RandomShear(10), eq.RandomGrayscale(1.0), eq.RandomGaussianBlur(5)]), 0.5
+                ),
             ]
         )
     ),

@@ -9,7 +9,9 @@ from torch.testing import assert_close
 import equicon as eq
 
 every = pytest.mark.parametrize("name", TRANSFORMS)
-NOISY = eq.Compose([eq.RandomRotation(45), eq.ColorJitter(0.4), eq.RandomGaussianNoise(0.1, p=1.0), eq.RandomErasing(p=1.0)])
+NOISY = eq.Compose(
+    [eq.RandomRotation(45), eq.ColorJitter(0.4), eq.RandomGaussianNoise(0.1, p=1.0), eq.RandomErasing(p=1.0)]
+)
 
 
 @every

@@ -42,7 +42,13 @@ def test_half_precision_matrices_become_float32():
 
 def test_indexing_len_cat_and_iteration():
     g = random_affine(0, 5)
-    assert [len(x) for x in (g, g[0], g[-1], g[1:3], g[torch.tensor([True, False, True, False, True])])] == [5, 1, 1, 2, 3]
+    assert [len(x) for x in (g, g[0], g[-1], g[1:3], g[torch.tensor([True, False, True, False, True])])] == [
+        5,
+        1,
+        1,
+        2,
+        3,
+    ]
     assert_close(eq.Affine.cat([g[:2], g[2:]]).matrix, g.matrix)
     assert_close(eq.Affine.cat(list(g)).matrix, g.matrix)
     with pytest.raises(IndexError):
@@ -97,10 +103,10 @@ def test_a_matrix_that_is_none_is_refused(matrix, error, match):
 def test_singular_matrices_are_named_by_index_wherever_a_person_builds_one():
     linear = torch.eye(2).repeat(3, 1, 1)
     linear[1] = 1
-    with pytest.raises(ValueError, match="invertible matrix, got .* at index 1"):
+    with pytest.raises(ValueError, match=r"invertible matrix, got .* at index 1"):
         eq.Affine.from_linear(linear)
     pixels = torch.cat([linear, torch.zeros(3, 2, 1)], -1)
-    with pytest.raises(ValueError, match="invertible matrix, got .* at index 1"):
+    with pytest.raises(ValueError, match=r"invertible matrix, got .* at index 1"):
         eq.Affine.from_pixels(pixels, (8, 8))
     with pytest.raises(ValueError, match="boxes: expected a finite extent above 0, got an extent of 0 at index 1"):
         eq.Affine.from_boxes(torch.tensor([[0.0, 0.0, 4.0, 4.0], [3.0, 3.0, 3.0, 3.0]]), (8, 8))
@@ -133,8 +139,16 @@ def test_other_bad_input_is_refused():
         (lambda: eq.Affine.cat([]), ValueError, "at least one Affine"),
         (lambda: eq.Affine.cat([g.matrix]), TypeError, r"affines\[0\].*Affine.from_pixels"),
         (lambda: eq.Affine.identity(-1), ValueError, "batch_size"),
-        (lambda: eq.Affine.from_boxes(torch.rand(1, 4), (8, 8), margin=0), ValueError, "margin: expected a number above"),
-        (lambda: eq.Affine.from_linear(torch.eye(2)[None], torch.zeros(2, 2)), ValueError, "translation: expected a batch"),
+        (
+            lambda: eq.Affine.from_boxes(torch.rand(1, 4), (8, 8), margin=0),
+            ValueError,
+            "margin: expected a number above",
+        ),
+        (
+            lambda: eq.Affine.from_linear(torch.eye(2)[None], torch.zeros(2, 2)),
+            ValueError,
+            "translation: expected a batch",
+        ),
     ]:
         with pytest.raises(error, match=match):
             call()

@@ -64,10 +64,10 @@ def test_p_is_decided_for_each_image():
 def test_erasing_has_its_share_of_the_area_its_ratio_and_its_value():
     erase = eq.RandomErasing((0.1, 0.3), (0.5, 2.0), value=(0.4, 0.6), p=1.0)
     views = erase(torch.full((300, 1, 60, 90), 2.0), generator=torch.Generator().manual_seed(0))[0][:, 0]
-    painted = views < 2
+    painted = views < 1
     share = painted.float().mean((1, 2))
-    assert 0.08 < float(share.min()) < 0.14  # whole pixels only, so up to a row or a column off
-    assert 0.26 < float(share.max()) < 0.34
+    assert 0.08 < float(share.min()) < 0.12  # whole pixels only, so up to a row or a column off
+    assert 0.28 < float(share.max()) < 0.34
     columns, rows = painted.any(1).sum(1), painted.any(2).sum(1)
     assert bool((painted.sum((1, 2)) == columns * rows).all())  # a rectangle
     assert float((columns / rows).min()) > 0.4
@@ -75,7 +75,7 @@ def test_erasing_has_its_share_of_the_area_its_ratio_and_its_value():
     values = torch.stack([view[mask].mean() for view, mask in zip(views, painted, strict=True)])
     assert 0.4 <= float(values.min()) < 0.42
     assert 0.58 < float(values.max()) <= 0.6
-    assert painted.float().mean(0).min() > 0  # it goes everywhere
+    assert bool(painted[:, 5:-5, 5:-5].any(0).all())  # it goes everywhere
 
 
 def test_erasing_is_centred_on_its_anchor_and_cut_off_at_the_border():
@@ -124,7 +124,11 @@ def test_appearance_restores_the_generator_when_the_module_fails():
         (lambda: eq.RandomGaussianBlur(4.0), TypeError, "kernel_size: expected a whole number"),
         (lambda: eq.RandomGaussianBlur(3, (0.0, 1.0)), ValueError, "sigma: expected a number above 0"),
         (lambda: eq.RandomGaussianBlur(3, p=2), ValueError, r"p: expected a number in \[0, 1\]"),
-        (lambda: eq.RandomGaussianBlur(41)(IMAGES), ValueError, "kernel_size: expected a kernel below .* Take at most 39"),
+        (
+            lambda: eq.RandomGaussianBlur(41)(IMAGES),
+            ValueError,
+            "kernel_size: expected a kernel below .* Take at most 39",
+        ),
         (lambda: eq.RandomGaussianNoise(-1.0), ValueError, "std: expected a number of at least 0"),
         (lambda: eq.RandomGaussianNoise(1.0, p=-1), ValueError, r"p: expected a number in \[0, 1\]"),
         (lambda: eq.RandomErasing((0.0, 1.0)), ValueError, "scale: expected a number above 0"),

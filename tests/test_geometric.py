@@ -30,7 +30,10 @@ def test_directions_on_the_screen():
     assert brightest(eq.RandomRotation((90, 90))(right)[0]) == (16, 4)  # counter-clockwise: the right goes to the top
     assert brightest(eq.RandomHorizontalFlip(1.0)(right)[0]) == (4, 16)
     assert brightest(eq.RandomVerticalFlip(1.0)(spot(16, 28))[0]) == (16, 4)
-    assert brightest(eq.RandomScale((0.5, 0.5)).sample(1).affine.warp(right, antialias=False)) == (22, 16)  # above 1 magnifies
+    assert brightest(eq.RandomScale((0.5, 0.5)).sample(1).affine.warp(right, antialias=False)) == (
+        22,
+        16,
+    )  # above 1 magnifies
     x, y = brightest(eq.RandomShear((45, 45))(spot(16, 8))[0])
     assert (x, y) == (8, 8)  # the top goes left
     assert brightest(eq.RandomShear((45, 45))(spot(16, 24))[0]) == (24, 24)
@@ -41,7 +44,9 @@ def test_rotation_agrees_with_torchvision_and_kornia():
     images = smooth_images(0, 1, (64, 64))
     ours = eq.RandomRotation((30, 30))(images)[0]
     inside = (..., slice(16, 48), slice(16, 48))
-    assert_close(ours[inside], kornia.rotate(images, torch.tensor([30.0], dtype=torch.float64))[inside], atol=1e-3, rtol=0)
+    assert_close(
+        ours[inside], kornia.rotate(images, torch.tensor([30.0], dtype=torch.float64))[inside], atol=1e-3, rtol=0
+    )
     functional = pytest.importorskip("torchvision.transforms.functional", reason="compares with torchvision")
     theirs = functional.rotate(images, 30, interpolation=functional.InterpolationMode.BILINEAR)
     assert_close(ours[inside], theirs[inside], atol=5e-3, rtol=0)

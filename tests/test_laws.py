@@ -164,7 +164,10 @@ def test_there_and_back_again(seed, height, width):
 @given(seeds)
 def test_one_warp_is_the_warps_one_after_the_other(seed):
     images = smooth_images(seed, 4, (64, 80))
-    f, s = (eq.RandomAffine(20, 0.05, (1.0, 1.2)).sample(4, generator=torch.Generator().manual_seed(k)) for k in (seed, seed + 1))
+    f, s = (
+        eq.RandomAffine(20, 0.05, (1.0, 1.2)).sample(4, generator=torch.Generator().manual_seed(k))
+        for k in (seed, seed + 1)
+    )
     together, apart = (s @ f)(images), s(f(images))
     assert float((together - apart)[:, :, 24:-24, 24:-24].abs().max()) < 0.02
 
@@ -214,7 +217,9 @@ def test_exact_points_undo_everything_and_peclr_points_up_to_the_norm(seed):
     z = torch.randn(4, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     g = random_affine(seed)
     assert_close(eq.Points().canonicalize(g, eq.Points().act(g, z)), z)
-    similarity = random_affine(seed, transform=eq.Compose([eq.RandomAffine(180, 0.3, (0.5, 2)), eq.RandomVerticalFlip()]))
+    similarity = random_affine(
+        seed, transform=eq.Compose([eq.RandomAffine(180, 0.3, (0.5, 2)), eq.RandomVerticalFlip()])
+    )
     home = eq.PeCLRPoints().canonicalize(similarity, eq.PeCLRPoints().act(similarity, z))
     assert_close(home, z / z.norm(dim=1, keepdim=True))
 

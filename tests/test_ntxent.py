@@ -18,7 +18,9 @@ def loop_nt_xent(z1: torch.Tensor, z2: torch.Tensor, temperature: float) -> torc
     return torch.stack(losses).mean()
 
 
-def pair(batch: int, width: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
+def pair(
+    batch: int, width: int, seed: int = 0, dtype: torch.dtype = torch.float64
+) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     z1, z2 = (torch.randn(batch, width, generator=generator, dtype=dtype) for _ in range(2))
     return z1, z2
@@ -103,8 +105,16 @@ def test_autocast_does_not_round_it():
         (lambda: eq.nt_xent(pair(4, 8)[0], pair(3, 8)[0]), ValueError, r"z2: expected the shape of z1, \(4, 8\)"),
         (lambda: eq.nt_xent(pair(4, 8)[0], pair(4, 6)[0]), ValueError, r"z2: expected the shape of z1, \(4, 8\)"),
         (lambda: eq.nt_xent(torch.rand(4, 2, 2), torch.rand(4, 2, 2)), ValueError, r"Flatten each with z.flatten\(1\)"),
-        (lambda: eq.nt_xent(torch.rand(0, 4), torch.rand(0, 4)), ValueError, r"z1: expected embeddings of shape \(B, D\)"),
-        (lambda: eq.nt_xent(torch.ones(4, 2).long(), torch.ones(4, 2)), TypeError, "z1: expected embeddings of a floating"),
+        (
+            lambda: eq.nt_xent(torch.rand(0, 4), torch.rand(0, 4)),
+            ValueError,
+            r"z1: expected embeddings of shape \(B, D\)",
+        ),
+        (
+            lambda: eq.nt_xent(torch.ones(4, 2).long(), torch.ones(4, 2)),
+            TypeError,
+            "z1: expected embeddings of a floating",
+        ),
     ],
 )
 def test_bad_input_is_refused(call, error, match):

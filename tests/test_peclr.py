@@ -96,14 +96,26 @@ def test_bad_input_is_refused():
     z1, z2, g1, g2 = views()
     criterion = eq.PeCLRLoss()
     for call, error, match in [
-        (lambda: criterion(z1, z2, g1.matrix, g2), TypeError, r"g1: expected an equicon.Affine.*Affine.from_pixels\(matrix"),
+        (
+            lambda: criterion(z1, z2, g1.matrix, g2),
+            TypeError,
+            r"g1: expected an equicon.Affine.*Affine.from_pixels\(matrix",
+        ),
         (lambda: criterion(z1, z2, g1, g2[:5]), ValueError, "g2: expected a batch of 6, that of z1, got a batch of 5"),
         (lambda: criterion(z1, z2[:5], g1, g2), ValueError, r"z2: expected the shape of z1, \(6, 8\)"),
         (lambda: criterion(z1[:, :7], z2[:, :7], g1, g2), ValueError, "even width"),
         (lambda: eq.PeCLRLoss(0.0), ValueError, "temperature: expected a number above 0"),
-        (lambda: eq.PeCLRLoss(0.5, base_loss=eq.NTXentLoss()), ValueError, "temperature: expected None where base_loss"),
+        (
+            lambda: eq.PeCLRLoss(0.5, base_loss=eq.NTXentLoss()),
+            ValueError,
+            "temperature: expected None where base_loss",
+        ),
         (lambda: eq.PeCLRLoss(representation=eq.Points), TypeError, r"Call the class: Points\(\)"),
-        (lambda: eq.PeCLRLoss(representation="points"), TypeError, "representation: expected an equicon.Representation"),
+        (
+            lambda: eq.PeCLRLoss(representation="points"),
+            TypeError,
+            "representation: expected an equicon.Representation",
+        ),
         (lambda: eq.PeCLRLoss(base_loss=3), TypeError, "base_loss: expected a function"),
     ]:
         with pytest.raises(error, match=match):

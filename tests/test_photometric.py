@@ -26,9 +26,7 @@ def fixed(**factors: float) -> eq.EquivariantTransform:
 )
 def test_equals_torchvision(name, operation, value):
     functional = pytest.importorskip("torchvision.transforms.functional", reason="compares with torchvision")
-    assert_close(
-        fixed(**{name: value})(IMAGES)[0], getattr(functional, operation)(IMAGES, value), atol=2e-4, rtol=0
-    )
+    assert_close(fixed(**{name: value})(IMAGES)[0], getattr(functional, operation)(IMAGES, value), atol=2e-4, rtol=0)
 
 
 def test_grey_equals_torchvision_and_kornia():

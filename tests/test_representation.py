@@ -63,10 +63,7 @@ def test_peclr_points_are_what_a_loop_over_points_gives():
 def test_points_are_what_a_loop_over_points_gives():
     g, z = random_affine(4, 5), torch.randn(5, 12, dtype=torch.float64)
     expected = torch.stack(
-        [
-            torch.cat([torch.linalg.solve(g.linear[b], p - g.translation[b]) for p in z[b].view(-1, 2)])
-            for b in range(5)
-        ]
+        [torch.cat([torch.linalg.solve(g.linear[b], p - g.translation[b]) for p in z[b].view(-1, 2)]) for b in range(5)]
     )
     assert_close(eq.Points().canonicalize(g, z), expected)
 

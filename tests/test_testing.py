@@ -22,7 +22,9 @@ class Broken(eq.EquivariantTransform):
         action = eq.RandomRotation((20, 40))._draw(batch_size, generator)
         if self.how == "inverse matrix":
             drawn = action
-            return eq.Action(action.affine.inverse(), filters=eq.Appearance(Warp(drawn.affine)).sample(batch_size).filters)
+            return eq.Action(
+                action.affine.inverse(), filters=eq.Appearance(Warp(drawn.affine)).sample(batch_size).filters
+            )
         if self.how == "forgets geometry":
             return eq.Appearance(RandomRotation(30.0, p=1.0))._draw(batch_size, generator)
         if self.how == "own randomness":
@@ -72,7 +74,9 @@ def test_assert_transform_fails_what_is_broken(how, match):
 
 def test_assert_transform_fails_an_action_that_edits_images(monkeypatch):
     original = eq.Action.__call__
-    monkeypatch.setattr(eq.Action, "__call__", lambda self, images, **options: original(self, images.zero_(), **options))
+    monkeypatch.setattr(
+        eq.Action, "__call__", lambda self, images, **options: original(self, images.zero_(), **options)
+    )
     with pytest.raises(AssertionError, match="changed its input in place"):
         assert_transform(eq.RandomRotation(10))
 

@@ -71,7 +71,10 @@ def test_antialiasing_follows_the_whole_map(how):
     out = (64, 64) if how in ("resize", "odd") else (128, 128)
     g = turn if how in ("resize", "odd") else half @ turn
     view = eq.Action(turn)(images, size=out, frame=half) if how == "frame" else g.warp(images, out)
-    reference, middle = supersampled(g, images, out), (..., slice(out[0] // 3, -out[0] // 3), slice(out[0] // 3, -out[0] // 3))
+    reference, middle = (
+        supersampled(g, images, out),
+        (..., slice(out[0] // 3, -out[0] // 3), slice(out[0] // 3, -out[0] // 3)),
+    )
     plain = psnr(g.warp(images, out, antialias=False)[middle], reference[middle])
     assert psnr(view[middle], reference[middle]) > plain + 3
 

@@ -91,7 +91,9 @@ def check_size(argument: str, value: Any) -> Size:
 def check_images(images: Any) -> Tensor:
     """Check for a batch of images (B, C, H, W), uint8 or floating, that is not empty in C, H or W."""
     if not isinstance(images, Tensor):
-        raise type_error("images", "a tensor (B, C, H, W)", describe(images), "Convert it with torch.from_numpy or torch.stack.")
+        raise type_error(
+            "images", "a tensor (B, C, H, W)", describe(images), "Convert it with torch.from_numpy or torch.stack."
+        )
     if images.ndim != 4:
         fix = "Add the batch dimension: images[None]." if images.ndim == 3 else ""
         raise value_error("images", "a batch of shape (B, C, H, W)", images, fix)

@@ -28,9 +28,10 @@ class PeCLRLoss(nn.Module):
 
     Example:
         >>> augment, criterion = RandomRotation(45), PeCLRLoss(temperature=0.5)
-        >>> images, encoder = torch.rand(8, 3, 32, 32), torch.nn.Sequential(torch.nn.Flatten(),
-        torch.nn.LazyLinear(128)) >>> (x1, g1), (x2, g2) = augment(images), augment(images) >>> criterion(encoder(x1),
-        encoder(x2), g1, g2).backward()
+        >>> encoder = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 128))
+        >>> images = torch.rand(8, 3, 32, 32)
+        >>> (x1, g1), (x2, g2) = augment(images), augment(images)
+        >>> criterion(encoder(x1), encoder(x2), g1, g2).backward()
 
     Source: Spurr et al., ICCV 2021, arXiv 2106.05953, equation 4.
     """

@@ -24,6 +24,11 @@ class Representation(ABC):
 
     Laws: ``canonicalize(g, act(g, z)) = canonicalize(e, z)`` and ``act(e, z) = z`` for the identity e. ``act(g @ h,
     z) = act(g, act(h, z))`` holds for all but ``PeCLRPoints``, so ``canonicalize`` is not derived from ``inverse()``.
+
+    Example:
+        >>> representation: Representation = Points()
+        >>> representation.canonicalize(RandomRotation(45).sample(4).affine, torch.rand(4, 128)).shape
+        torch.Size([4, 128])
     """
 
     @abstractmethod

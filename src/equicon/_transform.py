@@ -25,6 +25,10 @@ class EquivariantTransform(ABC):
 
     Laws: the returned ``Affine`` moves points to where the pixels under them go; the same CPU generator gives the same
     parameters on every device; images are not changed in place.
+
+    Example:
+        >>> augment: EquivariantTransform = Compose([RandomRotation(45), RandomGrayscale(0.2)])
+        >>> views, g = augment(torch.rand(4, 3, 64, 64), size=(32, 32))
     """
 
     @abstractmethod

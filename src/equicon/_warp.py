@@ -28,11 +28,11 @@ def warp(
 ) -> Tensor:
     """Warp floating images (B, C, H, W) by unit-frame matrices (B, 3, 3) to views (B, C, h, w).
 
-    Where the map shrinks an image, it is read from a pyramid of halved images, blended between two levels (Williams 1983,
-    "Pyramidal parametrics"). A shrink by s wants the blur of a box of side s; level k has that of side 2^k, and reading
-    it bilinearly adds about as much again, so levels are blended to a mean square side of (1 + s²) / 2. The shrink is
-    that of the whole map, per image, so nothing about it is known on the host but the ratio of the sizes: there are
-    levels for a shrink of twice that.
+    Where the map shrinks an image, it is read from a pyramid of halved images, blended between two levels (Williams
+    1983, "Pyramidal parametrics"). A shrink by s wants the blur of a box of side s; level k has that of side 2^k, and
+    reading it bilinearly adds about as much again, so levels are blended to a mean square side of (1 + s²) / 2. The
+    shrink is that of the whole map, per image, so nothing about it is known on the host but the ratio of the sizes:
+    there are levels for a shrink of twice that.
     """
     source: Size = (images.shape[-2], images.shape[-1])
     matrix = matrix.to(images.dtype)

@@ -29,9 +29,9 @@ def assert_transform(
 ) -> None:
     """Assert that a transform keeps its promises, above all that points move where pixels move.
 
-    It draws a blob in each image, makes the view, finds the blob again by its centre of mass, and compares with where the
-    returned matrix says. Besides: exact replay, the same parameters from the same generator, no input changed, finite
-    views of the right shape and type, and an invertible matrix.
+    It draws a blob in each image, makes the view, finds the blob again by its centre of mass, and compares with where
+    the returned matrix says. Besides: exact replay, the same parameters from the same generator, no input changed,
+    finite views of the right shape and type, and an invertible matrix.
 
     Args:
         transform: what to test.
@@ -81,7 +81,8 @@ def assert_transform(
     out = size if out_size is None else out_size
     if views.shape != (batch_size, 3, *out) or views.dtype != images.dtype or not bool(views.isfinite().all()):
         raise AssertionError(
-            f"{transform!r}: expected finite {images.dtype} views {(batch_size, 3, *out)}, got {views.dtype} {views.shape}."
+            f"{transform!r}: expected finite {images.dtype} views {(batch_size, 3, *out)}, "
+            f"got {views.dtype} {tuple(views.shape)}."
         )
     if not filters:
         action = Action(action.affine, action.color)

@@ -87,7 +87,7 @@ def _hand() -> list[_Cone]:
 
 _SLEEVE = _Cone({0: 1.0, _ELBOW: 0.25}, {0: 1.0, _ELBOW: 1.0}, (0.036, 0.050), blend=0.0, cloth=True)
 _CONES = [*_hand(), _SLEEVE]
-NUM_CONES = len(_CONES)
+_NUM = len(_CONES)
 
 
 def _weights(places: list[Place]) -> Tensor:
@@ -115,7 +115,7 @@ def clothe(draws: Draws, hands: Posed) -> Cones:
 
     places = _weights([cone.start for cone in _CONES] + [cone.end for cone in _CONES])
     centres = (places[..., None] * landmarks[:, None]).sum(-2)
-    start, end = centres.split(NUM_CONES, dim=1)
+    start, end = centres.split(_NUM, dim=1)
     start, start_radius = _to_pixels(start, radii[..., 0], hands.K)
     end, end_radius = _to_pixels(end, radii[..., 1], hands.K)
     blend = torch.tensor([cone.blend for cone in _CONES], dtype=torch.float64) * (focal / wrist[:, 2])[:, None]

@@ -48,6 +48,7 @@ class FreiHAND(Dataset[Hand]):
         ValueError: If an argument is out of range, or a file is missing, damaged or disagrees with the others.
 
     Example:
+        >>> import tempfile
         >>> root = tempfile.mkdtemp()
         >>> write_freihand(root, num_samples=10)
         >>> train, val = FreiHAND(root).holdout(0.2)

@@ -49,6 +49,7 @@ def write_freihand(
         ValueError: An argument is too small, or the folder already holds such a set.
 
     Example:
+        >>> import tempfile
         >>> root = tempfile.mkdtemp()
         >>> write_freihand(root, num_samples=2, size=64)
         >>> len(FreiHAND(root)), len(FreiHAND(root, "evaluation"))

@@ -1,0 +1,77 @@
+"""Whole-graph compilation: fast coverage with aot_eager, inductor once."""
+
+import pytest
+import torch
+from registry import REPRESENTATIONS, TRANSFORMS, random_affine
+from torch.testing import assert_close
+
+import equicon as eq
+
+# Noise and Appearance seed a generator while they run, which no graph holds.
+SEEDED = ("noise", "appearance", "random appearance", "compose")
+FUSED = [entry.transform for name, entry in TRANSFORMS.items() if name not in (*SEEDED, "simclr")]
+DRAWN = [TRANSFORMS[name].transform for name in ("affine", "resized crop", "jitter", "grayscale", "apply", "peclr")]
+IMAGES = torch.rand(3, 3, 40, 48, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler():
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize("chain", [eq.Compose(FUSED), eq.presets.simclr(32)], ids=["everything", "simclr"])
+def test_actions_compile_whole(chain):
+    action = chain.sample(3, generator=torch.Generator().manual_seed(0))
+    compiled = torch.compile(lambda images: action(images, size=(32, 32)), fullgraph=True, backend="aot_eager")
+    assert_close(compiled(IMAGES), action(IMAGES, size=(32, 32)), atol=1e-5, rtol=0)
+
+
+def test_drawing_and_applying_compile_whole():
+    augment = eq.Compose(DRAWN)
+    compiled = torch.compile(lambda images: augment(images, size=(32, 32)), fullgraph=True, backend="aot_eager")
+    torch.manual_seed(0)
+    views, g = compiled(IMAGES)
+    assert isinstance(g, eq.Affine)
+    torch.manual_seed(0)
+    expected, h = augment(IMAGES, size=(32, 32))
+    assert_close(g.matrix, h.matrix)
+    assert_close(views, expected, atol=1e-5, rtol=0)
+
+
+def test_uint8_with_a_frame_compiles_whole():
+    action, frame = (
+        eq.RandomRotation(45).sample(3),
+        eq.Affine.from_boxes(torch.tensor([[5.0, 5.0, 35.0, 35.0]] * 3), (40, 48)),
+    )
+    images = (IMAGES * 255).to(torch.uint8)
+    compiled = torch.compile(lambda x: action(x, size=(32, 32), frame=frame), fullgraph=True, backend="aot_eager")
+    assert_close(compiled(images), action(images, size=(32, 32), frame=frame), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("entry", REPRESENTATIONS.values(), ids=REPRESENTATIONS)
+def test_the_loss_and_its_gradients_compile_whole(entry):
+    criterion = eq.PeCLRLoss(0.2, representation=entry.representation)
+    g1, g2 = random_affine(0).to(dtype=torch.float32), random_affine(1).to(dtype=torch.float32)
+    compiled = torch.compile(criterion, fullgraph=True, backend="aot_eager")
+    grads = []
+    for loss in (criterion, compiled):
+        z1, z2 = (torch.linspace(-1, 1, 4 * entry.width).view(4, -1).add(k).sin().requires_grad_() for k in (0, 1))
+        value = loss(z1, z2, g1, g2)
+        value.backward()
+        grads.append((value.detach(), z1.grad, z2.grad))
+    assert_close(grads[0], grads[1], atol=1e-5, rtol=0)
+
+
+def test_inductor_makes_the_same_views_and_loss():
+    action = eq.presets.peclr().sample(3)
+    criterion = eq.PeCLRLoss(0.5)
+
+    def step(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        views = action(images, size=(16, 16))
+        z = views[:, :2].flatten(1)
+        return views, criterion(z, z.flip(1), action.affine, action.affine)
+
+    views, loss = torch.compile(step, fullgraph=True)(IMAGES)
+    expected, expected_loss = step(IMAGES)
+    assert_close(views, expected, atol=1e-4, rtol=0)
+    assert_close(loss, expected_loss, atol=1e-4, rtol=0)

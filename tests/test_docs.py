@@ -1,0 +1,84 @@
+"""What the documents say is run: docstring examples, and the Python and shell blocks of the README and the docs."""
+
+import doctest
+import importlib
+import importlib.util
+import pkgutil
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+import equicon as eq
+import equicon.hands
+import equicon.testing
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+MODULES = sorted(m.name for m in pkgutil.walk_packages(eq.__path__, "equicon."))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def commands(page: Path) -> list[str]:
+    lines = "".join(blocks(page, "bash")).replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name):
+    module = importlib.import_module(name)
+    names = {**vars(eq), **vars(equicon.testing), **vars(equicon.hands), "torch": torch}
+    torch.manual_seed(0)
+    results = doctest.testmod(
+        module, extraglobs={k: v for k, v in names.items() if not k.startswith("_")}, optionflags=doctest.ELLIPSIS
+    )
+    assert results.failed == 0
+
+
+def test_every_public_thing_has_an_example():
+    for module in (eq, equicon.hands, equicon.testing, eq.presets):
+        for name in module.__all__:
+            value = getattr(module, name)
+            if callable(value):
+                assert re.search(r"Example:\n +>>>", value.__doc__ or ""), name
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)
+def test_the_python_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    names: dict = {"__name__": "page"}
+    for i, block in enumerate(blocks(page, "python")):
+        exec(compile(block, f"{page.name}, python block {i}", "exec"), names)
+
+
+@pytest.mark.parametrize("line", sorted({line for p in PAGES for line in commands(p) if "examples/" in line}))
+def test_commands_of_examples_parse(line):
+    pytest.importorskip("torchvision", reason="the examples need torchvision")
+    words = shlex.split(line.split("&&")[-1])
+    script = next(word for word in words if word.startswith("examples/"))
+    spec = importlib.util.spec_from_file_location(Path(script).stem, ROOT / script)
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    example.parse_args(words[words.index(script) + 1 :])
+
+
+def test_the_readme_opens_with_its_two_commands():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    main, tests = commands(ROOT / "README.md")[:2]
+    assert main.endswith("examples/pretrain_freihand.py")
+    assert "python -m pytest" in tests
+    assert "pip install" in main
+    assert "pip install" in tests
+    assert text.index("![") < text.index("```bash") < text.index("```python")
+
+
+def test_links_and_pictures_exist():
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
