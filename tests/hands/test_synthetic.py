@@ -164,7 +164,7 @@ def test_cameras_vary(many):
 
 def test_every_joint_is_on_the_hand_that_is_seen():
     size, count = 128, 60
-    draws = Draws(0, range(count), 0, 160)
+    draws = Draws(0, range(count), 0, 100)
     posed = pose_hands(draws, size)
     surface = trace(to_device(clothe(draws, posed), None), size)
     seen, depth = gather(torch.stack([surface.seen, surface.depth]), surface, count, size).unbind(1)

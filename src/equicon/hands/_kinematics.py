@@ -68,10 +68,10 @@ def _articulate(draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
     lengths = _PHALANGES * draws.uniform(0.92, 1.08, 4, 1) * draws.uniform(0.96, 1.04, 1, 3)
 
     # Hands are open, or closed to some degree, or hold some fingers out and others in.
-    closed = 85.0 * draws.uniform(0.0, 1.0, 1) ** 2
+    closed = 90.0 * draws.uniform(0.0, 1.0, 1) ** 2
     folded = draws.chance(0.35, 1) * draws.chance(0.5, 4)
     curl = (closed + (90.0 - closed) * folded + draws.uniform(-14.0, 14.0, 4)).clamp(-6.0, 92.0)
-    knuckle_bend = (curl * draws.uniform(0.55, 1.0, 4)).clamp(-12.0, 90.0)
+    knuckle_bend = (curl * draws.uniform(0.65, 1.0, 4)).clamp(-12.0, 90.0)
     middle_bend = (curl * draws.uniform(0.85, 1.2, 4)).clamp(2.0, 105.0)
     bends = torch.stack([knuckle_bend, middle_bend, middle_bend * draws.uniform(0.4, 0.7, 4)], dim=-1)
 
@@ -153,15 +153,15 @@ def _place(draws: Draws, joints: Tensor, K: Tensor, size: int) -> Tensor:
     focal = K[:, 0, 0]
     width = (joints.amax(1) - joints.amin(1))[:, :2].amax(-1)
     # A fist would have to come very near to fill as much as an open hand.
-    fill = torch.minimum(size * draws.uniform(0.45, 0.80), (focal * width / 0.30).clamp(min=0.45 * size))
+    fill = torch.minimum(size * draws.uniform(0.45, 0.80), (focal * width / 0.35).clamp(min=0.45 * size))
     front = joints[..., 2].amin(1)
     offset = torch.zeros_like(joints[:, 0])
     offset[:, 2] = focal * width / fill - front
-    for _ in range(20):  # perspective bends the box a little as the hand moves; the front stays before the camera
+    for _ in range(30):  # perspective bends the box a little as the hand moves; the front stays before the camera
         low, high = project(joints + offset[:, None], K).aminmax(dim=1)
         extent = high - low
         offset[:, 2] = (offset[:, 2] + front) * (extent.amax(-1) / fill) - front
-        room = (0.88 * size - extent).clamp(min=0.0)
+        room = (0.88 * (size - 1) - extent).clamp(min=0.0)
         wanted = (size - 1) / 2 + (where - 0.5) * room
         offset[:, :2] += (wanted - (low + high) / 2) * (offset[:, 2] / focal)[:, None]
     return joints + offset[:, None]

@@ -108,14 +108,14 @@ def _intersect(cones: Cones, owner: Tensor, which: Tensor, x: Tensor, y: Tensor)
     grow = cones.end_radius[owner, which][:, None] - radius
     A = bx * bx + by * by - grow * grow
     A = torch.where(A.abs() < 1e-3, 1e-3, A)
-    longer = A + bz * bz
-    # One sphere hides the other, in it or behind it: then the larger is all that is seen.
-    hidden = (longer < 1e-3) | ((A < 0) & (bz * grow < 0))
+    # Where the discs of the two spheres are nested, the larger sphere hides all else, or holds it: unless the cone is
+    # seen from its smaller end.
+    hidden = (A < 0) & ((bz * grow <= 0) | (A + bz * bz < 1e-3))
 
     px, py = x - ax, y - ay
     B = px * bx + py * by + radius * grow
     C = radius * radius - px * px - py * py
-    root = bz * ((B * B + A * C).clamp(min=0.0) / longer.clamp(min=1e-3)).sqrt()
+    root = bz * ((B * B + A * C).clamp(min=0.0) / (A + bz * bz).clamp(min=1e-3)).sqrt()
     t = torch.where(hidden, (grow > 0).float(), ((B - root) / A).clamp(0.0, 1.0))
     q = C + t * (2.0 * B - A * t)
     half = q.clamp(min=0.0).sqrt()

@@ -94,16 +94,15 @@ def render_hands(
 ) -> Hand:
     """Render a batch. Another version is the same hand before another background, with another exposure."""
     chunk = max(1, 2**18 // size**2)  # images at a time, so that what is in work fits into the processor's cache
-    parts = [_render_chunk(indices[k : k + chunk], size, seed, version, device) for k in range(0, len(indices), chunk)]
-    if not parts:
-        parts = [_render_chunk([], size, seed, version, device)]
+    starts = range(0, max(1, len(indices)), chunk)
+    parts = [_render_chunk(indices[k : k + chunk], size, seed, version, device) for k in starts]
     return Hand(*(torch.cat(field) for field in zip(*parts, strict=True)))
 
 
 def _render_chunk(
     indices: Sequence[int], size: int, seed: int, version: int, device: torch.device | str | None
 ) -> Hand:
-    hand, place = Draws(seed, indices, 0, 160), Draws(seed, indices, 1 + version, 1600)
+    hand, place = Draws(seed, indices, 0, 100), Draws(seed, indices, 1 + version, 600)
     posed = pose_hands(hand, size)
     cones = to_device(clothe(hand, posed), device)
     color, cover = light_hand(trace(cones, size), to_device(draw_look(hand), device), size)
