@@ -61,10 +61,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         choices=METHODS,
         help="how a transform acts on the embedding: as published, exactly, not",
     )
-    add("--epochs", type=positive(int), default=12, help="passes over the unlabelled hands")
-    add("--batch-size", type=positive(int), default=128, help="hands in a batch; each is seen twice")
+    add("--epochs", type=positive(int), default=5, help="passes over the unlabelled hands")
+    add("--batch-size", type=positive(int), default=32, help="hands in a batch; each is seen twice")
     add("--size", type=positive(int), default=64, help="side of the views [pixels]")
-    add("--hands", type=positive(int), default=2048, help="unlabelled hands to render, with --data synthetic")
+    add("--hands", type=positive(int), default=4096, help="unlabelled hands to render, with --data synthetic")
     add(
         "--labelled", type=positive(int), default=2000, help="labelled hands of the probe at most; half as many test it"
     )
@@ -121,10 +121,11 @@ class Rendered(Dataset[Hand]):
         return self.hands[index]
 
 
-def crop(hand: Hand, margin: float = 1.0) -> eq.Affine:
-    """Frame the square around the hand, as the paper does; it stands in for a hand detector."""
-    size = (hand.image.shape[-2], hand.image.shape[-1])
-    return eq.Affine.from_points(hand.xy, size, margin)
+def crop(hand: Hand, args: argparse.Namespace, margin: float = 1.0) -> eq.Affine:
+    """Frame the square around the hand, as the paper does, in place of a detector; rendered hands fill their images."""
+    if args.data == "synthetic":
+        return eq.Affine.identity(len(hand.image))
+    return eq.Affine.from_points(hand.xy, (hand.image.shape[-2], hand.image.shape[-1]), margin)
 
 
 def batches(data: Hands, args: argparse.Namespace, *, train: bool) -> DataLoader[Hand]:
@@ -150,8 +151,8 @@ def features(encoder: nn.Module, data: Hands, args: argparse.Namespace, limit: i
     found: list[Tensor] = []
     wanted: list[Tensor] = []
     for hand in batches(data, args, train=False):
-        frame = crop(hand, PROBE_MARGIN)
-        images = (frame.to(args.device)).warp(hand.image.to(args.device, non_blocking=True), (args.size, args.size))
+        frame = crop(hand, args, PROBE_MARGIN)
+        images = frame.to(args.device).warp(hand.image.to(args.device, non_blocking=True), (args.size, args.size))
         plain = NORMALIZE(images)[0]
         with torch.autocast(plain.device.type, torch.bfloat16, enabled=has_bfloat16(plain.device)):
             found.append(encoder(plain.contiguous(memory_format=torch.channels_last)).double().cpu())
@@ -222,7 +223,7 @@ def pretrain(encoder: nn.Module, width: int, data: Hands, args: argparse.Namespa
     shown = None
     with tqdm(total=steps * args.batch_size, desc=f"pre-train ({args.method})", unit="img") as bar:
         for step, hand in zip(range(steps), endless(loader), strict=False):
-            images, frame = hand.image.to(device, non_blocking=True), crop(hand).to(device)
+            images, frame = hand.image.to(device, non_blocking=True), crop(hand, args).to(device)
             x1, g1 = augment(images, size=size, frame=frame)
             x2, g2 = augment(images, size=size, frame=frame)
             views = torch.cat([x1, x2]).contiguous(memory_format=torch.channels_last)
@@ -234,7 +235,7 @@ def pretrain(encoder: nn.Module, width: int, data: Hands, args: argparse.Namespa
             optimizer.step()
             schedule.step()
             # Reading the loss waits for the device, so it is read every tenth step.
-            if step % 10 == 0:
+            if step % 10 == 0 or step == steps - 1:
                 shown = loss.item()
                 if not math.isfinite(shown):
                     sys.exit(
@@ -251,7 +252,7 @@ def draw_views(data: Hands, args: argparse.Namespace, path: Path, count: int = 4
     """Draw images, their views, and the views brought back, with joints."""
     hand = next(iter(DataLoader(data, min(count, len(data)))))
     source, size = (hand.image.shape[-2], hand.image.shape[-1]), (args.size, args.size)
-    frame = crop(hand)
+    frame = crop(hand, args)
     generator = torch.Generator().manual_seed(args.seed)
     columns = [("image", hand.image / 255, hand.xy)]
     back = []

@@ -26,15 +26,15 @@ def test_a_map_is_what_a_loop_over_pixels_gives():
 def test_composed_equals_sequential_where_nothing_is_clamped():
     views = torch.rand(3, 3, 16, 16)
     f, g, h = (random_map(seed) for seed in range(3))
-    assert_close((g @ f)(views), g(f(views)))
-    assert_close(((h @ g) @ f).matrix, (h @ (g @ f)).matrix)
+    assert_close(g._after(f)(views), g(f(views)))
+    assert_close(h._after(g)._after(f).matrix, h._after(g._after(f)).matrix)
 
 
 def test_a_chain_is_clamped_once_at_the_end():
     double = ColorMap.make(2 * torch.eye(3)[None], torch.zeros(1, 3, 3))
     half = ColorMap.make(torch.eye(3)[None] / 2, torch.zeros(1, 3, 3))
     views = torch.rand(1, 3, 8, 8)
-    assert_close((half @ double)(views), views)
+    assert_close(half._after(double)(views), views)
     assert float(double(views).max()) == 1.0
 
 

@@ -62,6 +62,7 @@ def test_the_loss_and_its_gradients_compile_whole(entry):
     assert_close(grads[0], grads[1], atol=1e-5, rtol=0)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch 2.11's own
 def test_inductor_makes_the_same_views_and_loss():
     action = eq.presets.peclr().sample(3)
     criterion = eq.PeCLRLoss(0.5)

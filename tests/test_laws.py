@@ -156,7 +156,7 @@ def test_there_and_back_again(seed, height, width):
     seen = g.points(grid, size)
     inside = ((seen > 2) & (seen < torch.tensor([size[1] - 3, size[0] - 3]))).all(-1).view(4, 1, *size)
     inside = inside & ((grid > 2) & (grid < torch.tensor([size[1] - 3, size[0] - 3]))).all(-1).view(4, 1, *size)
-    assert float(((back - images) * inside).abs().max()) < 0.02
+    assert float(((back - images) * inside).abs().max()) < 0.03
     assert inside.any()
 
 
@@ -169,7 +169,7 @@ def test_one_warp_is_the_warps_one_after_the_other(seed):
         for k in (seed, seed + 1)
     )
     together, apart = (s @ f)(images), s(f(images))
-    assert float((together - apart)[:, :, 24:-24, 24:-24].abs().max()) < 0.02
+    assert float((together - apart)[:, :, 24:-24, 24:-24].abs().max()) < 0.03
 
 
 @few

@@ -95,13 +95,14 @@ class Action:
         return Action(Affine._of(matrix), color, tuple(f.where(applied) for f in self.filters))
 
     def __matmul__(self, other: "Action") -> "Action":
-        if not isinstance(other, Action):
-            return NotImplemented
+        return self._after(other) if isinstance(other, Action) else NotImplemented
+
+    def _after(self, other: "Action") -> "Action":
         check_batch("right operand of @", len(other), len(self), "the left operand")
         color = other.color if self.color is None else self.color
         if self.color is not None and other.color is not None:
-            color = self.color @ other.color
-        return Action(self.affine @ other.affine, color, other.filters + self.filters)
+            color = self.color._after(other.color)
+        return Action(self.affine._after(other.affine), color, other.filters + self.filters)
 
     def __call__(
         self,
@@ -133,7 +134,7 @@ class Action:
         total = self.affine
         if frame is not None:
             check_batch("frame", len(check_affine("frame", frame)), len(images), "images")
-            total = total @ frame.to(total.device)
+            total = total._after(frame.to(total.device))
         if images.device != total.device:
             raise value_error(
                 "images", f"images on {total.device}", f"images on {images.device}", "Move the Action with .to(device)."

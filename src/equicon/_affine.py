@@ -2,23 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn, Self, final
+from typing import Any, NoReturn, Self, final, get_args
 
 import torch
 from torch import Tensor
 
 from equicon._checks import (
+    check_affine_values,
     check_batch,
+    check_choice,
     check_floating,
     check_images,
     check_int,
     check_positive,
     check_size,
+    readable,
     type_error,
     value_error,
 )
 from equicon._frames import map_points, pixel_matrix, pixel_points, unit_matrix, unit_points
-from equicon._matrix import affine_matrix, determinant, inverse_affine, matmul, polar_angle
+from equicon._matrix import affine_matrix, at_least_float32, inverse_affine, matmul, polar_angle
 from equicon._warp import Mode, PaddingMode, as_float, warp
 
 
@@ -54,8 +57,8 @@ class Affine:
 
     def __post_init__(self) -> None:
         matrix = check_floating("matrix", self.matrix, "(B, 3, 3)", last=(3, 3), ndim=3)
-        _check_values("matrix", matrix)
-        object.__setattr__(self, "matrix", _at_least_float32(matrix))
+        check_affine_values("matrix", matrix)
+        object.__setattr__(self, "matrix", at_least_float32(matrix))
 
     @classmethod
     def identity(
@@ -109,9 +112,9 @@ class Affine:
             check_floating("matrix", matrix, "(B, 2, 3)", last=(2, 3), ndim=3)
             matrix = affine_matrix(matrix[:, :, :2], matrix[:, :, 2])
         check_floating("matrix", matrix, "(B, 3, 3) or (B, 2, 3)", last=(3, 3), ndim=3)
-        _check_values("matrix", matrix)
+        check_affine_values("matrix", matrix)
         size = check_size("size", size)
-        return cls._of(unit_matrix(_at_least_float32(matrix), size, _or_same(out_size, size)))
+        return cls._of(unit_matrix(at_least_float32(matrix), size, _or_same(out_size, size)))
 
     @classmethod
     def from_boxes(cls, boxes: Tensor, size: tuple[int, int], margin: float = 1.0) -> Self:
@@ -127,7 +130,7 @@ class Affine:
             tensor(4.)
         """
         check_floating("boxes", boxes, "(B, 4)", last=(4,), ndim=2)
-        corners = unit_points(_at_least_float32(boxes).unflatten(-1, (2, 2)), check_size("size", size))
+        corners = unit_points(at_least_float32(boxes).unflatten(-1, (2, 2)), check_size("size", size))
         half = (corners[:, 1] - corners[:, 0]).amax(-1) / 2 * check_positive("margin", margin)
         return cls._square("boxes", corners.mean(1), half)
 
@@ -152,7 +155,7 @@ class Affine:
         check_floating("xy", xy, "(B, N, 2)", last=(2,), ndim=3)
         if xy.shape[1] == 0:
             raise value_error("xy", "at least one point", xy)
-        points = unit_points(_at_least_float32(xy), check_size("size", size))
+        points = unit_points(at_least_float32(xy), check_size("size", size))
         center = points.mean(1)
         half = (points - center[:, None]).norm(dim=-1).amax(-1) * check_positive("margin", margin)
         return cls._square("xy", center, half)
@@ -180,7 +183,7 @@ class Affine:
 
     @classmethod
     def _square(cls, argument: str, center: Tensor, half: Tensor) -> Self:
-        if _readable(half) and not bool((half.isfinite() & (half > 0)).all()):
+        if readable(half) and not bool((half.isfinite() & (half > 0)).all()):
             index = int((~(half.isfinite() & (half > 0))).nonzero()[0])
             raise value_error(
                 argument,
@@ -223,12 +226,14 @@ class Affine:
         """Move to a device or a type, without waiting for the device."""
         from_host = self.matrix.device.type == "cpu"
         moved = self.matrix.to(device=device, dtype=dtype, non_blocking=from_host)
-        return Affine._of(_at_least_float32(moved))
+        return Affine._of(at_least_float32(moved))
 
     def __matmul__(self, other: "Affine") -> "Affine":
         """Compose: the right operand acts first."""
-        if not isinstance(other, Affine):
-            return NotImplemented
+        return self._after(other) if isinstance(other, Affine) else NotImplemented
+
+    def _after(self, other: "Affine") -> "Affine":
+        # The library composes by this name: in a compiled graph, torch 2.11 knows no @ but that of tensors.
         check_batch("right operand of @", len(other), len(self), "the left operand")
         return Affine._of(matmul(self.matrix, other.matrix))
 
@@ -303,12 +308,8 @@ class Affine:
             raise value_error(
                 "images", f"images on {self.device}", f"images on {images.device}", "Move the Affine with .to(device)."
             )
-        for name, value, known in (
-            ("mode", mode, ("bilinear", "nearest")),
-            ("padding_mode", padding_mode, ("zeros", "border", "reflection")),
-        ):
-            if value not in known:
-                raise value_error(name, f"one of {', '.join(known)}", value)
+        check_choice("mode", mode, get_args(Mode))
+        check_choice("padding_mode", padding_mode, get_args(PaddingMode))
         out_size = _or_same(size, (images.shape[-2], images.shape[-1]), "size")
         with torch.autocast(images.device.type, enabled=False):
             views = warp(
@@ -339,7 +340,7 @@ class Affine:
                 raise value_error("out_size", "None where size is None", out_size, "Give size, or neither.")
             return map_points(self.matrix, xy)
         size = check_size("size", size)
-        moved = map_points(self.matrix, unit_points(_at_least_float32(xy), size))
+        moved = map_points(self.matrix, unit_points(at_least_float32(xy), size))
         return pixel_points(moved, _or_same(out_size, size))
 
     def boxes(
@@ -380,7 +381,7 @@ class Affine:
         """
         check_floating("K", K, "(B, 3, 3)", last=(3, 3), ndim=3)
         check_batch("K", len(K), len(self), "the Affine")
-        return matmul(self.pixels(size, out_size), _at_least_float32(K))
+        return matmul(self.pixels(size, out_size), at_least_float32(K))
 
 
 def check_affine(argument: str, value: object) -> Affine:
@@ -397,29 +398,3 @@ def check_affine(argument: str, value: object) -> Affine:
 
 def _or_same(out_size: tuple[int, int] | None, size: tuple[int, int], name: str = "out_size") -> tuple[int, int]:
     return size if out_size is None else check_size(name, out_size)
-
-
-def _at_least_float32(tensor: Tensor) -> Tensor:
-    return tensor if tensor.dtype == torch.float64 else tensor.float()
-
-
-def _readable(tensor: Tensor) -> bool:
-    """Whether values may be looked at: not on a device that would have to be waited for, not while compiling."""
-    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
-
-
-def _check_values(argument: str, matrix: Tensor) -> None:
-    if not _readable(matrix) or len(matrix) == 0:
-        return
-    matrix = matrix.detach().double()
-    linear = matrix[:, :2, :2]
-    affine = (matrix[:, 2] == torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)).all(-1)
-    regular = determinant(linear).abs() > 1e-12 * linear.square().sum((-2, -1))
-    for what, good in (
-        ("finite numbers", matrix.isfinite().all(-1).all(-1)),
-        ("a last row of (0, 0, 1)", affine),
-        ("an invertible matrix", regular),
-    ):
-        if not bool(good.all()):
-            index = int((~good).nonzero()[0])
-            raise value_error(argument, what, f"{matrix[index].tolist()} at index {index}")

@@ -121,6 +121,35 @@ def check_batch(argument: str, length: int, expected: int, of: str) -> None:
         raise value_error(argument, f"a batch of {expected}, that of {of}", f"a batch of {length}")
 
 
+def check_choice(argument: str, value: object, known: Sequence[str]) -> None:
+    """Check for one of the known names."""
+    if value not in known:
+        raise value_error(argument, f"one of {', '.join(known)}", value)
+
+
+def readable(tensor: Tensor) -> bool:
+    """Whether values may be looked at: not on a device that would have to be waited for, not while compiling."""
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def check_affine_values(argument: str, matrix: Tensor) -> None:
+    """Check that matrices (B, 3, 3) are finite, affine and invertible, where their values may be looked at."""
+    if not readable(matrix) or len(matrix) == 0:
+        return
+    matrix = matrix.detach().double()
+    linear = matrix[:, :2, :2]
+    affine = (matrix[:, 2] == torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)).all(-1)
+    regular = linear.det().abs() > 1e-12 * linear.square().sum((-2, -1))
+    for what, good in (
+        ("finite numbers", matrix.isfinite().all(-1).all(-1)),
+        ("a last row of (0, 0, 1)", affine),
+        ("an invertible matrix", regular),
+    ):
+        if not bool(good.all()):
+            index = int((~good).nonzero()[0])
+            raise value_error(argument, what, f"{matrix[index].tolist()} at index {index}")
+
+
 def _span(low: float, high: float) -> str:
     if high == float("inf"):
         return "that is finite" if low == -float("inf") else f"of at least {low:g}"

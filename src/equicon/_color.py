@@ -42,8 +42,8 @@ class ColorMap:
         identity = torch.eye(6, device=self.matrix.device, dtype=self.matrix.dtype)
         return ColorMap(torch.where(applied[:, None, None], self.matrix, identity))
 
-    def __matmul__(self, other: "ColorMap") -> "ColorMap":
-        """Compose: the right operand acts first."""
+    def _after(self, other: "ColorMap") -> "ColorMap":
+        """Compose: ``other`` acts first."""
         return ColorMap(matmul(self.matrix, other.matrix))
 
     def __call__(self, views: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Rotations, translations, scales, shears, flips and crops, all about the image's centre in the unit frame."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
@@ -88,7 +89,7 @@ class RandomTranslate(EquivariantTransform):
         if isinstance(self.fraction, int | float):
             limit = check_number("fraction", self.fraction, low=0.0)
             return limit, limit
-        if not isinstance(self.fraction, tuple) or len(self.fraction) != 2:
+        if not isinstance(self.fraction, Sequence) or len(self.fraction) != 2:
             raise type_error("fraction", "a number or a pair (x, y)", self.fraction)
         x, y = (check_number("fraction", f, low=0.0) for f in self.fraction)
         return x, y

@@ -8,6 +8,11 @@ import torch
 from torch import Tensor
 
 
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """Keep float64, and bring every other type to float32."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
+
+
 def matmul(a: Tensor, b: Tensor) -> Tensor:
     """Multiply matrices (..., n, k) and (..., k, m)."""
     return (a.unsqueeze(-1) * b.unsqueeze(-3)).sum(-2)

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from equicon._checks import check_positive, value_error
+from equicon._matrix import at_least_float32
 from equicon._representation import check_embeddings
 
 
@@ -38,8 +39,7 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.5) -> Tensor:
     check_positive("temperature", temperature)
     check_pair(z1, z2)
     with torch.autocast(z1.device.type, enabled=False):
-        z = torch.cat([z1, z2])
-        z = F.normalize(z if z.dtype == torch.float64 else z.float())
+        z = F.normalize(at_least_float32(torch.cat([z1, z2])))
         rows = torch.arange(len(z), device=z.device)
         logits = (z @ z.T / temperature).masked_fill(rows[:, None] == rows, -torch.inf)
         return F.cross_entropy(logits, rows.roll(len(z1)))

@@ -12,7 +12,7 @@ from torch import Tensor
 from equicon._affine import Affine, check_affine
 from equicon._checks import check_batch, check_int, type_error, value_error
 from equicon._frames import map_points
-from equicon._matrix import matvec, polar_factor
+from equicon._matrix import at_least_float32, matvec, polar_factor
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Representation(ABC):
         check_embeddings("z", z)
         check_batch("g", len(g), len(z), "z")
         self._check_width(z.shape[1])
-        return z if z.dtype == torch.float64 else z.float()
+        return at_least_float32(z)
 
 
 @final

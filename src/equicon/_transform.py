@@ -120,7 +120,7 @@ class Compose(EquivariantTransform):
 
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
         actions = [transform._draw(batch_size, generator) for transform in self.transforms]
-        return reduce(lambda first, second: second @ first, actions)
+        return reduce(lambda first, second: second._after(first), actions)
 
     def __repr__(self) -> str:
         lines = ",\n".join(repr(t) for t in self.transforms).replace("\n", "\n    ")

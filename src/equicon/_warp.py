@@ -10,7 +10,7 @@ from torch import Tensor
 
 from equicon._checks import Size
 from equicon._frames import pixel_matrix
-from equicon._matrix import determinant
+from equicon._matrix import at_least_float32, determinant
 
 Mode: TypeAlias = Literal["bilinear", "nearest"]
 PaddingMode: TypeAlias = Literal["zeros", "border", "reflection"]
@@ -18,9 +18,7 @@ PaddingMode: TypeAlias = Literal["zeros", "border", "reflection"]
 
 def as_float(images: Tensor) -> Tensor:
     """Bring images to the type that they are computed in: uint8 to float32 in [0, 1], half precision to float32."""
-    if images.dtype == torch.uint8:
-        return images.float() / 255
-    return images if images.dtype == torch.float64 else images.float()
+    return images.float() / 255 if images.dtype == torch.uint8 else at_least_float32(images)
 
 
 def warp(
