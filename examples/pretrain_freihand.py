@@ -62,12 +62,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="how a transform acts on the embedding: as published, exactly, not",
     )
     add("--epochs", type=positive(int), default=5, help="passes over the unlabelled hands")
-    add("--batch-size", type=positive(int), default=32, help="hands in a batch; each is seen twice")
+    add("--batch-size", type=at_least(2), default=32, help="hands in a batch; each is seen twice")
     add("--size", type=positive(int), default=64, help="side of the views [pixels]")
     add("--hands", type=positive(int), default=4096, help="unlabelled hands to render, with --data synthetic")
-    add(
-        "--labelled", type=positive(int), default=2000, help="labelled hands of the probe at most; half as many test it"
-    )
+    add("--labelled", type=at_least(10), default=2000, help="labelled hands of the probe at most; half as many test it")
     add("--lr", type=positive(float), default=1e-3, help="learning rate of AdamW at its highest")
     add("--temperature", type=positive(float), default=0.5, help="of NT-Xent")
     add("--workers", type=int, default=0, help="processes that read images")
@@ -85,6 +83,17 @@ def positive(kind: Callable[[str], float]) -> Callable[[str], float]:
         return value
 
     parse.__name__ = "positive number"
+    return parse
+
+
+def at_least(low: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        value = int(text)
+        if value < low:
+            raise argparse.ArgumentTypeError(f"expected at least {low}, got {text}")
+        return value
+
+    parse.__name__ = "whole number"
     return parse
 
 
@@ -211,7 +220,7 @@ def pretrain(encoder: nn.Module, width: int, data: Hands, args: argparse.Namespa
     # The paper's head: to 64 points (x, y), without a bias, which would be a point that no transform moves.
     head = nn.Sequential(nn.Linear(width, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 128, bias=False))
     model = nn.Sequential(encoder, head).to(args.device).train()
-    augment = eq.Compose([*eq.presets.peclr().transforms, NORMALIZE])
+    augment = eq.Compose([eq.presets.peclr(), NORMALIZE])
     criterion = eq.PeCLRLoss(args.temperature, representation=METHODS[args.method])
 
     loader = batches(data, args, train=True)
@@ -304,7 +313,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "arguments": {name: str(value) for name, value in vars(args).items()},
         "versions": {"equicon": eq.__version__, "torch": torch.__version__, "torchvision": torchvision.__version__},
     }
-    write(args.out / "encoder.pt", lambda path: torch.save(encoder.state_dict(), path))
+    # On the CPU and without the channels-last strides, so that it loads anywhere.
+    state = {name: value.cpu().contiguous() for name, value in encoder.state_dict().items()}
+    write(args.out / "encoder.pt", lambda path: torch.save(state, path))
     write(args.out / "result.json", lambda path: path.write_text(json.dumps(result, indent=2) + "\n"))
     print(
         f"\nHow far a linear probe on the frozen features misses the joints of hands it never saw, "

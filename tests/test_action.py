@@ -115,7 +115,7 @@ def test_bad_input_is_refused():
         (lambda: action(images, frame=torch.eye(3)[None]), TypeError, "frame: expected an equicon.Affine"),
         (lambda: action(images, frame=eq.Affine.identity(1)), ValueError, "frame: expected a batch of 2"),
         (lambda: action(images, anchor=torch.rand(2, 3)), ValueError, "anchor: expected a tensor of shape"),
-        (lambda: action(images, anchor=torch.rand(1, 2)), ValueError, "xy: expected a batch of 2"),
+        (lambda: action(images, anchor=torch.rand(1, 2)), ValueError, "anchor: expected a batch of 2"),
         (lambda: action(images.to("meta")), ValueError, "images on cpu, got images on meta"),
     ]:
         with pytest.raises(error, match=match):

@@ -36,6 +36,14 @@ def test_half_precision_matrices_become_float32():
     assert eq.Affine(torch.eye(3, dtype=torch.bfloat16)[None]).dtype == torch.float32
     assert eq.Affine.identity(2).to(dtype=torch.float16).dtype == torch.float32
     assert eq.Affine.identity(2).to(dtype=torch.float64).dtype == torch.float64
+    assert eq.Affine.identity(2, dtype=torch.float16).dtype == torch.float32
+    turn = eq.RandomRotation(45).sample(2).affine
+    assert turn.to(dtype=torch.bfloat16).matrix.equal(turn.matrix)
+    shift = torch.full((1, 2), 0.1234567)
+    assert eq.Affine.from_linear(torch.eye(2, dtype=torch.bfloat16)[None], shift).translation.equal(shift)
+    for call in (lambda: turn.to(dtype=torch.int64), lambda: eq.Affine.identity(2, dtype=torch.int64)):
+        with pytest.raises(TypeError, match="dtype: expected float32 or float64"):
+            call()
     half = torch.full((1, 2), 200.5, dtype=torch.bfloat16)
     assert eq.Affine.identity(1).points(half, (256, 256)).dtype == torch.float32
 
@@ -53,6 +61,10 @@ def test_indexing_len_cat_and_iteration():
     assert_close(eq.Affine.cat(list(g)).matrix, g.matrix)
     with pytest.raises(IndexError):
         g[5]
+    for index in (None, (0, 1), (slice(None), slice(2))):
+        with pytest.raises(TypeError, match="index: expected an int, a slice"):
+            g[index]
+    assert repr(g) == "Affine(5 elements, torch.float64, cpu)"
 
 
 def test_compares_by_identity_and_refuses_plain_equality():
@@ -110,6 +122,8 @@ def test_singular_matrices_are_named_by_index_wherever_a_person_builds_one():
         eq.Affine.from_pixels(pixels, (8, 8))
     with pytest.raises(ValueError, match="boxes: expected a finite extent above 0, got an extent of 0 at index 1"):
         eq.Affine.from_boxes(torch.tensor([[0.0, 0.0, 4.0, 4.0], [3.0, 3.0, 3.0, 3.0]]), (8, 8))
+    with pytest.raises(ValueError, match="boxes: expected a finite extent above 0, got an extent of -"):
+        eq.Affine.from_boxes(torch.tensor([[10.0, 0.0, 0.0, 20.0]]), (32, 32))
     with pytest.raises(ValueError, match="xy: expected a finite extent above 0"):
         eq.Affine.from_points(torch.ones(1, 21, 2), (8, 8))
     with pytest.raises(ValueError, match="xy: expected a finite extent above 0, got an extent of nan"):
@@ -132,6 +146,8 @@ def test_other_bad_input_is_refused():
         (lambda: g.points(torch.rand(3, 2)), ValueError, "xy: expected a batch of 2"),
         (lambda: g.points(torch.rand(2, 2), out_size=(4, 4)), ValueError, "out_size: expected None"),
         (lambda: g.boxes(torch.rand(2, 3)), ValueError, "boxes: expected"),
+        (lambda: g.boxes(torch.rand(4)), ValueError, r"Add the batch dimension: boxes\[None\]"),
+        (lambda: g.boxes(torch.rand(3, 4)), ValueError, "boxes: expected a batch of 2"),
         (lambda: g.intrinsics(torch.rand(3, 3), (8, 8)), ValueError, "K: expected a tensor of shape"),
         (lambda: g.intrinsics(torch.rand(3, 3, 3), (8, 8)), ValueError, "K: expected a batch of 2"),
         (lambda: g @ eq.Affine.identity(3), ValueError, "right operand of @: expected a batch of 2"),

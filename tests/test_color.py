@@ -20,13 +20,13 @@ def test_a_map_is_what_a_loop_over_pixels_gives():
             for x in range(5):
                 pixel = color.matrix[b, :3, :3] @ views[b, :, y, x] + color.matrix[b, :3, 3:] @ mean
                 expected[b, :, y, x] = pixel.clamp(0, 1)
-    assert_close(color(views), expected)
+    assert_close(color.apply(views), expected)
 
 
 def test_composed_equals_sequential_where_nothing_is_clamped():
     views = torch.rand(3, 3, 16, 16)
     f, g, h = (random_map(seed) for seed in range(3))
-    assert_close(g._after(f)(views), g(f(views)))
+    assert_close(g._after(f).apply(views), g.apply(f.apply(views)))
     assert_close(h._after(g)._after(f).matrix, h._after(g._after(f)).matrix)
 
 
@@ -34,10 +34,10 @@ def test_a_chain_is_clamped_once_at_the_end():
     double = ColorMap.make(2 * torch.eye(3)[None], torch.zeros(1, 3, 3))
     half = ColorMap.make(torch.eye(3)[None] / 2, torch.zeros(1, 3, 3))
     views = torch.rand(1, 3, 8, 8)
-    assert_close(half._after(double)(views), views)
-    assert float(double(views).max()) == 1.0
+    assert_close(half._after(double).apply(views), views)
+    assert float(double.apply(views).max()) == 1.0
 
 
 def test_other_numbers_of_channels_are_refused():
     with pytest.raises(ValueError, match="images: expected 3 channels for a colour transform"):
-        random_map(0)(torch.rand(3, 1, 8, 8))
+        random_map(0).apply(torch.rand(3, 1, 8, 8))

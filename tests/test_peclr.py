@@ -56,6 +56,17 @@ def test_a_base_loss_with_parameters_is_a_submodule():
     assert not list(eq.PeCLRLoss().parameters())
 
 
+@pytest.mark.parametrize("representation", [eq.Points(), eq.PeCLRPoints(), eq.Invariant()])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_rows_of_zeros_stay_finite(representation, dtype):
+    z1, z2, g1, g2 = views()
+    leaves = [torch.cat([torch.zeros_like(z[:2]), z[2:]]).to(dtype).requires_grad_() for z in (z1, z2)]
+    loss = eq.PeCLRLoss(0.01, representation=representation)(*leaves, g1, g2)
+    loss.backward()
+    assert loss.isfinite()
+    assert all(z.grad.isfinite().all() and float(z.grad.abs().max()) < 1e4 for z in leaves)
+
+
 @pytest.mark.parametrize("representation", [eq.Points(), eq.PeCLRPoints()])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("scale", [1e4, 1.0, 0.0])
@@ -116,6 +127,7 @@ def test_bad_input_is_refused():
             TypeError,
             "representation: expected an equicon.Representation",
         ),
+        (lambda: eq.PeCLRLoss(base_loss=eq.NTXentLoss), TypeError, r"Make one: NTXentLoss\(\)"),
         (lambda: eq.PeCLRLoss(base_loss=3), TypeError, "base_loss: expected a function"),
     ]:
         with pytest.raises(error, match=match):

@@ -26,5 +26,7 @@ def test_simclr_crops_flips_and_fits_its_size(size):
 def test_strength_scales_the_jitter():
     jitter = eq.presets.simclr(strength=0.5).transforms[2]
     assert jitter == eq.RandomApply(eq.ColorJitter(0.4, 0.4, 0.4, 0.1), 0.8)
-    with pytest.raises(ValueError, match="hue"):
+    with pytest.raises(ValueError, match="strength: expected a number in"):
         eq.presets.simclr(strength=3.0)
+    with pytest.raises(TypeError, match="side: expected a whole number"):
+        eq.presets.simclr((128, 128))

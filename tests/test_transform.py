@@ -107,7 +107,16 @@ def test_repr_reads_like_the_code():
 
 def test_transforms_compare_by_value():
     assert eq.Compose([eq.RandomRotation(45)]) == eq.Compose((eq.RandomRotation(45),))
-    assert hash(eq.RandomScale([0.5, 1])) == hash(eq.RandomScale((0.5, 1)))
+    for make in (
+        eq.RandomScale,
+        eq.RandomRotation,
+        eq.RandomTranslate,
+        eq.RandomShear,
+        eq.ColorJitter,
+        eq.RandomResizedCrop,
+    ):
+        assert make([0.5, 1]) == make((0.5, 1))
+        assert hash(make([0.5, 1])) == hash(make((0.5, 1)))
 
 
 def test_works_in_worker_processes():
@@ -138,6 +147,11 @@ def test_bad_input_is_refused():
         (lambda: eq.RandomApply(torch.relu, 0.5), TypeError, "transform: expected an EquivariantTransform"),
         (lambda: eq.RandomApply(rotation, 1.5), ValueError, r"p: expected a number in \[0, 1\]"),
         (lambda: rotation.sample(-1), ValueError, "batch_size: expected a whole number of at least 0"),
+        (
+            lambda: rotation.sample(2, generator=42),
+            TypeError,
+            "generator: expected a torch.Generator or None, got int 42",
+        ),
         (lambda: rotation.sample(2.0), TypeError, "batch_size: expected a whole number"),
         (lambda: rotation(torch.rand(3, 8, 8)), ValueError, "images: expected a batch"),
     ]:

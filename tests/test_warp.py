@@ -1,3 +1,5 @@
+import importlib
+
 import pytest
 import torch
 from registry import smooth_images
@@ -48,6 +50,9 @@ def test_masks_keep_their_labels():
     labels = torch.randint(0, 5, (2, 1, 40, 40)).float()
     warped = eq.RandomRotation(45).sample(2).affine.warp(labels, (20, 20), mode="nearest")
     assert set(warped.unique().tolist()) <= {0.0, 1.0, 2.0, 3.0, 4.0}
+    whole = eq.Affine.identity(2).warp(labels.to(torch.uint8), mode="nearest")
+    assert whole.dtype == torch.uint8
+    assert whole.equal(labels.to(torch.uint8))
 
 
 def supersampled(g: eq.Affine, images: torch.Tensor, size: tuple[int, int], factor: int = 16) -> torch.Tensor:
@@ -77,6 +82,31 @@ def test_antialiasing_follows_the_whole_map(how):
     )
     plain = psnr(g.warp(images, out, antialias=False)[middle], reference[middle])
     assert psnr(view[middle], reference[middle]) > plain + 3
+
+
+@pytest.mark.parametrize("side", [32, 64, 100, 128, 160])
+def test_a_white_image_stays_white_to_its_border(side):
+    white = torch.ones(1, 1, 224, 224, dtype=torch.float64)
+    assert_close(eq.Affine.identity(1).warp(white, (side, side)), torch.ones(1, 1, side, side, dtype=torch.float64))
+    turned = eq.RandomRotation((30, 30)).sample(1).affine
+    plain = turned.warp(white, (side, side), antialias=False)
+    assert_close(turned.warp(white, (side, side)), plain, atol=1e-6, rtol=0)
+
+
+def test_the_chain_does_not_add_resamplings(monkeypatch):
+    calls = []
+    module = importlib.import_module("equicon._warp")
+    original = module.warp_affine
+    monkeypatch.setattr(module, "warp_affine", lambda *args, **options: calls.append(1) or original(*args, **options))
+    images, counts = torch.rand(2, 3, 40, 40), []
+    for length in (1, 5):
+        calls.clear()
+        eq.Compose([eq.RandomAffine(45, 0.1, (0.8, 1.2), 10)] * length)(images, size=(24, 24))
+        counts.append(len(calls))
+    assert counts[0] == counts[1]
+    calls.clear()
+    eq.Compose([eq.RandomRotation(45)] * 5)(images, size=(80, 80))
+    assert len(calls) == 1
 
 
 def test_antialiasing_leaves_magnified_images_alone():

@@ -44,7 +44,7 @@ class Filter:
         applied = None if self.applied is None else self.applied.to(device, non_blocking=from_host)
         return replace(self, parameters=self.parameters.to(device, non_blocking=from_host), applied=applied)
 
-    def __call__(self, views: Tensor, anchor: Tensor | None) -> Tensor:
+    def apply(self, views: Tensor, anchor: Tensor | None) -> Tensor:
         """Run on views, where applied."""
         filtered = self.operation(views, self.parameters, self.seed, anchor)
         if self.applied is None:
@@ -129,6 +129,12 @@ class Action:
             ValueError: if shapes, batch sizes or devices do not fit.
             TypeError: if images are of an integer type other than uint8, or frame is not an ``Affine``.
         """
+        return self._apply(images, size, frame, anchor)
+
+    def _apply(
+        self, images: Tensor, size: tuple[int, int] | None, frame: Affine | None, anchor: Tensor | None
+    ) -> Tensor:
+        # Transforms call it by this name: in a compiled graph, torch 2.11 cannot call an object that was made there.
         check_images(images)
         check_batch("images", len(images), len(self), "the Action")
         total = self.affine
@@ -143,13 +149,14 @@ class Action:
         out_size = source if size is None else check_size("size", size)
         if anchor is not None:
             check_floating("anchor", anchor, "(B, 2), pixels of the source", last=(2,), ndim=2)
-            anchor = total.points(anchor, source, out_size)
+            check_batch("anchor", len(anchor), len(images), "images")
+            anchor = total.points(anchor.to(total.device), source, out_size)
         with torch.autocast(images.device.type, enabled=False):
             views = total.warp(as_float(images), out_size)
             if self.color is not None:
-                views = self.color(views)
-            for operation in self.filters:
-                views = operation(views, anchor)
+                views = self.color.apply(views)
+            for drawn in self.filters:
+                views = drawn.apply(views, anchor)
         return views.to(images.dtype) if images.is_floating_point() else views
 
 

@@ -71,7 +71,7 @@ class Affine:
             4
         """
         check_int("batch_size", batch_size, low=0)
-        return cls._of(torch.eye(3, device=device, dtype=dtype).repeat(batch_size, 1, 1))
+        return cls._of(torch.eye(3, device=device, dtype=_matrix_type(dtype)).repeat(batch_size, 1, 1))
 
     @classmethod
     def from_linear(cls, linear: Tensor, translation: Tensor | None = None) -> Self:
@@ -90,7 +90,7 @@ class Affine:
             translation = torch.zeros_like(linear[:, 0])
         check_floating("translation", translation, "(B, 2)", last=(2,), ndim=2)
         check_batch("translation", len(translation), len(linear), "linear")
-        return cls(affine_matrix(linear, translation.to(linear)))
+        return cls(affine_matrix(at_least_float32(linear), at_least_float32(translation)))
 
     @classmethod
     def from_pixels(cls, matrix: Tensor, size: tuple[int, int], out_size: tuple[int, int] | None = None) -> Self:
@@ -131,8 +131,10 @@ class Affine:
         """
         check_floating("boxes", boxes, "(B, 4)", last=(4,), ndim=2)
         corners = unit_points(at_least_float32(boxes).unflatten(-1, (2, 2)), check_size("size", size))
-        half = (corners[:, 1] - corners[:, 0]).amax(-1) / 2 * check_positive("margin", margin)
-        return cls._square("boxes", corners.mean(1), half)
+        extent = corners[:, 1] - corners[:, 0]
+        # A box that is turned inside out on one axis is as wrong as an empty one.
+        half = torch.where((extent < 0).any(-1), extent.amin(-1), extent.amax(-1)) / 2
+        return cls._square("boxes", corners.mean(1), half * check_positive("margin", margin))
 
     @classmethod
     def from_points(cls, xy: Tensor, size: tuple[int, int], margin: float = 1.0) -> Self:
@@ -225,8 +227,8 @@ class Affine:
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Affine":
         """Move to a device or a type, without waiting for the device."""
         from_host = self.matrix.device.type == "cpu"
-        moved = self.matrix.to(device=device, dtype=dtype, non_blocking=from_host)
-        return Affine._of(at_least_float32(moved))
+        kept = None if dtype is None else _matrix_type(dtype)
+        return Affine._of(self.matrix.to(device=device, dtype=kept, non_blocking=from_host))
 
     def __matmul__(self, other: "Affine") -> "Affine":
         """Compose: the right operand acts first."""
@@ -251,9 +253,14 @@ class Affine:
         return self.matrix.shape[0]
 
     def __getitem__(self, index: Any) -> "Affine":
-        """Take part of the batch; a single index gives a batch of one."""
+        """Take part of the batch by an int, a slice, a list, or a tensor (N,); one index gives a batch of one."""
         chosen = self.matrix[index]
+        if chosen.shape[-2:] != (3, 3) or chosen.ndim > 3 or isinstance(index, tuple):
+            raise type_error("index", "an int, a slice, a list or a tensor (N,), of the batch alone", index)
         return Affine._of(chosen[None] if chosen.ndim == 2 else chosen)
+
+    def __repr__(self) -> str:
+        return f"Affine({len(self)} elements, {self.dtype}, {self.device})"
 
     def __eq__(self, other: object) -> NoReturn:
         raise TypeError(
@@ -284,15 +291,16 @@ class Affine:
         mode: Mode = "bilinear",
         padding_mode: PaddingMode = "zeros",
     ) -> Tensor:
-        """Move the pictures: one interpolation per image, by Kornia's warp.
+        """Move the pictures: one resampling per image, by Kornia's warp, from a pyramid where the map shrinks it.
 
         Args:
             images: (B, C, H, W), uint8 or floating. uint8 gives float32 in [0, 1]; half precision is computed in
                 float32 and
                 given back in its own type.
             size: (h, w) of the views; the source's by default.
-            antialias: low-pass an image first where the map shrinks it, as far as it shrinks it.
-            mode: ``bilinear`` or ``nearest`` (for masks; never anti-aliased).
+            antialias: low-pass an image first where the map shrinks it, as far as it shrinks it, up to twice the ratio
+                of the sizes.
+            mode: ``bilinear``, or ``nearest`` for masks: never anti-aliased, and uint8 labels stay uint8.
             padding_mode: what lies outside the source: ``zeros``, ``border`` or ``reflection``.
 
         Returns:
@@ -311,11 +319,17 @@ class Affine:
         check_choice("mode", mode, get_args(Mode))
         check_choice("padding_mode", padding_mode, get_args(PaddingMode))
         out_size = _or_same(size, (images.shape[-2], images.shape[-1]), "size")
+        labels = mode == "nearest" and images.dtype == torch.uint8
         with torch.autocast(images.device.type, enabled=False):
             views = warp(
-                as_float(images), self.matrix, out_size, antialias=antialias, mode=mode, padding_mode=padding_mode
+                images.float() if labels else as_float(images),
+                self.matrix,
+                out_size,
+                antialias=antialias,
+                mode=mode,
+                padding_mode=padding_mode,
             )
-        return views.to(images.dtype) if images.is_floating_point() else views
+        return views.to(images.dtype) if images.is_floating_point() or labels else views
 
     def points(
         self, xy: Tensor, size: tuple[int, int] | None = None, out_size: tuple[int, int] | None = None
@@ -358,6 +372,9 @@ class Affine:
             tensor([[-0.2500, -0.2500,  1.2500,  1.2500]])
         """
         check_floating("boxes", boxes, "(B, ..., 4)", last=(4,))
+        if boxes.ndim < 2:
+            raise value_error("boxes", "a tensor of shape (B, ..., 4)", boxes, "Add the batch dimension: boxes[None].")
+        check_batch("boxes", len(boxes), len(self), "the Affine")
         x1, y1, x2, y2 = boxes.unbind(-1)
         corners = torch.stack([x1, y1, x2, y1, x2, y2, x1, y2], -1).unflatten(-1, (4, 2))
         moved = self.points(corners, size, out_size)
@@ -394,6 +411,13 @@ def check_affine(argument: str, value: object) -> Affine:
             "Wrap a matrix in pixels with Affine.from_pixels(matrix, size), one in the unit frame with Affine(matrix).",
         )
     return value
+
+
+def _matrix_type(dtype: torch.dtype) -> torch.dtype:
+    """Check the type of a matrix; half precision becomes float32."""
+    if not dtype.is_floating_point:
+        raise type_error("dtype", "float32 or float64", str(dtype))
+    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def _or_same(out_size: tuple[int, int] | None, size: tuple[int, int], name: str = "out_size") -> tuple[int, int]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import torch
-from kornia.filters import gaussian_blur2d, sobel
+from kornia.filters import filter2d_separable, get_gaussian_kernel1d, sobel
 from torch import Tensor
 
 from equicon._action import Action, Filter, Operation
 from equicon._affine import Affine
 from equicon._checks import (
+    as_tuples,
     check_int,
     check_number,
     check_positive,
@@ -21,6 +22,7 @@ from equicon._checks import (
     type_error,
     value_error,
 )
+from equicon._frames import pixel_points
 from equicon._random import bernoulli, device_of, seed, uniform
 from equicon._transform import EquivariantTransform
 
@@ -41,7 +43,7 @@ def _nothing(batch_size: int, generator: torch.Generator | None) -> Tensor:
 @final
 @dataclass(frozen=True)
 class RandomGaussianBlur(EquivariantTransform):
-    """Blur each image by a Gaussian, with Kornia's ``gaussian_blur2d``.
+    """Blur each image by a Gaussian, with Kornia's kernels and filter.
 
     Args:
         kernel_size: odd, in pixels of the view; SimCLR takes a tenth of the image's side.
@@ -66,22 +68,27 @@ class RandomGaussianBlur(EquivariantTransform):
         if check_int("kernel_size", self.kernel_size, low=1) % 2 == 0:
             raise value_error("kernel_size", "an odd number", self.kernel_size)
         check_positive("sigma", check_range("sigma", self.sigma)[0])
+        as_tuples(self)
 
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        sigma = uniform(batch_size, self.sigma, generator)[:, None].expand(-1, 2)
-        return _drawn(self._apply, sigma, self.p, generator)
+        return _drawn(self._apply, uniform(batch_size, self.sigma, generator)[:, None], self.p, generator)
 
     def _apply(self, views: Tensor, parameters: Tensor, seed: int, anchor: Tensor | None) -> Tensor:
         if self.kernel_size // 2 >= min(views.shape[-2:]):
             fix = f"Take at most {2 * min(views.shape[-2:]) - 1}."
             raise value_error("kernel_size", "a kernel below twice the view's size", self.kernel_size, fix)
-        return gaussian_blur2d(views, (self.kernel_size, self.kernel_size), parameters.to(views.dtype))
+        # Not gaussian_blur2d: of Kornia 0.9.0 it reads sigma back from the device.
+        kernel = get_gaussian_kernel1d(self.kernel_size, parameters.to(views.dtype))
+        blurred: Tensor = filter2d_separable(views, kernel, kernel)
+        return blurred
 
 
 @final
 @dataclass(frozen=True)
 class RandomGaussianNoise(EquivariantTransform):
     """Add Gaussian noise to each pixel and channel, without a clamp. An ``Action`` replays the same noise.
+
+    It seeds a generator while it runs, so it is outside ``torch.compile(fullgraph=True)``.
 
     Args:
         std: standard deviation, at least 0, in the range of the images, [0, 1].
@@ -140,6 +147,7 @@ class RandomErasing(EquivariantTransform):
         check_positive("scale", check_range("scale", self.scale, low=0.0, high=1.0)[0])
         check_positive("ratio", check_range("ratio", self.ratio)[0])
         self._values()
+        as_tuples(self)
 
     def _values(self) -> tuple[float, float]:
         if isinstance(self.value, int | float):
@@ -156,24 +164,22 @@ class RandomErasing(EquivariantTransform):
         return _drawn(self._apply, torch.stack([area, ratio, x, y, value], -1), self.p, generator)
 
     def _apply(self, views: Tensor, parameters: Tensor, seed: int, anchor: Tensor | None) -> Tensor:
-        height, width = views.shape[-2:]
+        size = (views.shape[-2], views.shape[-1])
         area, ratio, x, y, value = parameters.to(views.dtype).unbind(-1)
-        columns = (area * height * width * ratio).sqrt().clamp(max=width)
-        rows = (area * height * width / ratio).sqrt().clamp(max=height)
+        columns = (area * ratio * size[0] * size[1]).sqrt().clamp(max=size[1])
+        rows = (area / ratio * size[0] * size[1]).sqrt().clamp(max=size[0])
         if anchor is None:
-            left, top = x * (width - columns), y * (height - rows)
-        else:
-            # Pixel centres are integers: the pixel at x covers [x, x + 1) of the rectangle's coordinates.
-            left, top = (anchor.to(views.dtype) + 0.5).unbind(-1)
-            left, top = left - columns / 2, top - rows / 2
-        inside = _between(width, left, columns)[:, None, :] & _between(height, top, rows)[:, :, None]
+            room = torch.stack([(2 * x - 1) * (size[1] - columns), (2 * y - 1) * (size[0] - rows)], -1)
+            anchor = pixel_points(room / min(size), size)
+        center = anchor.to(views.dtype)
+        inside = _near(size[1], center[:, 0], columns)[:, None, :] & _near(size[0], center[:, 1], rows)[:, :, None]
         return torch.where(inside[:, None], value[:, None, None, None], views)
 
 
-def _between(length: int, start: Tensor, extent: Tensor) -> Tensor:
-    """Mark the pixels (B, length) whose centres lie in [start, start + extent)."""
-    centers = torch.arange(length, device=start.device, dtype=start.dtype) + 0.5
-    return (centers >= start[:, None]) & (centers < (start + extent)[:, None])
+def _near(length: int, center: Tensor, extent: Tensor) -> Tensor:
+    """Mark the pixels (B, length) that lie less than half of the extent from the centre."""
+    pixels = torch.arange(length, device=center.device, dtype=center.dtype)
+    return (pixels - center[:, None]).abs() < extent[:, None] / 2
 
 
 @final
@@ -238,7 +244,8 @@ class Appearance(EquivariantTransform):
         with torch.random.fork_rng(devices=[views.device] if cuda else []):
             torch.default_generator.manual_seed(seed)
             if cuda:
-                torch.cuda.manual_seed(seed)
+                with torch.cuda.device(views.device):
+                    torch.cuda.manual_seed(seed)
             result = self.module(views.clone())
         if not isinstance(result, Tensor):
             raise type_error("module", "a module that returns a tensor", f"{describe(result)} from {self.module!r}")

@@ -121,6 +121,13 @@ def check_batch(argument: str, length: int, expected: int, of: str) -> None:
         raise value_error(argument, f"a batch of {expected}, that of {of}", f"a batch of {length}")
 
 
+def as_tuples(config: object) -> None:
+    """Turn the lists of a frozen dataclass into tuples, so that it hashes, and cannot be changed from outside."""
+    for name, value in vars(config).items():
+        if isinstance(value, list):
+            object.__setattr__(config, name, tuple(value))
+
+
 def check_choice(argument: str, value: object, known: Sequence[str]) -> None:
     """Check for one of the known names."""
     if value not in known:

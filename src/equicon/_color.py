@@ -46,7 +46,7 @@ class ColorMap:
         """Compose: ``other`` acts first."""
         return ColorMap(matmul(self.matrix, other.matrix))
 
-    def __call__(self, views: Tensor) -> Tensor:
+    def apply(self, views: Tensor) -> Tensor:
         """Apply to views (B, 3, h, w) in [0, 1]."""
         if views.shape[1] != 3:
             fix = "Leave colour out of the chain for other images."

@@ -9,25 +9,56 @@ import torch
 from torch import Tensor
 
 from equicon._action import Action, geometry
-from equicon._checks import check_number, check_positive, check_probability, check_range, type_error
-from equicon._matrix import linear_matrix, rotation
-from equicon._random import bernoulli, uniform
-from equicon._transform import Compose, EquivariantTransform
+from equicon._checks import as_tuples, check_number, check_positive, check_probability, check_range, type_error
+from equicon._matrix import linear_matrix, matmul, rotation
+from equicon._random import bernoulli, device_of, uniform
+from equicon._transform import EquivariantTransform
 
 Span: TypeAlias = float | tuple[float, float]
 """A number a for the range (−a, a), or the range itself."""
 
+_STEEPEST = 89.9
+"""Degrees of shear: at 90 an upright line has no image."""
+
 
 def _symmetric(argument: str, value: Span, *, limit: float = math.inf) -> tuple[float, float]:
-    if isinstance(value, int | float):
-        bound = check_number(argument, value, low=0.0, high=limit)
-        return -bound, bound
-    return check_range(argument, value, low=-limit, high=limit)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return check_range(argument, value, low=-limit, high=limit)
+    bound = check_number(argument, value, low=0.0, high=limit)
+    return -bound, bound
+
+
+def _fractions(argument: str, value: float | tuple[float, float]) -> tuple[float, float]:
+    if not isinstance(value, Sequence):
+        limit = check_number(argument, value, low=0.0)
+        return limit, limit
+    if len(value) != 2:
+        raise type_error(argument, "a number or a pair (x, y)", value)
+    x, y = (check_number(argument, v, low=0.0) for v in value)
+    return x, y
+
+
+def _factors(argument: str, value: tuple[float, float]) -> None:
+    check_positive(argument, check_range(argument, value)[0])
 
 
 def _diagonal(x: Tensor, y: Tensor) -> Tensor:
     zero = torch.zeros_like(x)
     return linear_matrix(x, zero, zero, y)
+
+
+def _rotations(batch_size: int, span: tuple[float, float], generator: torch.Generator | None) -> Tensor:
+    return rotation(torch.deg2rad(uniform(batch_size, span, generator)))
+
+
+def _shears(batch_size: int, span: tuple[float, float], generator: torch.Generator | None) -> Tensor:
+    slope = torch.deg2rad(uniform(batch_size, span, generator)).tan()
+    one, zero = torch.ones_like(slope), torch.zeros_like(slope)
+    return linear_matrix(one, slope, zero, one)
+
+
+def _shifts(batch_size: int, fractions: tuple[float, float], generator: torch.Generator | None) -> Tensor:
+    return torch.stack([uniform(batch_size, (-2 * a, 2 * a), generator) for a in fractions], -1)
 
 
 @final
@@ -54,10 +85,10 @@ class RandomRotation(EquivariantTransform):
 
     def __post_init__(self) -> None:
         _symmetric("degrees", self.degrees)
+        as_tuples(self)
 
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        degrees = uniform(batch_size, _symmetric("degrees", self.degrees), generator)
-        return geometry(rotation(torch.deg2rad(degrees)))
+        return geometry(_rotations(batch_size, _symmetric("degrees", self.degrees), generator))
 
 
 @final
@@ -83,20 +114,13 @@ class RandomTranslate(EquivariantTransform):
     fraction: float | tuple[float, float]
 
     def __post_init__(self) -> None:
-        self._limits()
-
-    def _limits(self) -> tuple[float, float]:
-        if isinstance(self.fraction, int | float):
-            limit = check_number("fraction", self.fraction, low=0.0)
-            return limit, limit
-        if not isinstance(self.fraction, Sequence) or len(self.fraction) != 2:
-            raise type_error("fraction", "a number or a pair (x, y)", self.fraction)
-        x, y = (check_number("fraction", f, low=0.0) for f in self.fraction)
-        return x, y
+        _fractions("fraction", self.fraction)
+        as_tuples(self)
 
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        shift = torch.stack([uniform(batch_size, (-2 * a, 2 * a), generator) for a in self._limits()], -1)
-        return geometry(_diagonal(*torch.ones_like(shift).unbind(-1)), shift)
+        shift = _shifts(batch_size, _fractions("fraction", self.fraction), generator)
+        one = torch.ones_like(shift[:, 0])
+        return geometry(_diagonal(one, one), shift)
 
 
 @final
@@ -119,8 +143,8 @@ class RandomScale(EquivariantTransform):
     range: tuple[float, float]
 
     def __post_init__(self) -> None:
-        check_positive("range", check_range("range", self.range)[0])
-        object.__setattr__(self, "range", tuple(self.range))
+        _factors("range", self.range)
+        as_tuples(self)
 
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
         factor = uniform(batch_size, self.range, generator)
@@ -148,12 +172,11 @@ class RandomShear(EquivariantTransform):
     degrees: Span
 
     def __post_init__(self) -> None:
-        _symmetric("degrees", self.degrees, limit=89.9)
+        _symmetric("degrees", self.degrees, limit=_STEEPEST)
+        as_tuples(self)
 
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        slope = torch.deg2rad(uniform(batch_size, _symmetric("degrees", self.degrees), generator)).tan()
-        one, zero = torch.ones_like(slope), torch.zeros_like(slope)
-        return geometry(linear_matrix(one, slope, zero, one))
+        return geometry(_shears(batch_size, _symmetric("degrees", self.degrees), generator))
 
 
 @final
@@ -227,21 +250,26 @@ class RandomAffine(EquivariantTransform):
     shear: Span | None = None
 
     def __post_init__(self) -> None:
-        self._parts()
-
-    def _parts(self) -> Compose:
-        parts: list[EquivariantTransform] = []
-        if self.shear is not None:
-            parts.append(RandomShear(self.shear))
-        if self.scale is not None:
-            parts.append(RandomScale(self.scale))
-        parts.append(RandomRotation(self.degrees))
+        _symmetric("degrees", self.degrees)
         if self.translate is not None:
-            parts.append(RandomTranslate(self.translate))
-        return Compose(parts)
+            _fractions("translate", self.translate)
+        if self.scale is not None:
+            _factors("scale", self.scale)
+        if self.shear is not None:
+            _symmetric("shear", self.shear, limit=_STEEPEST)
+        as_tuples(self)
 
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        return self._parts()._draw(batch_size, generator)
+        one = torch.ones(batch_size, device=device_of(generator))
+        linear = _diagonal(one, one)
+        if self.shear is not None:
+            linear = _shears(batch_size, _symmetric("shear", self.shear), generator)
+        if self.scale is not None:
+            linear = uniform(batch_size, self.scale, generator)[:, None, None] * linear
+        linear = matmul(_rotations(batch_size, _symmetric("degrees", self.degrees), generator), linear)
+        if self.translate is None:
+            return geometry(linear)
+        return geometry(linear, _shifts(batch_size, _fractions("translate", self.translate), generator))
 
 
 @final
@@ -268,7 +296,8 @@ class RandomResizedCrop(EquivariantTransform):
 
     def __post_init__(self) -> None:
         check_positive("scale", check_range("scale", self.scale, low=0.0, high=1.0)[0])
-        check_positive("ratio", check_range("ratio", self.ratio)[0])
+        _factors("ratio", self.ratio)
+        as_tuples(self)
 
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
         area = uniform(batch_size, self.scale, generator)

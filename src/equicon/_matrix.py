@@ -13,6 +13,13 @@ def at_least_float32(tensor: Tensor) -> Tensor:
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
+def normalize(z: Tensor) -> Tensor:
+    """Divide rows (B, D) by their norm. A row of (nearly) zeros gives zeros, without the gradient of 1 / 0."""
+    square = z.square().sum(-1, keepdim=True)
+    counts = square > 1e-16
+    return z * torch.where(counts, square, 1.0).rsqrt() * counts
+
+
 def matmul(a: Tensor, b: Tensor) -> Tensor:
     """Multiply matrices (..., n, k) and (..., k, m)."""
     return (a.unsqueeze(-1) * b.unsqueeze(-3)).sum(-2)

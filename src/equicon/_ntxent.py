@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from equicon._checks import check_positive, value_error
-from equicon._matrix import at_least_float32
+from equicon._matrix import at_least_float32, normalize
 from equicon._representation import check_embeddings
 
 
@@ -23,7 +23,8 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.5) -> Tensor:
         temperature: τ, above 0.
 
     Returns:
-        The loss, a scalar, computed in float32 at least, also under autocast.
+        The loss, a scalar, computed in float32 at least, also under autocast. The product of embeddings follows
+        ``torch.set_float32_matmul_precision``: below ``highest`` it is rounded, which a low temperature magnifies.
 
     Raises:
         ValueError: if shapes differ or are not (B, D), or the temperature is not above 0.
@@ -39,7 +40,7 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.5) -> Tensor:
     check_positive("temperature", temperature)
     check_pair(z1, z2)
     with torch.autocast(z1.device.type, enabled=False):
-        z = F.normalize(at_least_float32(torch.cat([z1, z2])))
+        z = normalize(at_least_float32(torch.cat([z1, z2])))
         rows = torch.arange(len(z), device=z.device)
         logits = (z @ z.T / temperature).masked_fill(rows[:, None] == rows, -torch.inf)
         return F.cross_entropy(logits, rows.roll(len(z1)))

@@ -40,16 +40,16 @@ class PeCLRLoss(nn.Module):
         self,
         temperature: float | None = None,
         *,
-        representation: Representation | None = None,
+        representation: Representation = PeCLRPoints(),  # noqa: B008 - a frozen value
         base_loss: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
-        representation = PeCLRPoints() if representation is None else representation
         if not isinstance(representation, Representation):
             fix = "Call the class: Points()." if isinstance(representation, type) else ""
             raise type_error("representation", "an equicon.Representation", representation, fix)
-        if base_loss is not None and not callable(base_loss):
-            raise type_error("base_loss", "a function (z1, z2) -> scalar", base_loss)
+        if base_loss is not None and (isinstance(base_loss, type) or not callable(base_loss)):
+            fix = f"Make one: {base_loss.__name__}()." if isinstance(base_loss, type) else ""
+            raise type_error("base_loss", "a function (z1, z2) -> scalar", base_loss, fix)
         if base_loss is not None and temperature is not None:
             fix = "It configures the default loss: give it to base_loss instead."
             raise value_error("temperature", "None where base_loss is given", temperature, fix)

@@ -10,7 +10,15 @@ from torch import Tensor
 
 from equicon._action import Action, Filter
 from equicon._affine import Affine
-from equicon._checks import check_number, check_positive, check_probability, check_range, type_error, value_error
+from equicon._checks import (
+    as_tuples,
+    check_number,
+    check_positive,
+    check_probability,
+    check_range,
+    type_error,
+    value_error,
+)
 from equicon._color import GREY, ColorMap
 from equicon._random import bernoulli, device_of, uniform
 from equicon._transform import EquivariantTransform
@@ -32,17 +40,17 @@ def _constant(values: Tensor, device: torch.device) -> Tensor:
 
 
 def _factor(argument: str, value: Factor) -> tuple[float, float]:
-    if isinstance(value, int | float):
-        amount = check_number(argument, value, low=0.0)
-        return max(0.0, 1 - amount), 1 + amount
-    return check_range(argument, value, low=0.0)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return check_range(argument, value, low=0.0)
+    amount = check_number(argument, value, low=0.0)
+    return max(0.0, 1 - amount), 1 + amount
 
 
 def _hue(value: Factor) -> tuple[float, float]:
-    if isinstance(value, int | float):
-        limit = check_number("hue", value, low=0.0, high=0.5)
-        return -limit, limit
-    return check_range("hue", value, low=-0.5, high=0.5)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return check_range("hue", value, low=-0.5, high=0.5)
+    limit = check_number("hue", value, low=0.0, high=0.5)
+    return -limit, limit
 
 
 @final
@@ -78,6 +86,7 @@ class ColorJitter(EquivariantTransform):
         for name in ("brightness", "contrast", "saturation"):
             _factor(name, getattr(self, name))
         _hue(self.hue)
+        as_tuples(self)
 
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
         device = device_of(generator)

@@ -12,12 +12,19 @@ def device_of(generator: torch.Generator | None) -> torch.device:
 def uniform(batch_size: int, span: tuple[float, float], generator: torch.Generator | None) -> Tensor:
     """Draw (B,) from [low, high)."""
     low, high = span
-    return low + (high - low) * torch.rand(batch_size, generator=generator, device=device_of(generator))
+    return low + (high - low) * _rand(batch_size, generator)
 
 
 def bernoulli(batch_size: int, p: float, generator: torch.Generator | None) -> Tensor:
     """Draw (B,) of type bool, True with probability p."""
-    return torch.rand(batch_size, generator=generator, device=device_of(generator)) < p
+    return _rand(batch_size, generator) < p
+
+
+def _rand(batch_size: int, generator: torch.Generator | None) -> Tensor:
+    if generator is None:
+        # Without the argument, not with None: that does not compile for a batch size that changes.
+        return torch.rand(batch_size, device="cpu")
+    return torch.rand(batch_size, generator=generator, device=generator.device)
 
 
 def seed(generator: torch.Generator | None) -> int:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from equicon._affine import Affine, check_affine
 from equicon._checks import check_batch, check_int, type_error, value_error
 from equicon._frames import map_points
-from equicon._matrix import at_least_float32, matvec, polar_factor
+from equicon._matrix import at_least_float32, matvec, normalize, polar_factor
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,10 @@ class Representation(ABC):
         check_affine("g", g)
         check_embeddings("z", z)
         check_batch("g", len(g), len(z), "z")
+        if g.device != z.device:
+            raise value_error(
+                "g", f"an Affine on {z.device}, where z is", f"one on {g.device}", "Move it with .to(device)."
+            )
         self._check_width(z.shape[1])
         return at_least_float32(z)
 
@@ -139,9 +142,9 @@ class PeCLRPoints(Representation):
         return (turned + _shift(g, turned)).flatten(1).to(z.dtype)
 
     def _canonicalize(self, g: Affine, z: Tensor) -> Tensor:
-        points = _as_points(F.normalize(z))
+        points = _as_points(normalize(z))
         turned = _about_centroid(polar_factor(g.linear).transpose(-2, -1), points - _shift(g, points))
-        return F.normalize(turned.flatten(1).to(z.dtype))
+        return normalize(turned.flatten(1).to(z.dtype))
 
 
 @final
@@ -188,10 +191,10 @@ class DirectSum(Representation):
         if len(self.parts) == 0:
             raise value_error("parts", "at least one pair (representation, width)", "none")
         for i, part in enumerate(self.parts):
-            if not isinstance(part, tuple) or len(part) != 2 or not isinstance(part[0], Representation):
+            if not isinstance(part, Sequence) or len(part) != 2 or not isinstance(part[0], Representation):
                 raise type_error(f"parts[{i}]", "a pair (representation, width)", part)
             part[0]._check_width(check_int(f"parts[{i}]", part[1], low=1))
-        object.__setattr__(self, "parts", tuple(self.parts))
+        object.__setattr__(self, "parts", tuple((part, width) for part, width in self.parts))
 
     def _check_width(self, width: int) -> None:
         widths = [width for _, width in self.parts]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from equicon._action import Action
 from equicon._affine import Affine
-from equicon._checks import check_images, check_int, check_probability, type_error, value_error
+from equicon._checks import check_images, check_int, check_probability, describe, type_error, value_error
 from equicon._random import bernoulli
 
 
@@ -55,6 +55,9 @@ class EquivariantTransform(ABC):
             8
         """
         check_int("batch_size", batch_size, low=0)
+        if generator is not None and not isinstance(generator, torch.Generator):
+            fix = "Write torch.Generator().manual_seed(0)."
+            raise type_error("generator", "a torch.Generator or None", describe(generator), fix)
         action = self._draw(batch_size, generator)
         return action if device is None else action.to(device)
 
@@ -84,7 +87,7 @@ class EquivariantTransform(ABC):
         """
         check_images(images)
         action = self.sample(len(images), generator=generator, device=images.device)
-        return action(images, size=size, frame=frame, anchor=anchor), action.affine
+        return action._apply(images, size, frame, anchor), action.affine
 
 
 @final

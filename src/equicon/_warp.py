@@ -30,7 +30,7 @@ def warp(
     1983, "Pyramidal parametrics"). A shrink by s wants the blur of a box of side s; level k has that of side 2^k, and
     reading it bilinearly adds about as much again, so levels are blended to a mean square side of (1 + s²) / 2. The
     shrink is that of the whole map, per image, so nothing about it is known on the host but the ratio of the sizes:
-    there are levels for a shrink of twice that.
+    there are levels for a shrink of twice that, and a stronger one is blurred as if it were that.
     """
     source: Size = (images.shape[-2], images.shape[-1])
     matrix = matrix.to(images.dtype)
@@ -42,11 +42,19 @@ def warp(
     square = (1 + ratio**2 / determinant(matrix[:, :2, :2]).abs()) / 2
     square = square.clamp(1, 4**levels)[:, None, None, None]
     views = ((4 - square) / 3).clamp(min=0) * views
+    # Padding belongs to the source, not to a level, whose half pixel would reach far into the picture: levels are read
+    # with their border continued, and fade where the source does.
+    covered = (
+        1.0
+        if padding_mode != "zeros"
+        else _read(images.new_ones(()).expand(len(images), 1, *source), matrix, source, size, mode, padding_mode)
+    )
+    beyond: PaddingMode = "border" if padding_mode == "zeros" else padding_mode
     for k in range(1, levels + 1):
         images = _halve(images)
         rising, falling = (square - 4 ** (k - 1)) / (3 * 4 ** (k - 1)), (4 ** (k + 1) - square) / (3 * 4**k)
         weight = torch.minimum(rising, falling).clamp(min=0)
-        views = views + weight * _read(images, matrix, source, size, mode, padding_mode)
+        views = views + weight * covered * _read(images, matrix, source, size, mode, beyond)
     return views
 
 

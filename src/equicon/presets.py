@@ -1,6 +1,7 @@
 """Named recipes of augmentation, with their source, and where they approximate it."""
 
 from equicon._appearance import RandomGaussianBlur
+from equicon._checks import check_int, check_number
 from equicon._geometric import RandomHorizontalFlip, RandomResizedCrop, RandomRotation, RandomScale, RandomTranslate
 from equicon._photometric import ColorJitter, RandomGrayscale
 from equicon._transform import Compose, RandomApply
@@ -38,21 +39,23 @@ def peclr() -> Compose:
     )
 
 
-def simclr(size: int = 224, strength: float = 1.0) -> Compose:
+def simclr(side: int = 224, strength: float = 1.0) -> Compose:
     """The augmentations of SimCLR: resized crop, flip, colour jitter, grey, blur.
 
     Args:
-        size: side of the views in pixels; the blur's kernel is a tenth of it, made odd.
-        strength: of the colour jitter: 1 for ImageNet, 0.5 for CIFAR-10, which also leaves out the blur.
+        side: height and width of the views in pixels; the blur's kernel is a tenth of it, made odd.
+        strength: of the colour jitter, in [0, 2.5]: 1 for ImageNet, 0.5 for CIFAR-10, which also leaves out the blur.
 
     Returns:
         A ``Compose``; build your own from its ``transforms`` to change one.
 
     Example:
-        >>> views, g = presets.simclr(size=64)(torch.rand(4, 3, 64, 64))
+        >>> views, g = presets.simclr(64)(torch.rand(4, 3, 64, 64))
 
     Source: Chen et al. 2020, arXiv 2002.05709, appendix A. Hue turns in YIQ, not in HSV, and colours are clamped once.
     """
+    check_int("side", side, low=1)
+    check_number("strength", strength, low=0.0, high=2.5)
     jitter = ColorJitter(0.8 * strength, 0.8 * strength, 0.8 * strength, 0.2 * strength)
     return Compose(
         [
@@ -60,6 +63,6 @@ def simclr(size: int = 224, strength: float = 1.0) -> Compose:
             RandomHorizontalFlip(0.5),
             RandomApply(jitter, p=0.8),
             RandomGrayscale(0.2),
-            RandomGaussianBlur(size // 20 * 2 + 1, (0.1, 2.0), p=0.5),
+            RandomGaussianBlur(side // 20 * 2 + 1, (0.1, 2.0), p=0.5),
         ]
     )

@@ -54,6 +54,7 @@ def test_learns_from_a_freihand_root_with_another_resnet(tmp_path):
         (["--data", "nowhere"], "nowhere"),
         (["--arch", "vgg11"], "argument --arch: invalid choice: 'vgg11'"),
         (["--epochs", "0"], "argument --epochs: expected a number above 0, got 0"),
+        (["--batch-size", "1"], "argument --batch-size: expected at least 2, got 1"),
         (["--lr", "nan"], "argument --lr: expected a number above 0, got nan"),
         (["--hands", "4"], "--batch-size: expected at most 4, the hands to train on, got 8"),
         (["--hands", "24", "--lr", "1e30"], "The loss is nan"),
