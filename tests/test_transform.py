@@ -1,5 +1,6 @@
 import copy
 import pickle
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -136,6 +137,17 @@ class Collate:
     def __call__(self, images: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         views, g = self.transform(torch.stack(images), size=(8, 8))
         return views, g.matrix
+
+
+@dataclass(frozen=True)
+class Forgetful(eq.EquivariantTransform):
+    def _draw(self, batch_size, generator):
+        return eq.Affine.identity(batch_size)
+
+
+def test_a_draw_that_is_no_action_is_refused():
+    with pytest.raises(TypeError, match=r"Forgetful._draw: expected an Action in return, .* Write Action\(affine\)"):
+        Forgetful()(torch.rand(2, 3, 8, 8))
 
 
 def test_bad_input_is_refused():

@@ -49,7 +49,7 @@ class ColorMap:
     def apply(self, views: Tensor) -> Tensor:
         """Apply to views (B, 3, h, w) in [0, 1]."""
         if views.shape[1] != 3:
-            fix = "Leave colour out of the chain for other images."
+            fix = "If they are channels last, images.permute(0, 3, 1, 2); else leave colour out of the chain."
             raise value_error("images", "3 channels for a colour transform", views, fix)
         matrix = self.matrix.to(views.dtype)
         offset = matvec(matrix[:, :3, 3:], views.mean((2, 3)))

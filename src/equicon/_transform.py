@@ -59,6 +59,8 @@ class EquivariantTransform(ABC):
             fix = "Write torch.Generator().manual_seed(0)."
             raise type_error("generator", "a torch.Generator or None", describe(generator), fix)
         action = self._draw(batch_size, generator)
+        if not isinstance(action, Action):
+            raise type_error(f"{type(self).__name__}._draw", "an Action in return", action, "Write Action(affine).")
         return action if device is None else action.to(device)
 
     def __call__(
