@@ -45,7 +45,7 @@ def test_every_public_thing_has_an_example():
         for name in module.__all__:
             value = getattr(module, name)
             if callable(value):
-                assert re.search(r"Example:\n +>>>", value.__doc__ or ""), name
+                assert re.search(r"Examples:\n +>>>", value.__doc__ or ""), name
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)

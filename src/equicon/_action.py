@@ -66,7 +66,7 @@ class Action:
         color: the fused colour map, or None.
         filters: what runs after it, in order.
 
-    Example:
+    Examples:
         >>> action = RandomRotation(45).sample(4)
         >>> views = action(torch.rand(4, 3, 64, 64), size=(32, 32))
         >>> bool((views == action(torch.zeros(4, 3, 64, 64), size=(32, 32))).all())

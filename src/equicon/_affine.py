@@ -45,7 +45,7 @@ class Affine:
         ValueError: if the shape is wrong or, where the matrix is on the CPU, it is not finite, affine and invertible.
         TypeError: if it is not a floating tensor.
 
-    Example:
+    Examples:
         >>> turn = Affine.from_linear(torch.tensor([[[0.0, 1.0], [-1.0, 0.0]]]))
         >>> turn.degrees
         tensor([90.])
@@ -66,7 +66,7 @@ class Affine:
     ) -> Self:
         """Make the identity, ``batch_size`` times.
 
-        Example:
+        Examples:
             >>> len(Affine.identity(4))
             4
         """
@@ -81,7 +81,7 @@ class Affine:
             linear: (B, 2, 2).
             translation: (B, 2) in units (half of the shorter side); zero by default.
 
-        Example:
+        Examples:
             >>> Affine.from_linear(2 * torch.eye(2)[None]).points(torch.tensor([[0.1, 0.2]]))
             tensor([[0.2000, 0.4000]])
         """
@@ -103,7 +103,7 @@ class Affine:
 
         Convention: pixel centres are integers (``align_corners=True`` in Kornia).
 
-        Example:
+        Examples:
             >>> shift = torch.tensor([[[1.0, 0.0, 8.0], [0.0, 1.0, 0.0]]])  # 8 pixels to the right
             >>> Affine.from_pixels(shift, (64, 64)).translation
             tensor([[0.2500, 0.0000]])
@@ -125,7 +125,7 @@ class Affine:
             size: (H, W) of the source.
             margin: side of the square over the longer side of the box.
 
-        Example:
+        Examples:
             >>> Affine.from_boxes(torch.tensor([[8.0, 8.0, 24.0, 24.0]]), (64, 64)).linear[0, 0, 0]
             tensor(4.)
         """
@@ -148,7 +148,7 @@ class Affine:
             margin: half-side of the square over the largest distance; the paper draws it from 0.9 to 1.5 (Spurr et
                 al. 2021).
 
-        Example:
+        Examples:
             >>> joints = torch.tensor([[[10.0, 10.0], [20.0, 10.0]]])
             >>> Affine.from_points(joints, (64, 64)).points(joints, (64, 64), (11, 11))
             tensor([[[-0.5000,  5.0000],
@@ -166,7 +166,7 @@ class Affine:
     def cat(cls, affines: Sequence["Affine"]) -> Self:
         """Join batches into one, as ``torch.cat`` does.
 
-        Example:
+        Examples:
             >>> len(Affine.cat([Affine.identity(2), Affine.identity(3)]))
             5
         """
@@ -242,7 +242,7 @@ class Affine:
     def inverse(self) -> "Affine":
         """Invert in closed form, which never waits for the device.
 
-        Example:
+        Examples:
             >>> Affine.from_linear(2 * torch.eye(2)[None]).inverse().linear
             tensor([[[0.5000, -0.0000],
                      [-0.0000, 0.5000]]])
@@ -275,7 +275,7 @@ class Affine:
         Convention: integer pixel centres, for ``kornia.geometry.transform.warp_affine(..., align_corners=True)`` and
         ``cv2.warpAffine``. Source and view lie on each other by their shorter sides.
 
-        Example:
+        Examples:
             >>> Affine.identity(1).pixels((4, 4), (2, 2))[0, 0]
             tensor([ 0.5000,  0.0000, -0.2500])
         """
@@ -306,7 +306,7 @@ class Affine:
         Returns:
             Views (B, C, h, w).
 
-        Example:
+        Examples:
             >>> Affine.identity(2).warp(torch.rand(2, 3, 48, 64), (24, 24)).shape
             torch.Size([2, 3, 24, 24])
         """
@@ -341,7 +341,7 @@ class Affine:
             size: (H, W) of the source.
             out_size: (h, w) of the view, in whose pixels the points are given back; the source's by default.
 
-        Example:
+        Examples:
             >>> Affine.identity(1).points(torch.tensor([[[0.0, 0.0]]]), (4, 4), (2, 2))
             tensor([[[-0.2500, -0.2500]]])
         """
@@ -367,7 +367,7 @@ class Affine:
             size: (H, W) of the source.
             out_size: (h, w) of the view; the source's by default.
 
-        Example:
+        Examples:
             >>> Affine.identity(1).boxes(torch.tensor([[0.0, 0.0, 3.0, 3.0]]), (8, 8), (4, 4))
             tensor([[-0.2500, -0.2500,  1.2500,  1.2500]])
         """
@@ -391,7 +391,7 @@ class Affine:
         Returns:
             (B, 3, 3), of which the rotation of the picture makes a full upper block.
 
-        Example:
+        Examples:
             >>> K = torch.tensor([[[100.0, 0.0, 31.5], [0.0, 100.0, 31.5], [0.0, 0.0, 1.0]]])
             >>> Affine.identity(1).intrinsics(K, (64, 64), (32, 32))[0, 0]
             tensor([50.0000,  0.0000, 15.5000])

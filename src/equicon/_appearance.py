@@ -53,7 +53,7 @@ class RandomGaussianBlur(EquivariantTransform):
     Raises:
         ValueError: if kernel_size is even, or reaches twice the size of a view; if a sigma is not above 0.
 
-    Example:
+    Examples:
         >>> views, g = RandomGaussianBlur(7, (0.1, 2.0))(torch.rand(4, 3, 64, 64))
 
     Source: SimCLR (Chen et al. 2020, arXiv 2002.05709), appendix A.
@@ -94,7 +94,7 @@ class RandomGaussianNoise(EquivariantTransform):
         std: standard deviation, at least 0, in the range of the images, [0, 1].
         p: in [0, 1], decided for each image.
 
-    Example:
+    Examples:
         >>> views, g = RandomGaussianNoise(0.05)(torch.rand(4, 3, 64, 64))
     """
 
@@ -130,7 +130,7 @@ class RandomErasing(EquivariantTransform):
     Raises:
         ValueError: if a share is outside (0, 1], a ratio is not above 0, or lowest > highest.
 
-    Example:
+    Examples:
         >>> images, joints = torch.rand(4, 3, 64, 64), torch.full((4, 2), 32.0)
         >>> views, g = RandomErasing(p=1.0)(images, anchor=joints)
 
@@ -190,7 +190,7 @@ class RandomSobel(EquivariantTransform):
     Args:
         p: in [0, 1], decided for each image.
 
-    Example:
+    Examples:
         >>> views, g = RandomSobel(0.5)(torch.rand(4, 3, 64, 64))
     """
 
@@ -225,7 +225,7 @@ class Appearance(EquivariantTransform):
         TypeError: if it cannot be called, or returns something else than a tensor.
         ValueError: if it changes the shape.
 
-    Example:
+    Examples:
         >>> from kornia.augmentation import RandomSolarize
         >>> views, g = Appearance(RandomSolarize(p=0.2))(torch.rand(4, 3, 64, 64))
     """

@@ -75,7 +75,7 @@ class RandomRotation(EquivariantTransform):
     Raises:
         ValueError: if a is negative or lowest > highest.
 
-    Example:
+    Examples:
         >>> views, g = RandomRotation(45)(torch.rand(4, 3, 64, 64))
         >>> bool((g.degrees.abs() <= 45).all())
         True
@@ -105,7 +105,7 @@ class RandomTranslate(EquivariantTransform):
     Raises:
         ValueError: if a fraction is negative.
 
-    Example:
+    Examples:
         >>> views, g = RandomTranslate(0.1)(torch.rand(4, 3, 64, 64))
         >>> bool((g.translation.abs() <= 0.2).all())
         True
@@ -136,7 +136,7 @@ class RandomScale(EquivariantTransform):
     Raises:
         ValueError: if a factor is not above 0 or lowest > highest.
 
-    Example:
+    Examples:
         >>> views, g = RandomScale((0.8, 1.2))(torch.rand(4, 3, 64, 64))
     """
 
@@ -165,7 +165,7 @@ class RandomShear(EquivariantTransform):
     Raises:
         ValueError: if an angle reaches 90 or lowest > highest.
 
-    Example:
+    Examples:
         >>> views, g = RandomShear(10)(torch.rand(4, 3, 64, 64))
     """
 
@@ -187,7 +187,7 @@ class RandomHorizontalFlip(EquivariantTransform):
     Args:
         p: in [0, 1], decided for each image.
 
-    Example:
+    Examples:
         >>> views, g = RandomHorizontalFlip(1.0)(torch.rand(4, 3, 64, 64))
         >>> g.linear[0]
         tensor([[-1.,  0.],
@@ -212,7 +212,7 @@ class RandomVerticalFlip(EquivariantTransform):
     Args:
         p: in [0, 1], decided for each image.
 
-    Example:
+    Examples:
         >>> views, g = RandomVerticalFlip(0.5)(torch.rand(4, 3, 64, 64))
     """
 
@@ -240,7 +240,7 @@ class RandomAffine(EquivariantTransform):
         scale: of ``RandomScale``; no scaling where None.
         shear: of ``RandomShear``; no shear where None.
 
-    Example:
+    Examples:
         >>> views, g = RandomAffine(45, translate=0.1, scale=(0.8, 1.2), shear=10)(torch.rand(4, 3, 64, 64))
     """
 
@@ -287,7 +287,7 @@ class RandomResizedCrop(EquivariantTransform):
     Raises:
         ValueError: if a share is outside (0, 1], a ratio is not above 0, or lowest > highest.
 
-    Example:
+    Examples:
         >>> views, g = RandomResizedCrop((0.25, 1.0))(torch.rand(4, 3, 64, 64), size=(32, 32))
     """
 

@@ -10,11 +10,11 @@ from equicon._representation import check_embeddings
 
 
 def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.5) -> Tensor:
-    r"""Compare each embedding with its partner against all others: normalised, temperature-scaled cross-entropy.
+    """Compare each embedding with its partner against all others: normalised, temperature-scaled cross-entropy.
 
-    .. math:: \ell_i = -\log \frac{\exp(s_{i,j(i)} / \tau)}{\sum_{k \ne i} \exp(s_{i,k} / \tau)}
+    ``ℓᵢ = −log( exp(s(i, j) / τ) / Σ_{k ≠ i} exp(s(i, k) / τ) )``
 
-    averaged over the 2B rows, where s is the cosine similarity and j(i) the partner of i. A batch of one pair has no
+    averaged over the 2B rows, where s is the cosine similarity and j the partner of i. A batch of one pair has no
     negatives, and a loss of 0.
 
     Args:
@@ -30,7 +30,7 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.5) -> Tensor:
         ValueError: if shapes differ or are not (B, D), or the temperature is not above 0.
         TypeError: if an embedding is not floating.
 
-    Example:
+    Examples:
         >>> z = torch.eye(4)
         >>> nt_xent(z, z, temperature=0.5)
         tensor(0.5944)
@@ -61,7 +61,7 @@ class NTXentLoss(nn.Module):
     Args:
         temperature: τ, above 0.
 
-    Example:
+    Examples:
         >>> loss = NTXentLoss(0.5)(torch.rand(8, 128), torch.rand(8, 128))
     """
 

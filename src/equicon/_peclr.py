@@ -26,7 +26,7 @@ class PeCLRLoss(nn.Module):
         ValueError: if ``base_loss`` is given together with a temperature, which configures the default loss.
         TypeError: if ``representation`` is not a ``Representation``, or ``base_loss`` cannot be called.
 
-    Example:
+    Examples:
         >>> augment, criterion = RandomRotation(45), PeCLRLoss(temperature=0.5)
         >>> encoder = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 128))
         >>> images = torch.rand(8, 3, 32, 32)

@@ -73,7 +73,7 @@ class ColorJitter(EquivariantTransform):
     Raises:
         ValueError: if a range is negative, or a hue leaves (−0.5, 0.5).
 
-    Example:
+    Examples:
         >>> views, g = ColorJitter(0.4, 0.4, 0.4, 0.1)(torch.rand(4, 3, 64, 64))
     """
 
@@ -109,7 +109,7 @@ class RandomGrayscale(EquivariantTransform):
     Args:
         p: in [0, 1], decided for each image.
 
-    Example:
+    Examples:
         >>> views, g = RandomGrayscale(0.2)(torch.rand(4, 3, 64, 64))
     """
 
@@ -136,7 +136,7 @@ class Normalize(EquivariantTransform):
     Raises:
         ValueError: if the two differ in length, or a standard deviation is not above 0.
 
-    Example:
+    Examples:
         >>> views, g = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))(torch.rand(4, 3, 64, 64))
     """
 

@@ -24,7 +24,7 @@ class Representation(ABC):
     Laws: ``canonicalize(g, act(g, z)) = canonicalize(e, z)`` and ``act(e, z) = z`` for the identity e. ``act(g @ h,
     z) = act(g, act(h, z))`` holds for all but ``PeCLRPoints``, so ``canonicalize`` is not derived from ``inverse()``.
 
-    Example:
+    Examples:
         >>> representation: Representation = Points()
         >>> representation.canonicalize(RandomRotation(45).sample(4).affine, torch.rand(4, 128)).shape
         torch.Size([4, 128])
@@ -52,7 +52,7 @@ class Representation(ABC):
         Returns:
             (B, D), float32 at least.
 
-        Example:
+        Examples:
             >>> Points().act(Affine.from_linear(2 * torch.eye(2)[None]), torch.tensor([[0.1, 0.2]]))
             tensor([[0.2000, 0.4000]])
         """
@@ -69,7 +69,7 @@ class Representation(ABC):
         Returns:
             (B, D), float32 at least.
 
-        Example:
+        Examples:
             >>> Points().canonicalize(Affine.from_linear(2 * torch.eye(2)[None]), torch.tensor([[0.2, 0.4]]))
             tensor([[0.1000, 0.2000]])
         """
@@ -95,7 +95,7 @@ class Points(Representation):
     Laws: ``canonicalize(g, act(g, z)) = z``; ``act(g @ h, z) = act(g, act(h, z))``; ``canonicalize(g, z) =
     act(g⁻¹, z)``.
 
-    Example:
+    Examples:
         >>> z, g = torch.rand(4, 128), RandomAffine(45, 0.1, (0.8, 1.2), 10).sample(4).affine
         >>> torch.testing.assert_close(Points().canonicalize(g, Points().act(g, z)), z)
     """
@@ -125,7 +125,7 @@ class PeCLRPoints(Representation):
     not a
     homomorphism: the range of turned points is not that of the points.
 
-    Example:
+    Examples:
         >>> z, g = torch.rand(4, 128), RandomAffine(45, 0.1).sample(4).affine
         >>> PeCLRPoints().canonicalize(g, z).norm(dim=1)
         tensor([1.0000, 1.0000, 1.0000, 1.0000])
@@ -152,7 +152,7 @@ class PeCLRPoints(Representation):
 class Invariant(Representation):
     """The embedding does not move: plain contrastive learning.
 
-    Example:
+    Examples:
         >>> z, g = torch.rand(4, 128), RandomRotation(45).sample(4).affine
         >>> bool((Invariant().canonicalize(g, z) == z).all())
         True
@@ -177,7 +177,7 @@ class DirectSum(Representation):
         ValueError: if there is none, or a width does not fit its representation.
         TypeError: if a part is not such a pair.
 
-    Example:
+    Examples:
         >>> half = DirectSum([(Points(), 42), (Invariant(), 22)])
         >>> half.canonicalize(RandomRotation(45).sample(4).affine, torch.rand(4, 64)).shape
         torch.Size([4, 64])

@@ -26,7 +26,7 @@ class EquivariantTransform(ABC):
     Laws: the returned ``Affine`` moves points to where the pixels under them go; the same CPU generator gives the same
     parameters on every device; images are not changed in place.
 
-    Example:
+    Examples:
         >>> augment: EquivariantTransform = Compose([RandomRotation(45), RandomGrayscale(0.2)])
         >>> views, g = augment(torch.rand(4, 3, 64, 64), size=(32, 32))
     """
@@ -50,7 +50,7 @@ class EquivariantTransform(ABC):
             device: where the action will be applied; where it was drawn (the generator's device, else the CPU) by
                 default.
 
-        Example:
+        Examples:
             >>> len(RandomRotation(45).sample(8, generator=torch.Generator().manual_seed(0)))
             8
         """
@@ -84,7 +84,7 @@ class EquivariantTransform(ABC):
         Returns:
             Views (B, C, h, w), and the ``Affine`` from the source (or the frame) to them.
 
-        Example:
+        Examples:
             >>> views, g = RandomRotation(45)(torch.rand(4, 3, 64, 64), size=(32, 32))
         """
         check_images(images)
@@ -107,7 +107,7 @@ class Compose(EquivariantTransform):
         ValueError: if there is none.
         TypeError: if one is not an ``EquivariantTransform``.
 
-    Example:
+    Examples:
         >>> augment = Compose([RandomRotation(45), RandomScale((0.8, 1.2)), ColorJitter(0.4, 0.4, 0.4, 0.1)])
         >>> views, g = augment(torch.rand(4, 3, 64, 64))
     """
@@ -141,7 +141,7 @@ class RandomApply(EquivariantTransform):
         transform: any transform; of a ``Compose``, all or nothing is applied to an image.
         p: in [0, 1], decided for each image.
 
-    Example:
+    Examples:
         >>> views, g = RandomApply(RandomRotation(45), p=0.5)(torch.rand(4, 3, 64, 64))
     """
 

@@ -24,7 +24,7 @@ def peclr() -> Compose:
     Returns:
         A ``Compose``; build your own from its ``transforms`` to change one.
 
-    Example:
+    Examples:
         >>> views, g = presets.peclr()(torch.rand(4, 3, 224, 224), size=(128, 128))
 
     Source: Spurr et al., ICCV 2021, arXiv 2106.05953, section 4.2, and the configuration released with it.
@@ -49,7 +49,7 @@ def simclr(side: int = 224, strength: float = 1.0) -> Compose:
     Returns:
         A ``Compose``; build your own from its ``transforms`` to change one.
 
-    Example:
+    Examples:
         >>> views, g = presets.simclr(64)(torch.rand(4, 3, 64, 64))
 
     Source: Chen et al. 2020, arXiv 2002.05709, appendix A. Hue turns in YIQ, not in HSV, and colours are clamped once.

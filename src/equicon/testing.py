@@ -46,7 +46,7 @@ def assert_transform(
     Raises:
         AssertionError: if a promise is broken; it says which.
 
-    Example:
+    Examples:
         >>> assert_transform(RandomRotation(45))
     """
     generator = torch.Generator().manual_seed(0) if generator is None else generator
@@ -155,7 +155,7 @@ def assert_representation(
     Raises:
         AssertionError: if a law is broken; it says which.
 
-    Example:
+    Examples:
         >>> assert_representation(Points(), 128)
         >>> assert_representation(PeCLRPoints(), 128, homomorphism=False)
     """
@@ -208,7 +208,7 @@ def assert_equivariant(
     Raises:
         AssertionError: if the encoder is further from equivariance than that.
 
-    Example:
+    Examples:
         >>> y, x = torch.meshgrid(*[(2 * torch.arange(64) - 63) / 64] * 2, indexing="ij")
         >>> disc = ((x - 0.4) ** 2 + y**2 < 0.05).float().expand(8, 3, -1, -1)
         >>> center = lambda v: torch.stack([(v[:, 0] * u).sum((1, 2)) / v[:, 0].sum((1, 2)) for u in (x, y)], -1)

@@ -24,7 +24,7 @@ def project(xyz: Tensor, K: Tensor) -> Tensor:
         TypeError: An argument is not a floating tensor.
         ValueError: A shape is wrong.
 
-    Example:
+    Examples:
         >>> K = torch.tensor([[100.0, 0.0, 32.0], [0.0, 100.0, 32.0], [0.0, 0.0, 1.0]])
         >>> project(torch.tensor([[0.1, 0.0, 1.0]]), K)
         tensor([[42., 32.]])

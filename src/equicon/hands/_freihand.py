@@ -47,7 +47,7 @@ class FreiHAND(Dataset[Hand]):
         TypeError: If an argument is of the wrong type.
         ValueError: If an argument is out of range, or a file is missing, damaged or disagrees with the others.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> root = tempfile.mkdtemp()
         >>> write_freihand(root, num_samples=10)

@@ -30,7 +30,7 @@ def epe(pred: Tensor, target: Tensor, *, reduction: Literal["mean", "median", "n
         TypeError: If the joints are not floating tensors.
         ValueError: If the shapes are wrong, differ or are empty, or the reduction is unknown.
 
-    Example:
+    Examples:
         >>> target = torch.rand(8, 21, 3)
         >>> epe(target + torch.tensor([0.03, 0.0, 0.04]), target)
         tensor(0.0500)
@@ -61,7 +61,7 @@ def pck(pred: Tensor, target: Tensor, thresholds: Tensor | Sequence[float]) -> T
         TypeError: If the joints are not floating tensors.
         ValueError: If the shapes are wrong, differ or are empty.
 
-    Example:
+    Examples:
         >>> target = torch.rand(8, 21, 3)
         >>> pck(target + torch.tensor([0.03, 0.0, 0.04]), target, [0.01, 0.06])
         tensor([0., 1.])
@@ -85,7 +85,7 @@ def auc(pred: Tensor, target: Tensor, thresholds: Tensor | Sequence[float] | Non
         TypeError: If the joints are not floating tensors.
         ValueError: If the shapes are wrong, differ or are empty, or the thresholds do not increase.
 
-    Example:
+    Examples:
         >>> target = torch.rand(8, 21, 3)
         >>> auc(target, target)
         tensor(1.)
@@ -118,7 +118,7 @@ def procrustes_align(pred: Tensor, target: Tensor) -> Tensor:
         ValueError: If the shapes are wrong, differ or are empty.
         torch.linalg.LinAlgError: If a value is not finite.
 
-    Example:
+    Examples:
         >>> target = torch.rand(8, 21, 3, dtype=torch.float64)
         >>> torch.allclose(procrustes_align(5 - 2 * target, target), target)
         True

@@ -29,7 +29,7 @@ class Hand(NamedTuple):
         xyz: (21, 3) float32, the joints in metres in the camera frame, or (B, 21, 3).
         K: (3, 3) float32, the pinhole intrinsics in pixels, or (B, 3, 3).
 
-    Example:
+    Examples:
         >>> from equicon.hands import SyntheticHands
         >>> hand = SyntheticHands(num_samples=1)[0]
         >>> hand.xy.shape

@@ -37,7 +37,7 @@ class SyntheticHands(Dataset[Hand]):
         TypeError: An argument is not a whole number.
         ValueError: An argument is too small.
 
-    Example:
+    Examples:
         >>> from torch.utils.data import DataLoader
         >>> hands = SyntheticHands(num_samples=8, size=64)
         >>> batch = next(iter(DataLoader(hands, batch_size=4)))

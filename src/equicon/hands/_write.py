@@ -48,7 +48,7 @@ def write_freihand(
         TypeError: An argument is of the wrong type.
         ValueError: An argument is too small, or the folder already holds such a set.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> root = tempfile.mkdtemp()
         >>> write_freihand(root, num_samples=2, size=64)
