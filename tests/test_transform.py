@@ -86,6 +86,15 @@ def test_random_apply_takes_all_of_a_compose_or_nothing():
     assert_close(views[flipped], inner(images[flipped])[0], atol=1e-5, rtol=0)
 
 
+def test_random_apply_thins_a_filter_that_is_itself_applied_to_some():
+    images = torch.rand(2000, 1, 4, 4)
+    views, _ = eq.RandomApply(eq.RandomErasing(value=2.0, p=0.5), 0.5)(
+        images, generator=torch.Generator().manual_seed(0)
+    )
+    changed = (views - images).abs().amax((1, 2, 3)) > 0.01
+    assert abs(float(changed.float().mean()) - 0.25) < 0.03
+
+
 @pytest.mark.parametrize(("p", "share"), [(0.0, 0.0), (1.0, 1.0)])
 def test_certain_and_impossible(p, share):
     g = eq.RandomApply(eq.RandomHorizontalFlip(1.0), p).sample(50).affine

@@ -14,10 +14,9 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 
 
 def normalize(z: Tensor) -> Tensor:
-    """Divide rows (B, D) by their norm. A row of (nearly) zeros gives zeros, without the gradient of 1 / 0."""
+    """Divide rows (B, D) by their norm. A row of (nearly) zeros is left as it is, without the gradient of 1 / 0."""
     square = z.square().sum(-1, keepdim=True)
-    counts = square > 1e-16
-    return z * torch.where(counts, square, 1.0).rsqrt() * counts
+    return z * torch.where(square > 1e-16, square, 1.0).rsqrt()
 
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:
