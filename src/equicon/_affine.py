@@ -38,8 +38,7 @@ class Affine:
 
     Args:
         matrix: (B, 3, 3), last row (0, 0, 1). Half precision is kept as float32: in bfloat16 a coordinate of 200 is
-            off by a
-            pixel.
+            off by a pixel.
 
     Raises:
         ValueError: if the shape is wrong or, where the matrix is on the CPU, it is not finite, affine and invertible.

@@ -1,6 +1,5 @@
 """Blur, noise, erasing, Sobel, and ``Appearance`` for anything else: filters that run after geometry and colour."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
@@ -23,7 +22,7 @@ from equicon._checks import (
     value_error,
 )
 from equicon._frames import pixel_points
-from equicon._random import bernoulli, device_of, seed, uniform
+from equicon._random import bernoulli, device_of, log_uniform, seed, uniform
 from equicon._transform import EquivariantTransform
 
 
@@ -157,8 +156,7 @@ class RandomErasing(EquivariantTransform):
 
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
         area = uniform(batch_size, self.scale, generator)
-        low, high = self.ratio
-        ratio = uniform(batch_size, (math.log(low), math.log(high)), generator).exp()
+        ratio = log_uniform(batch_size, self.ratio, generator)
         x, y = (uniform(batch_size, (0.0, 1.0), generator) for _ in "xy")
         value = uniform(batch_size, self._values(), generator)
         return _drawn(self._apply, torch.stack([area, ratio, x, y, value], -1), self.p, generator)

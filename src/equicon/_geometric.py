@@ -11,7 +11,7 @@ from torch import Tensor
 from equicon._action import Action, geometry
 from equicon._checks import as_tuples, check_number, check_positive, check_probability, check_range, type_error
 from equicon._matrix import linear_matrix, matmul, rotation
-from equicon._random import bernoulli, device_of, uniform
+from equicon._random import bernoulli, device_of, log_uniform, uniform
 from equicon._transform import EquivariantTransform
 
 Span: TypeAlias = float | tuple[float, float]
@@ -301,8 +301,7 @@ class RandomResizedCrop(EquivariantTransform):
 
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
         area = uniform(batch_size, self.scale, generator)
-        low, high = self.ratio
-        ratio = uniform(batch_size, (math.log(low), math.log(high)), generator).exp()
+        ratio = log_uniform(batch_size, self.ratio, generator)
         ratio = torch.minimum(torch.maximum(ratio, area), 1 / area)
         side = torch.stack([(area * ratio).sqrt(), (area / ratio).sqrt()], -1)
         position = torch.stack([uniform(batch_size, (-1.0, 1.0), generator) for _ in "xy"], -1)

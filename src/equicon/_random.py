@@ -1,5 +1,7 @@
 """Draws of parameters: where the generator lives, else on the CPU, so that every device sees the same ones."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -13,6 +15,12 @@ def uniform(batch_size: int, span: tuple[float, float], generator: torch.Generat
     """Draw (B,) from [low, high)."""
     low, high = span
     return low + (high - low) * _rand(batch_size, generator)
+
+
+def log_uniform(batch_size: int, span: tuple[float, float], generator: torch.Generator | None) -> Tensor:
+    """Draw (B,) from [low, high), evenly on a log scale; low is above 0."""
+    low, high = span
+    return uniform(batch_size, (math.log(low), math.log(high)), generator).exp()
 
 
 def bernoulli(batch_size: int, p: float, generator: torch.Generator | None) -> Tensor:
