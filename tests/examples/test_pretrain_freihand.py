@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -7,60 +8,322 @@ from pathlib import Path
 import pytest
 import torch
 
-from equicon.hands import write_freihand
-
 torchvision = pytest.importorskip("torchvision", reason="the examples need torchvision")
-SCRIPT = Path(__file__).parents[2] / "examples" / "pretrain_freihand.py"
-TOY = ["--epochs", "1", "--batch-size", "8", "--size", "32", "--labelled", "24"]
+
+import pretrain_freihand
+import tiny_encoder
+from checkpoints import Checkpoints
+from kornia.io import write_image
+from pretrain_data import seed_of
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import equicon as eq
+from equicon.hands import SyntheticHands, write_freihand
+
+SCRIPT = Path(pretrain_freihand.__file__)
+TOY = ["--recipe", "quick", "--size", 32, "--labelled", 24]
 
 
-def run(*args: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *TOY, *map(str, args)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error::UserWarning:equicon"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+def run(*words: object) -> None:
+    pretrain_freihand.main([str(word) for word in (*TOY, *words)])
+
+
+def curve(out: Path, name: str = "loss") -> list[tuple[int, float]]:
+    found = EventAccumulator(str(out / "tensorboard"), size_guidance={"scalars": 0}).Reload()
+    return [(event.step, event.value) for event in found.Scalars(name)]
+
+
+def encoder(out: Path) -> dict[str, torch.Tensor]:
+    return torch.load(out / "encoder.pt", weights_only=True)
+
+
+def same(out: Path, other: Path) -> bool:
+    ours, theirs = encoder(out), encoder(other)
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for i, hand in enumerate(SyntheticHands(24, size=48)):
+        write_image(folder / f"{i:02d}.jpg", hand.image)
+    return folder
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(pretrain_freihand, "build_encoder", tiny_encoder.build_tiny_encoder)
+
+
+@pytest.fixture(scope="module")
+def whole(photos, tmp_path_factory):
+    """A run without a break: 12 steps of two batches each, four to an epoch of 24 images."""
+    out = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pretrain_freihand, "build_encoder", tiny_encoder.build_tiny_encoder)
+        run(*short(photos), "--out", out)
+    return out
+
+
+def short(photos, *words: object) -> list[object]:
+    return [
+        "--data",
+        photos,
+        "--batch-size",
+        3,
+        "--accumulate",
+        2,
+        "--epochs",
+        3,
+        "--warmup-epochs",
+        1,
+        "--save-every",
+        0.5,
+        *words,
+    ]
+
+
+# --- What a run gives ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", ["peclr", "exact", "simclr"])
-def test_learns_from_synthetic_hands(tmp_path, method):
-    done = run("--hands", 24, "--method", method, "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "before (random weights)" in done.stdout
-    assert f"pre-train ({method})" in done.stderr
-    assert "loss=" in done.stderr
-    assert "img/s" in done.stderr
+def test_learns_from_synthetic_hands(tmp_path, method, capsys):
+    run("--hands", 24, "--batch-size", 8, "--epochs", 2, "--probe-every", 1, "--method", method, "--out", tmp_path)
+    printed = capsys.readouterr()
+    assert f"after: {method} pre-training" in printed.out
+    assert f"pre-train ({method})" in printed.err
+    assert "loss=" in printed.err
+    assert "img/s" in printed.err
 
-    encoder = torchvision.models.resnet18()
-    state = torch.load(tmp_path / "encoder.pt", weights_only=True)
-    missing = encoder.load_state_dict(state, strict=False)
+    missing = torchvision.models.resnet18().load_state_dict(encoder(tmp_path), strict=False)
     assert missing.missing_keys == ["fc.weight", "fc.bias"]
     assert missing.unexpected_keys == []
-    errors = json.loads((tmp_path / "result.json").read_text())["probe_error_px"]
-    assert all(0 < errors[name] < 32 for name in ("mean_hand", "before", "after"))
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["arguments"]["method"] == method
+    assert list(result["probes"]) == ["0", "3", "6"]
+    for rows in result["probes"].values():
+        assert {row["kind"] for row in rows} == {"mean", "linear", "mlp"}
+        assert all(0 < row["px"] < 32 and 0 < row["pa_mm"] < row["mm"] < 300 for row in rows)
+    name = next(tag for tag in tags(tmp_path)["scalars"] if tag.startswith("linear") and tag.endswith("/px"))
+    assert [step for step, _ in curve(tmp_path, name)] == [0, 3, 6]
     assert (tmp_path / "views.png").read_bytes().startswith(b"\x89PNG")
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.rglob("*.part"))
 
 
-def test_learns_from_a_freihand_root_with_another_resnet(tmp_path):
-    write_freihand(tmp_path / "freihand", 30, size=48)
-    done = run("--data", tmp_path / "freihand", "--arch", "resnet34", "--workers", 1, "--out", tmp_path / "out")
+def tags(out: Path) -> dict[str, list[str]]:
+    return EventAccumulator(str(out / "tensorboard")).Reload().Tags()
+
+
+def test_learns_from_a_freihand_root_with_another_resnet_and_from_weights(tmp_path):
+    write_freihand(tmp_path / "freihand", 50, size=48)
+    torch.save(torchvision.models.resnet34().state_dict(), tmp_path / "weights.pt")
+    words = ["--data", tmp_path / "freihand", "--arch", "resnet34", "--epochs", 0.1, "--batch-size", 8, "--workers", 1]
+    run(*words, "--weights", tmp_path / "weights.pt", "--out", tmp_path / "out")
+    assert torchvision.models.resnet34().load_state_dict(encoder(tmp_path / "out"), strict=False).unexpected_keys == []
+
+
+def test_learns_from_an_endless_stream(tmp_path):
+    run("--data", "stream", "--hands", 16, "--batch-size", 8, "--epochs", 1, "--out", tmp_path)
+    assert len(curve(tmp_path)) == 2
+
+
+def test_writes_down_what_one_wants_to_see(whole):
+    assert [step for step, _ in curve(whole)] == list(range(12))
+    rates = [rate for _, rate in curve(whole, "learning rate")]
+    assert rates[:4] == pytest.approx([0.25e-3, 0.5e-3, 0.75e-3, 1e-3])
+    assert rates[4] == pytest.approx(1e-3)
+    assert sorted(rates[4:], reverse=True) == rates[4:]
+    assert 0 < rates[-1] < 1e-4
+    found = tags(whole)
+    assert found["images"] == ["views"]
+    parts = {"views", "encoder", "loss", "data", "optimizer", "other"}
+    assert {tag.split("/")[1] for tag in found["scalars"] if tag.startswith("share of the step/")} == parts
+    assert "images per second" in found["scalars"]
+    assert [path.name for path in Checkpoints(whole / "checkpoints").paths()] == [
+        f"step_{step:08d}.pt" for step in (8, 10, 12)
+    ]
+
+
+def test_the_views_are_those_of_the_preset():
+    assert pretrain_freihand.make_views(pretrain_freihand.parse_args([])) == eq.presets.peclr()
+
+
+def test_biases_and_norms_are_not_decayed():
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4), torch.nn.Linear(4, 2, bias=False))
+    args = pretrain_freihand.parse_args(["--weight-decay", "0.5"])
+    decayed, others = pretrain_freihand.make_optimizer(model, args).param_groups
+    assert (decayed["weight_decay"], [p.ndim for p in decayed["params"]]) == (0.5, [4, 2])
+    assert (others["weight_decay"], [p.ndim for p in others["params"]]) == (0, [1, 1, 1])
+
+
+# --- A run that stops goes on as if it had not ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("batch", [0, 1], ids=["within a step", "after a step"])
+def test_a_signal_saves_and_the_resumed_run_equals_the_uninterrupted_one(
+    tiny, photos, whole, tmp_path, monkeypatch, capsys, number, batch
+):
+    def seed_and_signal(*numbers):
+        if numbers[1:] == (1, 5, batch):
+            os.kill(os.getpid(), number)
+        return seed_of(*numbers)
+
+    monkeypatch.setattr(pretrain_freihand, "seed_of", seed_and_signal)
+    with pytest.raises(SystemExit) as stopped:
+        run(*short(photos), "--out", tmp_path)
+    monkeypatch.setattr(pretrain_freihand, "seed_of", seed_of)
+    assert stopped.value.code == 128 + number
+    assert f"Stopped by {number.name} and saved after step {5 + batch} of 12" in capsys.readouterr().out
+    assert Checkpoints(tmp_path / "checkpoints").load()["step"] == 5 + batch
+    run("--resume", "--out", tmp_path)
+    assert f"goes on at step {5 + batch} of 12" in capsys.readouterr().out
+    assert curve(tmp_path) == curve(whole)
+    assert same(tmp_path, whole)
+
+
+def test_a_run_in_half_precision_resumes_with_its_scaler(tiny, photos, tmp_path, monkeypatch):
+    words = short(photos, "--precision", "float16")
+    run(*words, "--out", tmp_path / "whole")
+
+    rate = pretrain_freihand.learning_rate
+
+    def rate_and_signal(step, *others):
+        if step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return rate(step, *others)
+
+    monkeypatch.setattr(pretrain_freihand, "learning_rate", rate_and_signal)
+    with pytest.raises(SystemExit):
+        run(*words, "--out", tmp_path / "cut")
+    monkeypatch.setattr(pretrain_freihand, "learning_rate", rate)
+    assert Checkpoints(tmp_path / "cut" / "checkpoints").load()["scaler"]["scale"] > 0
+    run("--resume", "--out", tmp_path / "cut")
+    assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
+    assert same(tmp_path / "cut", tmp_path / "whole")
+
+
+def test_a_run_killed_at_any_moment_goes_on_and_ends_alike(photos, whole, tmp_path):
+    # One process imports everything and forks the runs, so that little time passes outside of them.
+    driver = (
+        "import json, os, random, signal, sys, time\n"
+        "import pretrain_freihand, tiny_encoder\n"
+        "from checkpoints import Checkpoints\n"
+        "pretrain_freihand.build_encoder = tiny_encoder.build_tiny_encoder\n"
+        "words, out, dice, kills = sys.argv[1:], sys.argv[-1], random.Random(), 0\n"
+        "while True:\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        pretrain_freihand.main(words)\n"
+        "        os._exit(0)\n"
+        "    end = time.monotonic() + dice.uniform(0.0, 1.0 + kills / 4)\n"
+        "    while time.monotonic() < end and not os.waitpid(child, os.WNOHANG)[0]:\n"
+        "        time.sleep(0.005)\n"
+        "    else:\n"
+        "        if time.monotonic() < end:\n"
+        "            break\n"
+        "        os.kill(child, signal.SIGKILL)\n"
+        "        os.waitpid(child, 0)\n"
+        "        kills += 1\n"
+        "        saved = Checkpoints(__import__('pathlib').Path(out) / 'checkpoints').load()\n"
+        "        print(saved and saved['step'], flush=True)\n"
+    )
+    words = [*TOY, *short(photos, "--save-every", 0.25, "--resume", "--out", tmp_path)]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(torch.get_num_threads()),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", driver, *map(str, words)], capture_output=True, text=True, env=environment, check=False
+    )
     assert done.returncode == 0, done.stderr
-    state = torch.load(tmp_path / "out" / "encoder.pt", weights_only=True)
-    assert torchvision.models.resnet34().load_state_dict(state, strict=False).unexpected_keys == []
+    assert done.stdout  # at least one was killed
+    steps = [int(line) for line in done.stdout.splitlines() if line.isdigit()]
+    assert steps == sorted(steps)
+    assert not list(tmp_path.rglob("*.part"))
+    assert same(tmp_path, whole)
+    assert dict(curve(tmp_path)).keys() == set(range(12))
+
+
+def test_a_finished_run_is_finished(tiny, photos, whole, capsys):
+    before = (whole / "encoder.pt").read_bytes()
+    run("--resume", "--out", whole)
+    assert (whole / "encoder.pt").read_bytes() == before
+    with pytest.raises(SystemExit, match=r"holds a run already\. Go on with it"):
+        run(*short(photos), "--out", whole)
+
+
+# --- What goes wrong is said ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("args", "message"),
+    ("words", "message"),
     [
-        (["--data", "nowhere"], "nowhere"),
-        (["--arch", "vgg11"], "argument --arch: invalid choice: 'vgg11'"),
-        (["--epochs", "0"], "argument --epochs: expected a number above 0, got 0"),
-        (["--batch-size", "1"], "argument --batch-size: expected at least 2, got 1"),
-        (["--lr", "nan"], "argument --lr: expected a number above 0, got nan"),
-        (["--hands", "4"], "--batch-size: expected at most 4, the hands to train on, got 8"),
-        (["--hands", "24", "--lr", "1e30"], "The loss is nan"),
+        (["--data", "nowhere"], "--data: root: expected a data set with training_K.json, got nowhere"),
+        (["--hands", 4], "--batch-size: expected at most 4, the images to train on, got 32"),
+        (
+            ["--hands", 40, "--weights", "nowhere.pt"],
+            "--weights: expected 'imagenet', 'none' or a file, got nowhere.pt, which is no file.",
+        ),
+        (["--jitter", 0, 0, 0, 0.7], "views: hue: expected"),
+        (["--out", "/proc/nowhere"], "/proc/nowhere/checkpoints/trial could not be written"),
     ],
 )
-def test_says_what_is_wrong(tmp_path, args, message):
-    done = run(*args, "--out", tmp_path)
-    assert done.returncode != 0
-    assert message in done.stderr
+def test_says_what_is_wrong(tmp_path, words, message):
+    with pytest.raises(SystemExit) as stopped:
+        run("--out", tmp_path, *words)
+    assert message in str(stopped.value)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_it_can_go_on(tiny, photos, tmp_path, monkeypatch):
+    views = pretrain_freihand.two_views
+
+    def spoil(augment, batch, run):
+        x1, *others = views(augment, batch, run)
+        return (x1 * float("nan") if run.step == 7 else x1, *others)
+
+    monkeypatch.setattr(pretrain_freihand, "two_views", spoil)
+    with pytest.raises(SystemExit) as stopped:
+        run(*short(photos), "--out", tmp_path)
+    monkeypatch.setattr(pretrain_freihand, "two_views", views)
+    last = tmp_path / "checkpoints" / "step_00000006.pt"
+    assert "The loss is nan at step 7, where the learning rate is 0.00" in str(stopped.value)
+    assert f"The last good checkpoint is {last}. Add --resume and a lower --lr" in str(stopped.value)
+    run("--resume", "--lr", 1e-4, "--out", tmp_path)
+    assert len(curve(tmp_path)) == 12
+
+
+def test_weights_that_are_not_finite_are_never_saved(tiny, photos, tmp_path, monkeypatch):
+    def spoil(run, *_):
+        if run.step == 6:
+            with torch.no_grad():
+                run.encoder[0].weight[0] = float("inf")
+        return saving(run)
+
+    saving = pretrain_freihand.Run.save
+    monkeypatch.setattr(pretrain_freihand.Run, "save", spoil)
+    with pytest.raises(SystemExit, match=r"encoder.0.weight is not finite after step 5\..*step_00000004.pt"):
+        run(*short(photos), "--out", tmp_path)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_corrupt_image_stops_the_run_or_is_passed_over_and_named(tiny, photos, tmp_path, capsys, workers):
+    (tmp_path / "photos").mkdir()
+    for path in photos.iterdir():
+        (tmp_path / "photos" / path.name).write_bytes(b"" if path.name == "07.jpg" else path.read_bytes())
+    words = short(tmp_path / "photos", "--workers", workers)
+    with pytest.raises(SystemExit, match=r"07\.jpg \(index 7\): expected a JPEG image.*add --skip-corrupt"):
+        run(*words, "--out", tmp_path / "out")
+    run(*words, "--skip-corrupt", "--out", tmp_path / "other")
+    assert f"Went on without 1 corrupt images: {tmp_path / 'photos' / '07.jpg'}." in capsys.readouterr().out
+    assert len(json.loads((tmp_path / "other" / "result.json").read_text())["skipped"]) == 1
+
+
+def test_the_script_runs_as_a_command(photos, tmp_path):
+    words = [*TOY, *short(photos), "--epochs", 0.5, "--out", tmp_path]
+    done = subprocess.run(
+        [sys.executable, SCRIPT, *map(str, words)], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "The encoder is" in done.stdout

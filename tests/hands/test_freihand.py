@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from kornia.io import write_image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from equicon.hands import FreiHAND, Hand, SyntheticHands, write_freihand
+from equicon.hands import CorruptImage, FreiHAND, Hand, SkipCorrupt, SyntheticHands, write_freihand
 
 SAMPLES, EVALUATION = 5, 3
 
@@ -200,6 +200,66 @@ def test_workers_share_the_labels(root: Path) -> None:
     assert len(pickle.loads(pickle.dumps(data))) == 40_000
 
 
+@pytest.fixture
+def meshes(copy_of: Path) -> Tensor:
+    """Vertices, written beside the other labels."""
+    values = torch.randn(SAMPLES, 778, 3, generator=torch.Generator().manual_seed(1))
+    (copy_of / "training_verts.json").write_text(json.dumps(values.tolist()))
+    return values
+
+
+def test_vertices_are_read_when_asked_for_and_kept(copy_of: Path, meshes: Tensor) -> None:
+    path = copy_of / "training_verts.json"
+    text = path.read_text()
+    path.write_text("damaged")
+    data = FreiHAND(copy_of)
+    with pytest.raises(ValueError, match=r"training_verts\.json: expected JSON, got this: record 0: Expecting value"):
+        _ = data.verts
+    path.write_text(text)
+    assert torch.equal(data.verts, meshes)
+    path.unlink()
+    assert data.verts is data.verts
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_parts_have_the_vertices_of_their_samples(copy_of: Path, meshes: Tensor, before: bool) -> None:
+    data = FreiHAND(copy_of)
+    if before:
+        assert len(data.verts) == SAMPLES
+        (copy_of / "training_verts.json").unlink()  # the parts need not read it again
+    parts = [data.select([4, 0, 2]), data.select([4, 3, 2, 1, 0]), data.select(versions=[1]), *data.holdout(0.4)]
+    for part in [*parts, parts[0].select([1])]:
+        assert part.verts.dtype == torch.float32
+        assert torch.equal(part.verts, meshes[part.samples])
+
+
+@pytest.mark.parametrize("split", ["training", "evaluation"])
+def test_missing_vertices_raise(root: Path, split: Literal["training", "evaluation"]) -> None:
+    data = FreiHAND(root, split)
+    for part in (data, data.select([1])):
+        with pytest.raises(ValueError, match=rf"verts: expected the labels in .*{split}_verts\.json, got no such file"):
+            _ = part.verts
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v[:-1], r"training_verts\.json: expected 5 records, as many as training_K\.json has, got 4"),
+        (lambda v: [*v[:2], v[2][1:], *v[3:]], r"\(record 2\): expected numbers of shape \(778, 3\), got .*\(777, 3\)"),
+    ],
+)
+def test_damaged_vertices_are_named(copy_of: Path, meshes: Tensor, change: Callable[[Any], Any], message: str) -> None:
+    edit("training_verts.json", change)(copy_of)
+    with pytest.raises(ValueError, match=message):
+        _ = FreiHAND(copy_of).verts
+
+
+def test_workers_share_the_vertices(copy_of: Path, meshes: Tensor) -> None:
+    data = FreiHAND(copy_of)
+    assert torch.equal(data.verts, meshes)
+    assert len(ForkingPickler.dumps(data)) < 4_000  # 778 vertices take 9 kB for each of the samples
+
+
 def test_what_write_freihand_writes_is_read_back(tmp_path: Path) -> None:
     write_freihand(tmp_path, num_samples=3, size=64, num_evaluation=2, seed=5)
     data, hands = FreiHAND(tmp_path), SyntheticHands(num_samples=3, size=64, seed=5)
@@ -338,15 +398,33 @@ def test_reading_a_damaged_image_names_it(copy_of: Path, keep: int) -> None:
     data = FreiHAND(copy_of, versions=[3])
     path = copy_of / image(16)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"00000016\.jpg \(index 1\): expected a JPEG image, got this: .*decode"):
-        data[1]
+    for index in (1, -4):
+        message = r"00000016\.jpg \(index 1\): expected a JPEG image, got this: .*decode"
+        with pytest.raises(CorruptImage, match=message) as caught:
+            data[index]
+        assert caught.value.path == path
 
 
 def test_reading_an_image_that_went_missing_names_it(copy_of: Path) -> None:
     data = FreiHAND(copy_of)
     (copy_of / image(7)).unlink()
-    with pytest.raises(ValueError, match=r"00000007\.jpg \(index 7\): expected a JPEG image, got this: .*No such file"):
+    message = r"00000007\.jpg \(index 7\): expected a JPEG image, got this: .*No such file"
+    with pytest.raises(CorruptImage, match=message):
         data[7]
+
+
+def test_a_part_skips_to_its_own_next_sample(copy_of: Path) -> None:
+    (copy_of / image(11)).write_bytes(b"")
+    data = SkipCorrupt(FreiHAND(copy_of).select([3, 1, 4], versions=[2, 0]))
+    assert [file_number(data[i]) for i in range(6)] == [13, 14, 14, 3, 1, 4]
+    assert data.skipped == [copy_of / image(11)]
+
+
+def test_paths_are_those_of_the_items(root: Path) -> None:
+    data = FreiHAND(root, versions=(3, 1)).select([2, 0])
+    assert [data.path(i) for i in range(-4, 4)] == 2 * [root / image(n) for n in (17, 15, 7, 5)]
+    with pytest.raises(IndexError, match=r"index: expected a whole number in \[-4, 3\], got 4"):
+        data.path(4)
 
 
 def test_wrong_arguments_raise(root: Path) -> None:

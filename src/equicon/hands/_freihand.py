@@ -1,6 +1,5 @@
 """FreiHAND: photographs of hands with their 21 joints in space (Zimmermann et al., ICCV 2019, arXiv 1909.04349)."""
 
-import operator
 import os
 from collections.abc import Sequence
 from copy import copy
@@ -8,15 +7,16 @@ from pathlib import Path
 from typing import Literal, Self, final
 
 import torch
-from kornia.io import ImageLoadType, load_image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from equicon._checks import check_int, check_probability, describe, type_error, value_error
+from equicon.hands._corrupt import check_index, read_rgb
 from equicon.hands._records import check_there, read_records
 from equicon.hands._skeleton import JOINT_NAMES, Hand
 
 _VERSIONS = {"training": (0, 1, 2, 3), "evaluation": (0,)}
+_VERTICES = 778  # of the MANO mesh
 
 
 @final
@@ -29,7 +29,8 @@ class FreiHAND(Dataset[Hand]):
     split it with ``holdout``, by sample; splitting by item would put the same hand on both sides.
 
     Opening it reads the annotations and lists the images, but opens none. The labels are a few tensors, which the
-    workers of a ``DataLoader`` share.
+    workers of a ``DataLoader`` share. An image that cannot be read raises ``CorruptImage``; ``SkipCorrupt(data)`` goes
+    on without it.
 
     Args:
         root: The folder with ``training/rgb/00000000.jpg``, ``training_K.json``, ``training_xyz.json`` and
@@ -40,6 +41,7 @@ class FreiHAND(Dataset[Hand]):
     Attributes:
         K: Intrinsics (n, 3, 3) of the n samples, float32.
         xyz: Joints (n, 21, 3) in metres, float32, as a property.
+        verts: Vertices (n, 778, 3) of the hand's mesh in metres, float32, as a property that reads them when asked.
         scale: Length (n,) in metres of the bone from joint 9 to joint 10, float32.
         samples: Their numbers (n,) in the annotation files.
 
@@ -79,32 +81,44 @@ class FreiHAND(Dataset[Hand]):
         self._labelled = split == "training" or self._file("xyz").exists()
         joints = (len(JOINT_NAMES), 3)
         self._xyz = self._read("xyz", *joints) if self._labelled else torch.full((self._records, *joints), torch.nan)
+        self._verts: Tensor | None = None
         self._check_images()
 
     @property
     def xyz(self) -> Tensor:
         """Joints (n, 21, 3) in metres; a ``ValueError`` where they are not on disk (items then have NaN)."""
         if not self._labelled:
-            fix = "Copy it there from FreiHAND's evaluation labels, which were published apart from the images."
-            raise value_error("xyz", f"the labels in {self._file('xyz')}", "no such file", fix)
+            raise self._lacks("xyz")
         return self._xyz
+
+    @property
+    def verts(self) -> Tensor:
+        """Vertices (n, 778, 3) of the MANO mesh in metres; a ``ValueError`` where they are not on disk.
+
+        The file is large, 1.5 GB for 0.3 GB of numbers, so it is read when they are first asked for, which takes half
+        a minute. Ask before you split the data or start workers: parts and workers then have them without reading.
+        """
+        if self._verts is None:
+            if not self._file("verts").exists():
+                raise self._lacks("verts")
+            every = self._read("verts", _VERTICES, 3)
+            whole = torch.equal(self.samples, torch.arange(len(every)))  # then a copy would double the memory
+            self._verts = every if whole else every[self.samples]
+        return self._verts
+
+    def path(self, index: int) -> Path:
+        """Give the file that an item's image is in."""
+        return self._locate(check_index(index, len(self)))[0]
 
     def __len__(self) -> int:
         """Count the images: samples times versions."""
         return len(self.versions) * len(self.samples)
 
     def __getitem__(self, index: int) -> Hand:
-        """Read one image, RGB whatever the file holds, and its labels; a damaged file raises ``ValueError``."""
-        position = operator.index(index)
-        if not -len(self) <= position < len(self):
-            raise IndexError(f"index: expected a whole number in [{-len(self)}, {len(self) - 1}], got {position}.")
-        version, sample = divmod(position % len(self), len(self.samples))
-        path = self._folder / self._image(self.versions[version], int(self.samples[sample]))
-        try:
-            image = load_image(path, ImageLoadType.RGB8)
-        except (OSError, ValueError) as error:
-            where = f"{path} (index {position})"
-            raise value_error(where, "a JPEG image", f"this: {error}", "Unpack it again.") from error
+        """Read one image, RGB whatever the file holds, and its labels; ``CorruptImage`` where it cannot be read."""
+        position = check_index(index, len(self))
+        path, sample = self._locate(position)
+        image = read_rgb(path, position)
         # Cloned, so that writing into an item does not reach the data set.
         return Hand(image, self._xyz[sample].clone(), self.K[sample].clone())
 
@@ -136,6 +150,7 @@ class FreiHAND(Dataset[Hand]):
             if low < 0 or high >= count:
                 raise value_error("samples", f"positions in [0, {count - 1}]", f"some from {low} to {high}")
             part.K, part.scale, part._xyz = self.K[chosen], self.scale[chosen], self._xyz[chosen]
+            part._verts = None if self._verts is None else self._verts[chosen]
             part.samples = self.samples[chosen]
         return part
 
@@ -162,6 +177,17 @@ class FreiHAND(Dataset[Hand]):
 
     def _file(self, kind: str) -> Path:
         return self.root / f"{self.split}_{kind}.json"
+
+    def _lacks(self, kind: str) -> ValueError:
+        fix = (
+            "Copy it there from FreiHAND's archives; that of the evaluation's labels is apart from that of its images."
+        )
+        return value_error(kind, f"the labels in {self._file(kind)}", "no such file", fix)
+
+    def _locate(self, position: int) -> tuple[Path, int]:
+        """Give an item's file and its place among the samples."""
+        version, sample = divmod(position, len(self.samples))
+        return self._folder / self._image(self.versions[version], int(self.samples[sample])), sample
 
     def _image(self, version: int, sample: int) -> str:
         return f"{version * self._records + sample:08d}.jpg"

@@ -1,6 +1,8 @@
 """Annotation files: a JSON list of records of one shape, checked and made one tensor."""
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equicon._checks import describe, value_error
+
+_WINDOW = 2**20  # characters that are looked at together; a record of 778 vertices has about 46,000
+_TOKEN = 64  # more than a number or a word of JSON has
+_OPENING = re.compile(r"\s*\[\s*(\]?)\s*")
+_FOLLOWING = re.compile(r"\s*([,\]])\s*")
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def check_there(root: Path, path: Path) -> None:
@@ -31,6 +39,9 @@ def check_there(root: Path, path: Path) -> None:
 def read_records(path: Path, shape: tuple[int, ...], *, like: tuple[Path, int] | None = None) -> Tensor:
     """Read a JSON list of numbers or nested lists, all of one shape.
 
+    It is read record by record, so that memory goes little beyond the tensor: the vertices of FreiHAND are 1.5 GB of
+    text, and as Python's lists they would be several times that.
+
     Args:
         path: The file.
         shape: What each record's shape must be; ``()`` for plain numbers.
@@ -42,29 +53,61 @@ def read_records(path: Path, shape: tuple[int, ...], *, like: tuple[Path, int] |
     Raises:
         ValueError: If the file is damaged or empty, or a record is of another shape or not finite.
     """
+    values, count = bytearray(), 0
     try:
-        records = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise value_error(str(path), "JSON", f"this: {error}", "It may be cut short: unpack it again.") from error
-    if not isinstance(records, list) or not records:
-        raise value_error(str(path), "a list of records", "an empty one" if records == [] else describe(records))
-    if like is not None and len(records) != like[1]:
+        for record in _stream(path):
+            values += _numbers(path, count, record, shape).tobytes()
+            count += 1
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        fix = "It may be cut short: unpack it again."
+        raise value_error(str(path), "JSON", f"this: record {count}: {error}", fix) from error
+    if count == 0:
+        raise value_error(str(path), "a list of records", "an empty one")
+    if like is not None and count != like[1]:
         fix = "Take the files from the same copy."
-        raise value_error(str(path), f"{like[1]} records, as many as {like[0].name} has", f"{len(records)}", fix)
-    values = torch.from_numpy(np.stack([_numbers(path, i, record, shape) for i, record in enumerate(records)])).float()
-    broken = values.reshape(len(values), -1).isfinite().all(dim=1).logical_not().nonzero()
-    if len(broken):
-        first = int(broken[0])
-        raise value_error(f"{path} (record {first})", "finite numbers", describe(records[first]))
-    return values
+        raise value_error(str(path), f"{like[1]} records, as many as {like[0].name} has", f"{count}", fix)
+    return torch.frombuffer(values, dtype=torch.float32).reshape(-1, *shape)
 
 
-def _numbers(path: Path, index: int, record: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _stream(path: Path) -> Iterator[Any]:
+    """Give the items of a JSON list one after another, through a window on the text that moves along it."""
+    decode = json.JSONDecoder().raw_decode
+    with path.open(encoding="utf-8") as file:
+        text = file.read(_WINDOW)
+        opening = _OPENING.match(text)
+        if opening is None:
+            whole = json.loads(text + file.read())
+            raise value_error(str(path), "a list of records", describe(whole))
+        position, done = opening.end(), bool(opening[1])
+        while not done:
+            try:
+                item, end = decode(text, position)
+                # Without what follows it, a number may go on beyond the window.
+                following = _FOLLOWING.match(text, end)
+                if following is None:
+                    raise json.JSONDecodeError("Expecting ',' delimiter", text, end)
+            except json.JSONDecodeError as error:
+                # What breaks off at the end of the window may go on; what is wrong before it is damage.
+                more = file.read(_WINDOW) if error.pos > len(text) - _TOKEN else ""
+                if not more:
+                    raise json.JSONDecodeError(error.msg, text[position:], error.pos - position) from None
+                text, position = (text[position:] + more).lstrip(), 0
+                continue
+            yield item
+            position, done = following.end(), following[1] == "]"
+        if text[position:] or file.read(_WINDOW).strip():
+            raise json.JSONDecodeError("Extra data", text[position:], 0)
+
+
+def _numbers(path: Path, index: int, record: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
     wanted = f"numbers of shape {shape}" if shape else "a number"
     try:
+        # By way of float64: as float32, what is too large for it would only warn.
         array = np.asarray(record, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise value_error(f"{path} (record {index})", wanted, describe(record)) from error
     if array.shape != shape:
         raise value_error(f"{path} (record {index})", wanted, f"shape {array.shape}")
-    return array
+    if not (np.abs(array) <= _LARGEST).all():
+        raise value_error(f"{path} (record {index})", "finite numbers", describe(record))
+    return array.astype(np.float32)

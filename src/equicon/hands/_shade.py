@@ -1,11 +1,13 @@
-"""Light on the hand, and the hand in its picture."""
+"""Light on what the rays see."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
+from equicon.hands._cones import CLOTH, OTHER_SKIN, PAINTS, SKIN, THING
+from equicon.hands._domain import Domain
 from equicon.hands._draws import Draws
 from equicon.hands._palette import any_colors, skin_colors
 from equicon.hands._render import Surface, gather
@@ -13,53 +15,67 @@ from equicon.hands._render import Surface, gather
 _SCATTER = (0.45, 0.30, 0.25)  # light that enters the skin comes out beyond the shadow's edge, red most of all
 _PALM = (0.93, 0.74, 0.64)  # palms are pale on dark hands too
 _NAIL = (0.96, 0.80, 0.76)
+_BRIGHT = 1.15  # of a white surface that faces the light
 
 
 @dataclass(frozen=True)
 class Look:
-    """Materials and light for a batch of hands: colours (B, 3), the unit vector to the light (B, 3), strengths (B,)."""
+    """Materials and light for a batch of hands.
 
-    skin: Tensor
-    cloth: Tensor
+    Args:
+        paints: (B, PAINTS, 3) colours.
+        gloss: (B, PAINTS) strength of highlights.
+        light: (B, 3) unit vector to the light.
+        ambient: (B,) share of the light that comes from everywhere.
+        shadow: (B,) strength of the shadow that falls on the background; reach: (B,) how far away it falls.
+    """
+
+    paints: Tensor
+    gloss: Tensor
     light: Tensor
     ambient: Tensor
-    gloss: Tensor
+    shadow: Tensor
+    reach: Tensor
 
 
 @dataclass(frozen=True)
-class Exposure:
-    """What the camera adds to a batch: gain (B, 3), noise (B,) and the noise's seed (B,) int64."""
+class Lit:
+    """What is seen at the pixels, each (B, C, size, size) and times the cover.
 
-    gain: Tensor
-    noise: Tensor
-    seed: Tensor
+    Args:
+        color: (3 channels) under all light.
+        cover: From 0 to 1.
+        depth: In pixels.
+        direct: The share of the light that comes from the lamp, and that a shadow takes away.
+    """
+
+    color: Tensor
+    cover: Tensor
+    depth: Tensor
+    direct: Tensor
 
 
-def draw_look(draws: Draws) -> Look:
-    """Draw the hand's colours and the light on it, which comes from the camera's side."""
-    turn, height = draws.uniform(0.0, 2 * torch.pi), draws.uniform(0.15, 0.85)
+def draw_look(draws: Draws, domain: Domain) -> Look:
+    """Draw the colours of what is in the picture and the light on it, which comes from the camera's side."""
+    turn, height = draws.uniform(0.0, 2 * math.pi), draws.uniform(*domain.light)
     flat = (1.0 - height * height).sqrt()
+    skin = skin_colors(draws, people=domain.skins)
+    same = draws.chance(0.5, 1)  # the other arm may be one's own
+    other = same * skin + (1.0 - same) * skin_colors(draws)
+    gloss = draws.uniform(*domain.gloss)
     return Look(
-        skin=skin_colors(draws),
-        cloth=any_colors(draws),
+        paints=torch.stack([skin, any_colors(draws), other, any_colors(draws)], dim=1),
+        gloss=torch.stack([gloss, 0.0 * gloss, gloss, draws.uniform(0.0, 0.5)], dim=1),
         light=torch.stack([flat * turn.cos(), flat * turn.sin(), -height], dim=-1),
-        ambient=draws.uniform(0.25, 0.50),
-        gloss=draws.uniform(0.0, 0.22),
+        ambient=draws.uniform(*domain.ambient),
+        shadow=draws.uniform(*domain.shadow),
+        reach=draws.uniform(0.04, 0.25),
     )
 
 
-def draw_exposure(draws: Draws) -> Exposure:
-    """Draw brightness, colour cast and noise."""
-    return Exposure(
-        gain=draws.uniform(0.80, 1.15, 1) * draws.uniform(0.95, 1.05, 3),
-        noise=draws.uniform(0.0, 0.03),
-        seed=(draws.uniform(0.0, 2.0**52)).long(),
-    )
-
-
-def light_hand(surface: Surface, look: Look, size: int) -> tuple[Tensor, Tensor]:
-    """Light the hands: (B, 3, size, size) colours times cover, and (B, 1, size, size) cover."""
-    owner = surface.owner
+def light_hand(surface: Surface, look: Look, size: int) -> Lit:
+    """Light what the rays see and average it over the pixels."""
+    owner, paint = surface.owner, surface.paint
     nx, ny = surface.normal_x, surface.normal_y
     nz = (1.0 - nx * nx - ny * ny).clamp(min=0.0).sqrt()  # towards the camera
     lx, ly, lz = (value[:, None] for value in look.light[owner].unbind(-1))
@@ -68,61 +84,29 @@ def light_hand(surface: Surface, look: Look, size: int) -> tuple[Tensor, Tensor]
     shine = half.clamp(min=0.0)
     for _ in range(4):  # to the 16th power
         shine = shine * shine
-    shine = shine * look.gloss[owner][:, None] * (1.0 - surface.cloth) * (1.0 + surface.nail)
+    masks = [paint == number for number in range(PAINTS)]
+    gloss = look.gloss[owner]
+    strength = gloss[:, SKIN, None] * (1.0 - paint.clamp(max=0.0))  # nails shine
+    for number in (CLOTH, THING):
+        strength = torch.where(masks[number], gloss[:, number, None], strength)
+    shine = shine * strength
     ambient = look.ambient[owner][:, None]
     rim = 0.70 + 0.30 * nz
-    pale = (0.5 + 0.5 * surface.palmar) * 0.5
-    nail = 0.8 * surface.nail
+    pale = torch.where(masks[CLOTH] | masks[THING], 0.0, (0.5 + 0.5 * surface.palmar) * 0.5)
+    nail = -0.8 * paint.clamp(max=0.0)
 
     seen = surface.seen
-    layers = [seen, seen * surface.depth]
-    for skin, cloth, scatter, palm, shell in zip(
-        look.skin[owner].unbind(-1), look.cloth[owner].unbind(-1), _SCATTER, _PALM, _NAIL, strict=True
-    ):
-        tone = skin[:, None]
+    lamp = _BRIGHT - ambient
+    green = ((toward + _SCATTER[1]) / (1.0 + _SCATTER[1])).clamp(min=0.0)
+    layers = [seen, seen * surface.depth, seen * (lamp * green) / (ambient + lamp * green)]
+    for channel, (scatter, palm, shell) in enumerate(zip(_SCATTER, _PALM, _NAIL, strict=True)):
+        paints = look.paints[:, :, channel][owner]
+        tone = paints[:, SKIN, None]
+        for number in (CLOTH, OTHER_SKIN, THING):
+            tone = torch.where(masks[number], paints[:, number, None], tone)
         color = tone + (palm * (0.35 + 0.65 * tone) - tone) * pale
         color = color + (shell * (0.45 + 0.55 * tone) - color) * nail
-        color = color + (cloth[:, None] - color) * surface.cloth
         diffuse = ((toward + scatter) / (1.0 + scatter)).clamp(min=0.0)
-        layers.append((color * rim * (ambient + (1.25 - ambient) * diffuse) + shine) * seen)
-    layer = gather(torch.stack(layers), surface, len(look.skin), size)
-    cover, depth, color = layer[:, :1], layer[:, 1:2], layer[:, 2:]
-    return color * _occlusion(depth, cover), cover
-
-
-def expose(image: Tensor, exposure: Exposure) -> Tensor:
-    """Turn light to uint8, with the camera's gain and noise."""
-    size = image.shape[1:]
-    noise = _noise(exposure.seed, size.numel()).view_as(image) * exposure.noise[:, None, None, None]
-    image = image * exposure.gain[..., None, None] + noise
-    return (image * 255.0 + 0.5).clamp(0.0, 255.0).to(torch.uint8)
-
-
-def _occlusion(depth: Tensor, cover: Tensor) -> Tensor:
-    """Darken what lies deeper than the hand around it: a factor in [0.45, 1].
-
-    After Luft et al., "Image enhancement by unsharp masking the depth buffer" (2006).
-    """
-    size = depth.shape[-1]
-    reach = size // 24
-    around = _blur(depth, reach) / _blur(cover, reach).clamp(min=1e-6)
-    behind = depth / cover.clamp(min=1e-6) - around
-    return 1.0 - (behind / (0.08 * size) - 0.1).clamp(0.0, 0.55)
-
-
-def _blur(image: Tensor, reach: int) -> Tensor:
-    width = 2 * reach + 1
-    rows = avg_pool2d(image, (width, 1), stride=1, padding=(reach, 0))
-    return avg_pool2d(rows, (1, width), stride=1, padding=(0, reach))
-
-
-def _noise(seed: Tensor, count: int) -> Tensor:
-    """Hash (seed, position) to uniform noise of variance 1: (B, count), the same on every device.
-
-    The finalizer of SplitMix64 (Steele et al., "Fast splittable pseudorandom number generators", 2014).
-    """
-    x = seed[:, None] + torch.arange(-(-count // 4), device=seed.device) * -7046029254386353131
-    x = (x ^ (x >> 30 & 0x3FFFFFFFF)) * -4658895280553007687
-    x = (x ^ (x >> 27 & 0x1FFFFFFFFF)) * -7723592293110705685
-    x = x ^ (x >> 31 & 0x1FFFFFFFF)
-    return x.view(torch.int16)[:, :count] * (12**0.5 / 2**16)
+        layers.append((color * rim * (ambient + lamp * diffuse) + shine) * seen)
+    layer = gather(torch.stack(layers), surface, len(look.light), size)
+    return Lit(color=layer[:, 3:], cover=layer[:, :1], depth=layer[:, 1:2], direct=layer[:, 2:3])

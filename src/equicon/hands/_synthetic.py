@@ -6,16 +6,22 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from equicon._checks import check_int, describe
-from equicon.hands._background import draw_scene, paint_scene
+from equicon.hands._background import Scene, draw_scene, paint_scene
+from equicon.hands._cones import Cones, join
+from equicon.hands._domain import DomainName, find_domain
 from equicon.hands._draws import Draws, to_device
 from equicon.hands._flesh import clothe
 from equicon.hands._kinematics import pose_hands
 from equicon.hands._render import trace
-from equicon.hands._shade import draw_exposure, draw_look, expose, light_hand
+from equicon.hands._sensor import Sensor, draw_sensor, expose
+from equicon.hands._shade import Look, draw_look, light_hand
+from equicon.hands._shadow import compose
 from equicon.hands._skeleton import Hand
+from equicon.hands._things import draw_arm, draw_occluder
 
 
 @final
@@ -23,23 +29,29 @@ from equicon.hands._skeleton import Hand
 class SyntheticHands(Dataset[Hand]):
     """Rendered hands with exact joints: a map-style data set that needs no files.
 
-    Left and right hands of all skin colours, in random poses, seen from random sides under random light before random
-    backgrounds. The joints fill 45 to 80 % of the image and all lie inside it. Sample i of a seed is always the same,
-    whatever the batch, the order or the worker process, and another seed shares no sample with it. A ``DataLoader``
-    fetches its batches at once, and ``render`` makes them on an accelerator.
+    Left and right hands within the limits of their joints, seen from random sides. The joints fill 45 to 80 % of the
+    image and all lie inside it. Sample i of a seed is always the same, whatever the batch, the order or the worker
+    process, and another seed shares no sample with it. A ``DataLoader`` fetches its batches at once, and ``render``
+    makes them on an accelerator.
+
+    There are two domains, as the data of a paper with and without labels differ. In ``"studio"`` eight skin colours
+    stand in steady light before a few plain backdrops; in ``"wild"`` skin, light and background vary, other arms and
+    skin-coloured things lie behind the hand and things in it or before it, and the camera is not a good one. Sample i
+    of one seed has the same bones, pose and camera in both, so what a domain costs can be measured hand by hand.
 
     Args:
         num_samples: Number of samples, at least 0. A larger set begins with the smaller one.
         size: Height and width of the images in pixels, at least 8.
         seed: At least 0.
+        domain: ``"wild"`` or ``"studio"``.
 
     Raises:
         TypeError: An argument is not a whole number.
-        ValueError: An argument is too small.
+        ValueError: An argument is too small, or the domain is not known.
 
     Examples:
         >>> from torch.utils.data import DataLoader
-        >>> hands = SyntheticHands(num_samples=8, size=64)
+        >>> hands = SyntheticHands(num_samples=8, size=64, domain="studio")
         >>> batch = next(iter(DataLoader(hands, batch_size=4)))
         >>> batch.image.shape, batch.xy.shape
         (torch.Size([4, 3, 64, 64]), torch.Size([4, 21, 2]))
@@ -48,11 +60,13 @@ class SyntheticHands(Dataset[Hand]):
     num_samples: int
     size: int = 64
     seed: int = 0
+    domain: DomainName = "wild"
 
     def __post_init__(self) -> None:
         check_int("num_samples", self.num_samples, low=0)
         check_int("size", self.size, low=8)
         check_int("seed", self.seed, low=0)
+        find_domain(self.domain)
 
     def __len__(self) -> int:
         return self.num_samples
@@ -86,26 +100,59 @@ class SyntheticHands(Dataset[Hand]):
         except IndexError:
             span = f"[{-self.num_samples}, {self.num_samples - 1}]"
             raise IndexError(f"indices: expected whole numbers in {span}, got {describe(indices)}.") from None
-        return render_hands(wanted, self.size, self.seed, device=device)
+        return render_hands(wanted, self.size, self.seed, self.domain, device=device)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """All that is random in a batch: joints and intrinsics, solid things, their light, background and camera."""
+
+    xyz: Tensor
+    K: Tensor
+    cones: Cones
+    look: Look
+    scene: Scene
+    sensor: Sensor
 
 
 def render_hands(
-    indices: Sequence[int], size: int, seed: int, *, version: int = 0, device: torch.device | str | None = None
+    indices: Sequence[int],
+    size: int,
+    seed: int,
+    domain: DomainName,
+    *,
+    version: int = 0,
+    device: torch.device | str | None = None,
 ) -> Hand:
-    """Render a batch. Another version is the same hand before another background, with another exposure."""
-    chunk = max(1, 2**18 // size**2)  # images at a time, so that what is in work fits into the processor's cache
+    """Render a batch. Another version is the same hand in the same light, but before another background."""
+    # On the CPU as many images at a time as its cache holds, elsewhere as many as keep the device busy.
+    pixels = 2**19 if device is None or torch.device(device).type == "cpu" else 2**23
+    chunk = max(1, pixels // size**2)
     starts = range(0, max(1, len(indices)), chunk)
-    parts = [_render_chunk(indices[k : k + chunk], size, seed, version, device) for k in starts]
+    drawn = (draw_pictures(indices[k : k + chunk], size, seed, domain, version=version) for k in starts)
+    parts = [_render(to_device(pictures, device), size) for pictures in drawn]
     return Hand(*(torch.cat(field) for field in zip(*parts, strict=True)))
 
 
-def _render_chunk(
-    indices: Sequence[int], size: int, seed: int, version: int, device: torch.device | str | None
-) -> Hand:
-    hand, place = Draws(seed, indices, 0, 100), Draws(seed, indices, 1 + version, 600)
-    posed = pose_hands(hand, size)
-    cones = to_device(clothe(hand, posed), device)
-    color, cover = light_hand(trace(cones, size), to_device(draw_look(hand), device), size)
-    background = paint_scene(to_device(draw_scene(place), device), size)
-    image = expose(color + background * (1.0 - cover), to_device(draw_exposure(place), device))
-    return Hand(image, posed.xyz.float().to(device), posed.K.float().to(device))
+def draw_pictures(indices: Sequence[int], size: int, seed: int, domain: DomainName, *, version: int = 0) -> Pictures:
+    """Draw and pose a batch, on the CPU."""
+    look = find_domain(domain)
+    hand = pose_hands(Draws.of(seed, indices, 0, 200), size)  # the same in every domain
+    draws = Draws.of(seed, indices, look.stream, 100)  # the same in every version
+    place = Draws.of(seed, indices, look.stream + 1 + version, 200)
+    cones = clothe(hand, draws.chance(look.sleeve))
+    things = draw_arm(draws, look, hand, cones, size), draw_occluder(draws, look, hand, cones)
+    return Pictures(
+        hand.xyz,
+        hand.K,
+        join(cones, *things),
+        draw_look(draws, look),
+        draw_scene(place, look),
+        draw_sensor(place, look),
+    )
+
+
+def _render(pictures: Pictures, size: int) -> Hand:
+    lit = light_hand(trace(pictures.cones, size), pictures.look, size)
+    light = compose(lit, paint_scene(pictures.scene, size), pictures.look)
+    return Hand(expose(light, pictures.sensor), pictures.xyz, pictures.K)

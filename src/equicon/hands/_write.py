@@ -10,6 +10,7 @@ import torch
 from kornia.io import write_image
 
 from equicon._checks import check_int, type_error, value_error
+from equicon.hands._domain import DomainName, find_domain
 from equicon.hands._synthetic import render_hands
 
 _VERSIONS = 4
@@ -24,6 +25,7 @@ def write_freihand(
     num_evaluation: int | None = None,
     size: int = 224,
     seed: int = 0,
+    domain: DomainName = "wild",
     progress: Callable[[list[Any]], Iterable[Any]] | None = None,
 ) -> None:
     """Write synthetic hands to disk as FreiHAND is written (``training/rgb/00000000.jpg``, ``training_K.json``, ...).
@@ -42,6 +44,7 @@ def write_freihand(
             FreiHAND's own proportion.
         size: Height and width of the images in pixels, at least 8.
         seed: At least 0.
+        domain: ``"wild"`` or ``"studio"``, as for ``SyntheticHands``; the same hands in either.
         progress: What to wrap around the list of batches, for example ``tqdm``.
 
     Raises:
@@ -61,6 +64,7 @@ def write_freihand(
     check_int("num_evaluation", num_evaluation, low=1)
     check_int("size", size, low=8)
     check_int("seed", seed, low=0)
+    find_domain(domain)
     if progress is not None and not callable(progress):
         raise type_error("progress", "a callable such as tqdm", progress)
     folder = Path(root)
@@ -75,7 +79,7 @@ def write_freihand(
     labels: dict[str, list[Any]] = {f"{split}_{kind}": [] for split, *_ in splits for kind in ("K", "xyz", "scale")}
     for split, start, count, version, first in jobs if progress is None else progress(jobs):
         samples = range(first, min(first + _BATCH, count))
-        hands = render_hands([start + sample for sample in samples], size, seed, version=version)
+        hands = render_hands([start + sample for sample in samples], size, seed, domain, version=version)
         for sample, image in zip(samples, hands.image, strict=True):
             _write_image(folder / split / "rgb" / f"{version * count + sample:08d}.jpg", image)
         if version == 0:

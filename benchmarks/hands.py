@@ -1,0 +1,64 @@
+"""How fast synthetic hands are made: images a second by size and domain, and what of it is drawn and posed on the CPU.
+
+python benchmarks/hands.py
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+
+from equicon.hands import SyntheticHands
+from equicon.hands._domain import DomainName
+from equicon.hands._synthetic import draw_pictures
+
+DOMAINS: tuple[DomainName, ...] = ("studio", "wild")
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 224], help="sides of the images [pixels]")
+    parser.add_argument("--pixels", type=int, default=2**18, help="in a batch on the CPU")
+    parser.add_argument("--rounds", type=int, default=7, help="timings of each row, one after the other in turn")
+    return parser.parse_args(argv)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    rows: dict[tuple[str, str, int], tuple[int, Callable[[], object]]] = {}
+    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        for size in args.sizes:
+            count = max(1, (1 if device == "cpu" else 32) * args.pixels // size**2)
+            for domain in DOMAINS:
+                hands = SyntheticHands(count, size=size, domain=domain)
+                rows[device, domain, size] = count, partial(hands.render, range(count), device=device)
+    rows["cpu", "drawing alone", 64] = 256, partial(draw_pictures, range(256), 64, 0, "wild")
+    times: dict[tuple[str, str, int], list[float]] = {row: [] for row in rows}
+    for _, work in rows.values():
+        work()
+    for _ in range(args.rounds):
+        for row, (_, work) in rows.items():
+            times[row].append(seconds(work))
+
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, medians of {args.rounds}")
+    print("device  what           size  images/s")
+    for row, (count, _) in rows.items():
+        device, what, size = row
+        print(f"{device:7s} {what:13s} {size:5d} {count / statistics.median(times[row]):9.0f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+import json
+import math
+
+import pytest
+
+pytest.importorskip("torchvision", reason="the examples need torchvision")
+
+from pretrain_options import FREE, RECIPES, arguments_text, parse_args
+
+
+def parse(*words: object):
+    return parse_args("", [str(word) for word in words])
+
+
+def test_rendered_hands_take_the_quick_recipe_and_others_the_paper_s():
+    assert (parse().arch, parse().epochs, parse("--data", "stream").size) == ("resnet18", 5, 64)
+    paper = parse("--data", "data/freihand")
+    assert (paper.arch, paper.weights, paper.size) == ("resnet50", "imagenet", 128)
+    assert (paper.batch_size, paper.accumulate, paper.epochs, paper.warmup_epochs) == (128, 16, 100, 10)
+    assert paper.lr == pytest.approx(1e-4 * math.sqrt(2048))
+    assert (paper.weight_decay, paper.temperature, paper.hidden, paper.points) == (1e-6, 0.5, 512, 64)
+    assert (paper.margin, paper.degrees, paper.translate) == ([0.9, 1.5], 45, 15 / 128)
+    assert parse("--data", "data/freihand", "--recipe", "quick").arch == "resnet18"
+    assert parse("--recipe", "paper", "--epochs", 3).epochs == 3
+
+
+def test_help_explains_every_option(capsys):
+    with pytest.raises(SystemExit):
+        parse("--help")
+    text = " ".join(capsys.readouterr().out.split())
+    assert "passes over the unlabelled images (quick: 5, paper: 100)" in text
+    assert "learning rate of Adam at its highest (quick: 0.001, paper: 0.004525)" in text
+    assert "[degrees] (default: 45.0)" in text
+    for name in RECIPES["quick"]:
+        assert f"--{name.replace('_', '-')}" in text
+
+
+def test_both_recipes_have_the_same_figures():
+    assert RECIPES["quick"].keys() == RECIPES["paper"].keys()
+
+
+def begin(folder, *words) -> None:
+    (folder / "arguments.json").write_text(arguments_text(parse("--out", folder, *words)))
+
+
+def test_a_resumed_run_takes_its_arguments_along(tmp_path):
+    begin(tmp_path, "--epochs", 7, "--margin", 1, 1.25, "--data", "some/freihand", "--boxes", "b.json", "--workers", 3)
+    args = parse("--out", tmp_path, "--resume")
+    assert (args.epochs, args.margin, args.data, args.arch, args.workers) == (
+        7,
+        [1, 1.25],
+        "some/freihand",
+        "resnet50",
+        3,
+    )
+    assert (args.out, args.resume, str(args.boxes)) == (tmp_path, True, "b.json")
+    assert json.loads(arguments_text(args)) == json.loads((tmp_path / "arguments.json").read_text())
+
+
+def test_a_resumed_run_may_change_what_does_not_make_it_another(tmp_path, capsys):
+    begin(tmp_path)
+    args = parse("--out", tmp_path, "--resume", "--lr", 0.5, "--workers", 2, "--keep", 9, "--epochs", 5)
+    assert (args.lr, args.workers, args.keep) == (0.5, 2, 9)
+    assert set(vars(args)) > FREE
+    with pytest.raises(SystemExit):
+        parse("--out", tmp_path, "--resume", "--batch-size", 64)
+    assert "--batch-size: the run in" in (error := capsys.readouterr().err)
+    assert "was begun with 32, got 64. Leave --batch-size out" in error
+
+
+def test_nothing_to_resume_is_a_beginning(tmp_path):
+    assert parse("--out", tmp_path, "--resume").epochs == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--arch", "vgg11"], "argument --arch: invalid choice: 'vgg11'"),
+        (["--epochs", "0"], "argument --epochs: expected a number above 0, got 0"),
+        (["--batch-size", "1"], "argument --batch-size: expected at least 2, got 1"),
+        (["--lr", "nan"], "argument --lr: expected a number above 0, got nan"),
+        (["--weight-decay", "-1"], "argument --weight-decay: expected a number of at least 0, got -1"),
+        (["--margin", "2", "1"], "--margin: expected LOW <= HIGH, got 2 1"),
+        (["--boxes", "b.json"], "--boxes: only a folder of unlabelled images takes it"),
+        (["--size", "many"], "argument --size: invalid whole number value: 'many'"),
+    ],
+)
+def test_wrong_options_are_named(words, message, capsys):
+    with pytest.raises(SystemExit):
+        parse(*words)
+    assert message in capsys.readouterr().err
