@@ -4,17 +4,20 @@ On hands that are rendered on the spot (about four minutes on two CPU cores, fas
 
     python examples/pretrain_freihand.py
 
-On FreiHAND, unpacked at data/freihand, with the exact action in place of the paper's:
+On FreiHAND, unpacked at data/freihand, by the paper's recipe (PeCLR: Spurr et al., ICCV 2021, arXiv 2106.05953):
 
-    python examples/pretrain_freihand.py --data data/freihand --arch resnet50 --size 128 --method exact --epochs 100
+    python examples/pretrain_freihand.py --data data/freihand --out runs/freihand
 
-Each image is seen twice through random transforms. The loss undoes each transform on its embedding before it asks
-which two embeddings show the same image (PeCLR: Spurr et al., ICCV 2021, arXiv 2106.05953). Before and after, a linear
-probe (ridge regression on the frozen features) finds the joints of hands that were never trained on. Writes to --out:
+Each image is seen twice through random transforms. The loss undoes each transform on its embedding before it asks which
+two embeddings show the same image. Before and after, probes on the frozen features look for the joints of hands that
+were never trained on. With --resume, a run that was stopped goes on as if it had not been. Writes to --out:
 
-    encoder.pt   the encoder's weights, as torchvision names them, without the classifier (fc)
-    views.png    some images, their two views, and the views brought back to the canonical frame, with joints
-    result.json  the probe's errors, the arguments and the versions
+    encoder.pt      the encoder's weights, as torchvision names them, without the classifier (fc)
+    result.json     what the probes found, the arguments and the versions
+    views.png       some images, their two views, and the views brought back to the canonical frame
+    arguments.json  what --resume reads
+    checkpoints/    the last states of the run
+    tensorboard/    loss, learning rate, speed, shares of a step's time, probes, views: tensorboard --logdir runs
 """
 
 import argparse
@@ -22,317 +25,395 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any
 
 import matplotlib as mpl
 
 mpl.use("Agg")
 
-import matplotlib.pyplot as plt
+import pretrain_options
 import torch
 import torchvision
+from backbone import WeightsError, build_encoder
+from checkpoints import Checkpoints, Stop, size_of, write_whole
+from journal import Journal, NotFiniteError
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from pretrain_data import Batch, Data, frame_of, labelled_batches, load_data, probe_counts, seed_of, training_batches
+from pretrain_options import METHODS, PRECISIONS
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 import equicon as eq
-from equicon.hands import BONES, FreiHAND, Hand, SyntheticHands
+from equicon.hands import (
+    BONES,
+    CorruptImage,
+    Features,
+    Hand,
+    ProbeResult,
+    extract_features,
+    format_probes,
+    probe_table,
+)
 
-METHODS: dict[str, eq.Representation] = {"peclr": eq.PeCLRPoints(), "exact": eq.Points(), "simclr": eq.Invariant()}
-Hands: TypeAlias = "FreiHAND | Rendered"
 NORMALIZE = eq.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-PROBE_MARGIN = 1.2
+ERRORS = ("px", "mm", "pa_mm")
+PROBE_MARGIN = 1.2  # the middle of the paper's margins
+PROBE_BATCH = 128
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    families = ["resnet*", "resnext*", "wide_resnet*"]
-    archs = torchvision.models.list_models(module=torchvision.models, include=families)
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    add = parser.add_argument
-    add("--data", default="synthetic", help="'synthetic', or the folder of FreiHAND")
-    add("--arch", default="resnet18", choices=archs, metavar="NAME", help=f"a torchvision ResNet: {', '.join(archs)}")
-    add(
-        "--method",
-        default="peclr",
-        choices=METHODS,
-        help="how a transform acts on the embedding: as published, exactly, not",
-    )
-    add("--epochs", type=positive(int), default=5, help="passes over the unlabelled hands")
-    add("--batch-size", type=at_least(2), default=32, help="hands in a batch; each is seen twice")
-    add("--size", type=positive(int), default=64, help="side of the views [pixels]")
-    add("--hands", type=positive(int), default=4096, help="unlabelled hands to render, with --data synthetic")
-    add("--labelled", type=at_least(10), default=2000, help="labelled hands of the probe at most; half as many test it")
-    add("--lr", type=positive(float), default=1e-3, help="learning rate of AdamW at its highest")
-    add("--temperature", type=positive(float), default=0.5, help="of NT-Xent")
-    add("--workers", type=int, default=0, help="processes that read images")
-    add("--seed", type=int, default=0, help="of everything random")
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to train")
-    add("--out", type=Path, default=Path("runs/pretrain"), help="folder for the results")
-    return parser.parse_args(argv)
+    return pretrain_options.parse_args((__doc__ or "").splitlines()[0], argv)
 
 
-def positive(kind: Callable[[str], float]) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value = kind(text)
-        if not 0 < value < math.inf:
-            raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
-        return value
-
-    parse.__name__ = "positive number"
-    return parse
-
-
-def at_least(low: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        value = int(text)
-        if value < low:
-            raise argparse.ArgumentTypeError(f"expected at least {low}, got {text}")
-        return value
-
-    parse.__name__ = "whole number"
-    return parse
-
-
-# --- data: hands to train on, and others for the probe
-
-
-def load_data(args: argparse.Namespace) -> tuple[Hands, Hands, Hands]:
-    """Give the unlabelled hands, and the labelled ones that fit and that test the probe."""
-    if args.data != "synthetic":
-        training, probing = FreiHAND(args.data).holdout(0.1, seed=args.seed)
-        fitting, testing = probing.select(versions=[0]).holdout(1 / 3, seed=args.seed)
-        return training, fitting, testing
-    counts = (args.hands, args.labelled, math.ceil(args.labelled / 2))
-    source = SyntheticHands(sum(counts), size=args.size, seed=args.seed)
-    hands: list[Hand] = []
-    with tqdm(total=len(source), desc="render hands", unit="hand") as bar:
-        for start in range(0, len(source), 64):
-            hands += source.__getitems__(range(start, min(start + 64, len(source))))
-            bar.update(len(hands) - bar.n)
-    first, second = counts[0], counts[0] + counts[1]
-    return Rendered(hands[:first]), Rendered(hands[first:second]), Rendered(hands[second:])
-
-
-class Rendered(Dataset[Hand]):
-    """Hands in memory."""
-
-    def __init__(self, hands: list[Hand]) -> None:
-        self.hands = hands
-
-    def __len__(self) -> int:
-        return len(self.hands)
-
-    def __getitem__(self, index: int) -> Hand:
-        return self.hands[index]
-
-
-def crop(hand: Hand, args: argparse.Namespace, margin: float = 1.0) -> eq.Affine:
-    """Frame the square around the hand, as the paper does, in place of a detector; rendered hands fill their images."""
-    if args.data == "synthetic":
-        return eq.Affine.identity(len(hand.image))
-    return eq.Affine.from_points(hand.xy, (hand.image.shape[-2], hand.image.shape[-1]), margin)
-
-
-def batches(data: Hands, args: argparse.Namespace, *, train: bool) -> DataLoader[Hand]:
-    return DataLoader(
-        data,
-        args.batch_size,
-        shuffle=train,
-        drop_last=train,
-        num_workers=args.workers,
-        generator=torch.Generator().manual_seed(args.seed),
-        pin_memory=args.device.startswith("cuda"),
-        persistent_workers=args.workers > 0,
+def make_views(args: argparse.Namespace) -> eq.Compose:
+    """Make ``presets.peclr`` of the figures that were asked for."""
+    low, high = args.margin
+    return eq.Compose(
+        [
+            eq.RandomScale((1 / high, 1 / low)),
+            eq.RandomRotation(args.degrees),
+            eq.RandomTranslate(args.translate),
+            eq.ColorJitter(*args.jitter),
+        ]
     )
 
 
-# --- the linear probe
+def make_head(width: int, args: argparse.Namespace) -> nn.Module:
+    """Make the paper's head: to points (x, y), without a bias, which would be a point that no transform moves."""
+    last = nn.Linear(args.hidden, 2 * args.points, bias=False)
+    return nn.Sequential(nn.Linear(width, args.hidden), nn.BatchNorm1d(args.hidden), nn.ReLU(), last)
 
 
-@torch.no_grad()
-def features(encoder: nn.Module, data: Hands, args: argparse.Namespace, limit: int) -> tuple[Tensor, Tensor]:
-    """Embed framed hands: features (N, D), and joints (N, 42) in pixels of the view."""
-    encoder.eval()
-    found: list[Tensor] = []
-    wanted: list[Tensor] = []
-    for hand in batches(data, args, train=False):
-        frame = crop(hand, args, PROBE_MARGIN)
-        images = frame.to(args.device).warp(hand.image.to(args.device, non_blocking=True), (args.size, args.size))
-        plain = NORMALIZE(images)[0]
-        with torch.autocast(plain.device.type, torch.bfloat16, enabled=has_bfloat16(plain.device)):
-            found.append(encoder(plain.contiguous(memory_format=torch.channels_last)).double().cpu())
-        source = (hand.image.shape[-2], hand.image.shape[-1])
-        wanted.append(frame.points(hand.xy.double(), source, (args.size, args.size)).flatten(1))
-        if sum(map(len, found)) >= limit:
-            break
-    return torch.cat(found)[:limit], torch.cat(wanted)[:limit]
+def make_optimizer(model: nn.Module, args: argparse.Namespace) -> torch.optim.Optimizer:
+    weights = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]  # biases and norms
+    groups = [{"params": weights, "weight_decay": args.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.Adam(groups, args.lr)
 
 
-def probe(encoder: nn.Module, fitting: Hands, testing: Hands, args: argparse.Namespace) -> tuple[float, float]:
-    """Fit joints linearly to frozen features: the mean error [pixels] on other hands, and that of the mean hand."""
-    x, y = features(encoder, fitting, args, args.labelled)
-    x_test, y_test = features(encoder, testing, args, math.ceil(args.labelled / 2))
-    mean, std, center = x.mean(0), x.std(0).clamp(min=1e-9), y.mean(0)
-    x, x_test = (x - mean) / std, (x_test - mean) / std
-    # The penalty is chosen on a fifth of the labelled hands, and the rest is never looked at.
-    held = max(1, len(x) // 5)
-    penalties = [10.0**k for k in range(-1, 6)]
-    errors = [joint_error(x[:held] @ ridge(x[held:], y[held:] - center, p) + center, y[:held]) for p in penalties]
-    weights = ridge(x, y - center, penalties[errors.index(min(errors))])
-    return joint_error(x_test @ weights + center, y_test), joint_error(center.expand_as(y_test), y_test)
+def learning_rate(step: int, steps: int, args: argparse.Namespace) -> float:
+    """Rise linearly, then fall as half a cosine; a function of the step, so that a resumed run goes on along it."""
+    warm = min(steps, round(steps * args.warmup_epochs / args.epochs))
+    if step < warm:
+        return float(args.lr * (step + 1) / warm)
+    return float(args.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm))))
 
 
-def ridge(x: Tensor, y: Tensor, penalty: float) -> Tensor:
-    weights: Tensor = torch.linalg.solve(x.T @ x + penalty * torch.eye(x.shape[1], dtype=x.dtype), x.T @ y)
-    return weights
+def choose_precision(args: argparse.Namespace) -> torch.dtype:
+    """Choose bfloat16 where it is faster than float32: on a CPU only where it has the instructions."""
+    if args.precision != "auto":
+        return PRECISIONS[args.precision]
+    if args.device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    known = torch.cpu.get_capabilities()
+    fast = args.device == "cpu" and (known.get("avx512_bf16") or known.get("amx_bf16"))
+    return torch.bfloat16 if fast else torch.float32
 
 
-def joint_error(predicted: Tensor, joints: Tensor) -> float:
-    return float((predicted - joints).unflatten(1, (-1, 2)).norm(dim=-1).mean())
+class Run:
+    """A run in progress: what is trained, and how far it is.
+
+    Attributes:
+        step: Steps done.
+        probes: What the probes found, by step.
+    """
+
+    def __init__(self, args: argparse.Namespace, count: int, checkpoints: Checkpoints) -> None:
+        self.args, self.device, self.dtype = args, torch.device(args.device), choose_precision(args)
+        per_epoch = count // args.batch_size / args.accumulate
+        self.steps = max(1, round(args.epochs * per_epoch))
+        self.per_epoch = self.steps / args.epochs
+        self.step = 0
+        self.probes: dict[int, list[ProbeResult]] = {}
+
+        torch.manual_seed(args.seed)
+        self.encoder, width = build_encoder(args.arch, args.weights)
+        parts = OrderedDict(encoder=self.encoder, head=make_head(width, args))
+        self.model = nn.Sequential(parts).to(self.device).to(memory_format=torch.channels_last)
+        self.optimizer = make_optimizer(self.model, args)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+        self.checkpoints = checkpoints
+
+    def due(self, epochs: float) -> bool:
+        """Say whether something that is done every so many epochs is to be done after this step."""
+        return epochs > 0 and self.step % max(1, round(epochs * self.per_epoch)) == 0
+
+    def state(self) -> dict[str, Any]:
+        # There is no state of random generators, schedule and sampler: they are functions of the seed and the step.
+        return {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "probes": {step: [tuple(row) for row in rows] for step, rows in self.probes.items()},
+        }
+
+    def save(self) -> None:
+        broken = [name for name, value in self.model.state_dict().items() if not bool(value.isfinite().all())]
+        if broken:
+            raise NotFiniteError(f"{broken[0]} is not finite after step {self.step - 1}.")
+        self.checkpoints.save(self.step, self.state())
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.step = state["step"]
+        self.probes = {step: [ProbeResult(*row) for row in rows] for step, rows in state["probes"].items()}
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
 
 
 # --- training
 
 
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 there: on a CPU only where it has the instructions."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    known = torch.cpu.get_capabilities()
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
-
-
-def warmup_cosine(steps: int) -> Callable[[int], float]:
-    warm = max(1, steps // 10)
-    return lambda step: min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
-
-
-def endless(loader: DataLoader[Hand]) -> Iterator[Hand]:
-    while True:
-        yield from loader
-
-
-def pretrain(encoder: nn.Module, width: int, data: Hands, args: argparse.Namespace) -> None:
-    # The paper's head: to 64 points (x, y), without a bias, which would be a point that no transform moves.
-    head = nn.Sequential(nn.Linear(width, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 128, bias=False))
-    model = nn.Sequential(encoder, head).to(args.device).train()
-    augment = eq.Compose([eq.presets.peclr(), NORMALIZE])
+def pretrain(run: Run, data: Data, journal: Journal, stop: Stop) -> None:
+    """Train to the end, or until a signal comes: then save what is whole."""
+    args, model, watch = run.args, run.model.train(), journal.watch
+    augment = eq.Compose([make_views(args), NORMALIZE])
     criterion = eq.PeCLRLoss(args.temperature, representation=METHODS[args.method])
-
-    loader = batches(data, args, train=True)
-    steps = args.epochs * len(loader)
-    optimizer = torch.optim.AdamW(model.parameters(), args.lr, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, warmup_cosine(steps))
-    device, size = torch.device(args.device), (args.size, args.size)
-    amp = has_bfloat16(device)
-    shown = None
-    with tqdm(total=steps * args.batch_size, desc=f"pre-train ({args.method})", unit="img") as bar:
-        for step, hand in zip(range(steps), endless(loader), strict=False):
-            images, frame = hand.image.to(device, non_blocking=True), crop(hand, args).to(device)
-            x1, g1 = augment(images, size=size, frame=frame)
-            x2, g2 = augment(images, size=size, frame=frame)
+    batches = training_batches(data, args, run.step * args.accumulate, run.steps * args.accumulate)
+    watch.mark("other")
+    while run.step < run.steps:
+        total = torch.zeros((), device=run.device)
+        buffers = [buffer.clone() for buffer in model.buffers()]
+        for k in range(args.accumulate):
+            batch = next(batches)
+            watch.mark("data")
+            torch.manual_seed(seed_of(args.seed, 1, run.step, k))
+            x1, g1, x2, g2 = two_views(augment, batch, run)
             views = torch.cat([x1, x2]).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(device.type, torch.bfloat16, enabled=amp):
+            watch.mark("views")
+            with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
                 z1, z2 = model(views).chunk(2)
-            loss = criterion(z1, z2, g1, g2)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            # Reading the loss waits for the device, so it is read every tenth step.
-            if step % 10 == 0 or step == steps - 1:
-                shown = loss.item()
-                if not math.isfinite(shown):
-                    sys.exit(
-                        f"The loss is {shown} at step {step}: lower --lr (now {args.lr:g}) or raise --temperature."
-                    )
-            bar.update(args.batch_size)
-            bar.set_postfix(loss=f"{shown:.3f}", epoch=f"{step // len(loader) + 1}/{args.epochs}", refresh=False)
+            watch.mark("encoder")
+            loss = criterion(z1, z2, g1, g2) / args.accumulate
+            watch.mark("loss")
+            run.scaler.scale(loss).backward()
+            total += loss.detach()
+            watch.mark("encoder")
+            if stop.signal:
+                break
+        if stop.signal and k + 1 < args.accumulate:  # a step cut short is done again as a whole
+            for buffer, before in zip(model.buffers(), buffers, strict=True):
+                buffer.copy_(before)
+            break
+        lr = learning_rate(run.step, run.steps, args)
+        for group in run.optimizer.param_groups:
+            group["lr"] = lr
+        run.scaler.step(run.optimizer)
+        run.scaler.update()
+        run.optimizer.zero_grad(set_to_none=True)
+        watch.mark("optimizer")
+
+        journal.step(run.step, lr, total, f"epoch {run.step / run.per_epoch + 1:.0f}/{args.epochs:g}")
+        run.step += 1
+        if run.due(args.picture_every):
+            journal.picture(run.step, "views", draw_views(batch, args, seed=run.step))
+        if run.due(args.probe_every) and run.step < run.steps and data.labelled:
+            run.probes[run.step] = probe_all(run, data)
+            journal.scalars(run.step, named(run.probes[run.step]))
+            model.train()
+        if run.due(args.save_every) and run.step < run.steps and not stop.signal:
+            journal.flush()
+            run.save()
+        watch.mark("other")
+        if stop.signal:
+            break
+    journal.flush()
+    run.save()
+
+
+def two_views(augment: eq.EquivariantTransform, batch: Batch, run: Run) -> tuple[Tensor, eq.Affine, Tensor, eq.Affine]:
+    images = batch.image.to(run.device, non_blocking=True)
+    frame, size = frame_of(batch, run.args.data).to(run.device), (run.args.size, run.args.size)
+    x1, g1 = augment(images, size=size, frame=frame)
+    x2, g2 = augment(images, size=size, frame=frame)
+    return x1, g1, x2, g2
+
+
+# --- what it has learned
+
+
+def probe_all(run: Run, data: Data) -> list[ProbeResult]:
+    """Look for joints in the frozen features, with 1 %, 10 % and all of the labels, as far as that is enough."""
+    if data.labelled is None:
+        return []
+    train, test = (embed(run, hands, n) for hands, n in zip(data.labelled, probe_counts(run.args), strict=True))
+    fractions = [fraction for fraction in (0.01, 0.1, 1.0) if round(fraction * len(train.z)) >= 5]
+    return probe_table(train, test, fractions=fractions, progress=partial(tqdm, desc="probe", leave=False))
+
+
+def embed(run: Run, hands: Any, limit: int) -> Features:
+    def framed() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        for hand in labelled_batches(hands, run.args, PROBE_BATCH, limit):
+            frame, source = frame_of(hand, run.args.data, PROBE_MARGIN), (hand.image.shape[-2], hand.image.shape[-1])
+            size = (run.args.size, run.args.size)
+            images = frame.to(run.device).warp(hand.image.to(run.device, non_blocking=True), size)
+            views = NORMALIZE(images)[0].contiguous(memory_format=torch.channels_last)
+            yield views, frame.points(hand.xy, source, size), hand.xyz
+
+    bar = partial(tqdm, desc="embed", total=math.ceil(min(limit, len(hands)) / PROBE_BATCH), leave=False)
+    with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
+        return extract_features(run.encoder, framed(), progress=bar)
 
 
 # --- the picture
 
 
-def draw_views(data: Hands, args: argparse.Namespace, path: Path, count: int = 4) -> None:
-    """Draw images, their views, and the views brought back, with joints."""
-    hand = next(iter(DataLoader(data, min(count, len(data)))))
-    source, size = (hand.image.shape[-2], hand.image.shape[-1]), (args.size, args.size)
-    frame = crop(hand, args)
-    generator = torch.Generator().manual_seed(args.seed)
-    columns = [("image", hand.image / 255, hand.xy)]
-    back = []
+def draw_views(batch: Batch, args: argparse.Namespace, *, seed: int, count: int = 4) -> Figure:
+    """Draw images, two views of each, and the views brought back; with joints where they are known."""
+    batch = type(batch)(*(value[:count].cpu() for value in batch))
+    frame, source, size = frame_of(batch, args.data), (batch.image.shape[-2], batch.image.shape[-1]), (args.size,) * 2
+    joints = batch.xy if isinstance(batch, Hand) else None
+    columns, back = [("image", batch.image / 255, joints)], []
+    generator = torch.Generator().manual_seed(seed)
     for name in ("view 1", "view 2"):
-        x, g = eq.presets.peclr()(hand.image, size=size, frame=frame, generator=generator)
-        joints = (g @ frame).points(hand.xy, source, size)
-        columns.append((name, x, joints))
-        back.append((f"{name}, brought back", g.inverse().warp(x), g.inverse().points(joints, size)))
+        x, g = make_views(args)(batch.image, size=size, frame=frame, generator=generator)
+        seen = None if joints is None else (g @ frame).points(joints, source, size)
+        columns.append((name, x, seen))
+        home = g.inverse()
+        back.append((f"{name}, brought back", home.warp(x), None if seen is None else home.points(seen, size)))
     columns += back
-    figure, axes = plt.subplots(
-        len(hand.image), len(columns), figsize=(2.2 * len(columns), 2.2 * len(hand.image) + 0.3)
-    )
-    for row, shown in enumerate(axes.reshape(-1, len(columns))):
-        for axis, (name, images, joints) in zip(shown, columns, strict=True):
+    rows = len(batch.image)
+    figure, axes = plt.subplots(rows, len(columns), figsize=(2.2 * len(columns), 2.2 * rows + 0.3), squeeze=False)
+    for row, shown in enumerate(axes):
+        for axis, (name, images, xy) in zip(shown, columns, strict=True):
             axis.imshow(images[row].permute(1, 2, 0).numpy())
-            for parent, child in BONES:
-                bone = joints[row, [parent, child]]
-                axis.plot(bone[:, 0], bone[:, 1], color=plt.get_cmap("hsv")((child - 1) // 4 / 5), linewidth=1.5)
+            if xy is not None:
+                draw_bones(axis, xy[row])
             axis.set(xlim=(-0.5, images.shape[-1] - 0.5), ylim=(images.shape[-2] - 0.5, -0.5))
             axis.axis("off")
             if row == 0:
                 axis.set_title(name)
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    return figure
+
+
+def draw_bones(axis: Axes, xy: Tensor) -> None:
+    for parent, child in BONES:
+        bone = xy[[parent, child]]
+        axis.plot(bone[:, 0], bone[:, 1], color=plt.get_cmap("hsv")((child - 1) // 4 / 5), linewidth=1.5)
+
+
+# --- a run, from its beginning or from where it stopped
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = parse_args(argv)
-    start = time.monotonic()
-    torch.manual_seed(args.seed)
-    args.out.mkdir(parents=True, exist_ok=True)
-    training, fitting, testing = load_data(args)
-    if len(training) < args.batch_size:
-        sys.exit(f"--batch-size: expected at most {len(training)}, the hands to train on, got {args.batch_size}.")
-    draw_views(training, args, args.out / "views.png")
+    args, start = parse_args(argv), time.monotonic()
+    checkpoints = Checkpoints(args.out / "checkpoints", args.keep)
+    try:
+        run, data = begin(args, checkpoints)
+        train(run, data)
+    except CorruptImage as error:
+        # What comes from a worker is a traceback that ends with the error.
+        sys.exit(f"{str(error).strip().splitlines()[-1]} To go on without such images, add --skip-corrupt.")
+    except NotFiniteError as error:
+        sys.exit(f"{error} {last_good(checkpoints)} Add --resume and a lower --lr to go on from there.")
+    except OSError as error:
+        sys.exit(f"{error} {last_good(checkpoints)}")
+    except KeyboardInterrupt:
+        sys.exit(f"Stopped. {last_good(checkpoints)}")
+    report(run, data, (time.monotonic() - start) / 60)
 
-    encoder = torchvision.models.get_model(args.arch, weights=None)
-    width = encoder.fc.in_features
-    encoder.fc = nn.Identity()
-    encoder = encoder.to(args.device, memory_format=torch.channels_last)
-    before, mean_hand = probe(encoder, fitting, testing, args)
-    pretrain(encoder, width, training, args)
-    after, _ = probe(encoder, fitting, testing, args)
 
+def begin(args: argparse.Namespace, checkpoints: Checkpoints) -> tuple[Run, Data]:
+    """Check all that can be checked before time is spent, and restore the run that is resumed."""
+    checkpoints.check_room(0)
+    saved = checkpoints.load()
+    if saved and not args.resume:
+        sys.exit(f"--out: {args.out} holds a run already. Go on with it (--resume), or give another folder.")
+    try:
+        make_views(args)
+    except ValueError as error:
+        sys.exit(f"views: {error}")
+    try:
+        data = load_data(args)
+    except ValueError as error:
+        sys.exit(f"--data: {error}")
+    if data.count < args.batch_size:
+        sys.exit(f"--batch-size: expected at most {data.count}, the images to train on, got {args.batch_size}.")
+    try:
+        run = Run(args, data.count, checkpoints)
+    except WeightsError as error:
+        sys.exit(str(error))
+    if saved:
+        run.restore(saved)
+        print(f"{args.out} goes on at step {run.step} of {run.steps}.")
+    return run, data
+
+
+def last_good(checkpoints: Checkpoints) -> str:
+    paths = checkpoints.paths()
+    return f"The last good checkpoint is {paths[-1]}." if paths else "There is no checkpoint yet."
+
+
+def train(run: Run, data: Data) -> None:
+    args = run.args
+    run.checkpoints.check_room(3 * size_of(run.model.state_dict()))  # Adam keeps two numbers for each weight
+    write_text(args.out / "arguments.json", pretrain_options.arguments_text(args))
+    if run.step == 0:
+        run.probes[0] = probe_all(run, data)
+        run.save()
+    name = f"pre-train ({args.method})"
+    folder, images = args.out / "tensorboard", args.batch_size * args.accumulate
+    with (
+        Stop() as stop,
+        Journal(folder, run.device, first=run.step, steps=run.steps, images=images, name=name) as journal,
+    ):
+        if run.step == 0:
+            journal.scalars(0, named(run.probes[0]))
+            figure = draw_views(next(training_batches(data, args, 0, 1)), args, seed=args.seed)
+            write_whole(args.out / "views.png", lambda file: figure.savefig(file, format="png", dpi=110))
+            journal.picture(0, "views", figure)
+        pretrain(run, data, journal, stop)
+        if stop.signal:
+            print(f"\nStopped by {stop.signal.name} and saved after step {run.step} of {run.steps}: --resume goes on.")
+            sys.exit(128 + stop.signal)
+        if run.steps not in run.probes:
+            run.probes[run.steps] = probe_all(run, data)
+            run.save()
+        journal.scalars(run.steps, named(run.probes[run.steps]))
+
+
+def named(rows: list[ProbeResult]) -> dict[str, float]:
+    """Name what was measured as TensorBoard groups it."""
+    return {f"{row.kind}, {row.labels} labels/{name}": getattr(row, name) for row in rows for name in ERRORS}
+
+
+def report(run: Run, data: Data, minutes: float) -> None:
+    """Write the encoder and the results, and print what a person wants to know."""
+    out, skipped = run.args.out, [str(path) for path in data.skipped()]
+    # On the CPU and without the channels-last strides, so that it loads anywhere.
+    state = {name: value.cpu().contiguous() for name, value in run.encoder.state_dict().items()}
+    write_whole(out / "encoder.pt", lambda file: torch.save(state, file))
     result = {
-        "probe_error_px": {"mean_hand": mean_hand, "before": before, "after": after},
-        "minutes": (time.monotonic() - start) / 60,
-        "arguments": {name: str(value) for name, value in vars(args).items()},
+        "probes": {step: [row._asdict() for row in rows] for step, rows in run.probes.items()},
+        "minutes": minutes,
+        "skipped": skipped,
+        "arguments": json.loads(pretrain_options.arguments_text(run.args)),
         "versions": {"equicon": eq.__version__, "torch": torch.__version__, "torchvision": torchvision.__version__},
     }
-    # On the CPU and without the channels-last strides, so that it loads anywhere.
-    state = {name: value.cpu().contiguous() for name, value in encoder.state_dict().items()}
-    write(args.out / "encoder.pt", lambda path: torch.save(state, path))
-    write(args.out / "result.json", lambda path: path.write_text(json.dumps(result, indent=2) + "\n"))
-    print(
-        f"\nHow far a linear probe on the frozen features misses the joints of hands it never saw, "
-        f"in pixels of {args.size}:\n"
-        f"    always the mean hand            {mean_hand:6.2f}\n"
-        f"    before (random weights)         {before:6.2f}\n"
-        f"    after  ({args.method} pre-training{' ' * (6 - len(args.method))})     {after:6.2f}   "
-        f"{(1 - after / before):.0%} lower than before\n"
-        f"{result['minutes']:.1f} minutes. See {args.out / 'views.png'}; the encoder is in {args.out / 'encoder.pt'}."
-    )
+    write_text(out / "result.json", json.dumps(result, indent=2) + "\n")
+    if skipped:
+        more = f" and {len(skipped) - 5} more (result.json has all)" if len(skipped) > 5 else ""
+        print(f"\nWent on without {len(skipped)} corrupt images: {', '.join(skipped[:5])}{more}.")
+    if run.probes[0]:
+        print(
+            f"\nHow far probes on frozen features miss the joints of hands they never saw: 2D [pixels of\n"
+            f"{run.args.size}], 3D from the wrist [mm] and the same aligned (PA), by labels. 'mean' looks at no\n"
+            f"image; before: weights '{run.args.weights}'; after: {run.args.method} pre-training.\n"
+        )
+        print(format_probes({"before": run.probes[0], "after": run.probes[run.steps]}))
+    print(f"\n{minutes:.1f} minutes. The encoder is {out / 'encoder.pt'}; see {out / 'views.png'}.")
 
 
-def write(path: Path, save: Callable[[Path], object]) -> None:
-    """Write under another name first, so that no file is ever half-written."""
-    part = path.with_name(path.name + ".part")
-    save(part)
-    part.replace(path)
+def write_text(path: Path, text: str) -> None:
+    write_whole(path, lambda file: file.write(text.encode()))
 
 
 if __name__ == "__main__":

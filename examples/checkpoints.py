@@ -1,0 +1,136 @@
+"""Checkpoints of a run: written whole or not at all, kept to a number, and loaded without trusting them."""
+
+import os
+import re
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, BinaryIO, Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints in a folder, newest last.
+
+    Args:
+        folder: Where they are; made when the first one is saved.
+        keep: How many to keep, at least 1.
+    """
+
+    folder: Path
+    keep: int = 3
+
+    def paths(self) -> list[Path]:
+        """List them; whatever is listed was written to its end."""
+        found = (path for path in self.folder.glob("step_*.pt") if re.fullmatch(r"step_\d+", path.stem))
+        return sorted(found, key=lambda path: int(path.stem[5:]))
+
+    def save(self, step: int, state: dict[str, Any]) -> Path:
+        """Write a state as that of a step, and only then remove the oldest."""
+        path = self.folder / f"step_{step:08d}.pt"
+        write_whole(path, lambda file: torch.save(state, file))
+        for old in self.paths()[: -self.keep]:
+            old.unlink()
+        return path
+
+    def load(self) -> dict[str, Any] | None:
+        """Load the newest on the CPU; None where there is none yet.
+
+        Raises:
+            OSError: If it cannot be read, although it was written to its end.
+        """
+        if not (paths := self.paths()):
+            return None
+        try:
+            return load(paths[-1])
+        except Exception as error:  # a damaged file may raise nearly anything
+            raise OSError(f"{paths[-1]} cannot be read: {error}. Remove it to go on from the one before.") from error
+
+    def check_room(self, size: int) -> None:
+        """Check that as many checkpoints of so many bytes as are kept, and one more, fit on the disk.
+
+        Raises:
+            OSError: If they do not, or the folder cannot be written to.
+        """
+        write_whole(self.folder / "trial", lambda file: file.write(bytes(2**20)))
+        (self.folder / "trial").unlink()
+        for part in self.folder.glob("*.part"):  # left behind by a run that was killed
+            part.unlink()
+        needed = (self.keep + 1 - len(self.paths())) * size
+        free = shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise OSError(
+                f"{self.folder} has room for {free / 2**20:,.0f} MiB, and {self.keep + 1} checkpoints take "
+                f"{needed / 2**20:,.0f} MiB more: make room, keep fewer, or choose another folder."
+            )
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Load tensors and plain values on the CPU; nothing in the file can run."""
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file under another name and rename it, so that under its own it is whole or not there.
+
+    Raises:
+        OSError: If it cannot be written; what was there before is still there.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except (OSError, RuntimeError) as error:  # torch.save turns some write errors into a RuntimeError
+        if part.exists():
+            part.unlink()
+        raise OSError(f"{path} could not be written: {error}") from error
+    # A rename is on the disk when its folder is.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def size_of(state: Any) -> int:
+    """Count the bytes of all tensors in nested dicts, lists and tuples."""
+    if isinstance(state, Tensor):
+        return state.numel() * state.element_size()
+    if isinstance(state, dict):
+        return sum(map(size_of, state.values()))
+    return sum(map(size_of, state)) if isinstance(state, list | tuple) else 0
+
+
+class Stop:
+    """Takes note of the first Ctrl-C or SIGTERM inside a ``with`` block, so that a loop can save; the second one acts.
+
+    Attributes:
+        signal: The signal that came, or None.
+    """
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.signal = signal.Signals(number)
+        self.__exit__()

@@ -1,0 +1,126 @@
+"""What a training run writes down as it goes: a progress bar, and TensorBoard's curves, shares of time and pictures."""
+
+import math
+import time
+from collections import defaultdict
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+
+class NotFiniteError(Exception):
+    """A loss that is infinite or not a number."""
+
+
+class Stopwatch:
+    """Measures how time is shared among the parts of a step, and never waits for the device in between."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._marks: list[tuple[str, torch.cuda.Event | float]] = []
+        self.mark("")
+
+    def mark(self, part: str) -> None:
+        """Say that what was done since the last mark belongs to a part."""
+        if self._device.type != "cuda":
+            self._marks.append((part, time.perf_counter()))
+            return
+        event = torch.cuda.Event(enable_timing=True)
+        event.record(torch.cuda.current_stream(self._device))
+        self._marks.append((part, event))
+
+    def seconds(self) -> dict[str, float]:
+        """Sum up each part since the last call; this waits for the device."""
+        last = self._marks[-1][1]
+        if isinstance(last, torch.cuda.Event):
+            last.synchronize()
+        spent: dict[str, float] = defaultdict(float)
+        for (_, start), (part, end) in zip(self._marks, self._marks[1:], strict=False):
+            if isinstance(start, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
+                spent[part] += start.elapsed_time(end) / 1000
+            elif isinstance(start, float) and isinstance(end, float):
+                spent[part] += end - start
+        self._marks = [("", last)]
+        return dict(spent)
+
+
+class Journal:
+    """Writes down a run; losses are kept on the device and read a few steps at a time.
+
+    Args:
+        folder: For TensorBoard's files. What they hold of steps from ``first`` on, of a run that was cut off, is void.
+        device: Where the losses are.
+        first: The step that the run begins with.
+        steps: The step it ends before.
+        images: To a step.
+        name: What the progress bar says.
+        every: How many steps are read at a time; each reading waits for the device.
+    """
+
+    def __init__(
+        self, folder: Path, device: torch.device, *, first: int, steps: int, images: int, name: str, every: int = 10
+    ) -> None:
+        self.watch = Stopwatch(device)
+        self._writer = SummaryWriter(str(folder), purge_step=first)
+        self._bar = tqdm(total=steps * images, initial=first * images, desc=name, unit="img")
+        self._images, self._every = images, every
+        self._pending: list[tuple[int, float, Tensor]] = []
+        self._shown = ""
+
+    def step(self, step: int, lr: float, loss: Tensor, note: str) -> None:
+        """Note a step's learning rate and loss.
+
+        Raises:
+            NotFiniteError: If the loss of this or an earlier step is not finite; it names the first such step.
+        """
+        self._pending.append((step, lr, loss.detach()))
+        if len(self._pending) == self._every or not self._shown:
+            self.flush()
+            self._bar.set_postfix_str(f"{self._shown}, {note}", refresh=False)
+        self._bar.update(self._images)
+
+    def flush(self) -> None:
+        """Read what was noted and give it to the operating system; raises as ``step`` does."""
+        if self._pending:
+            spent, count = self.watch.seconds(), len(self._pending)
+            losses = torch.stack([loss for *_, loss in self._pending]).tolist()
+            pending, self._pending = self._pending, []
+            for (step, lr, _), loss in zip(pending, losses, strict=True):
+                self._writer.add_scalar("loss", loss, step)
+                self._writer.add_scalar("learning rate", lr, step)
+                if not math.isfinite(loss):
+                    self._writer.flush()
+                    raise NotFiniteError(f"The loss is {loss} at step {step}, where the learning rate is {lr:.3g}.")
+            for part, seconds in spent.items():
+                self._writer.add_scalar(f"share of the step/{part}", seconds / sum(spent.values()), pending[-1][0])
+            if spent:
+                speed = count * self._images / sum(spent.values())
+                self._writer.add_scalar("images per second", speed, pending[-1][0])
+            self._shown = f"loss={losses[-1]:.3f}"
+        self._writer.flush()
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def picture(self, step: int, name: str, figure: Figure) -> None:
+        self._writer.add_figure(name, figure, step)
+
+    def say(self, text: str) -> None:
+        """Print a line above the progress bar."""
+        self._bar.write(text)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+        self._writer.close()

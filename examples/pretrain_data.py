@@ -1,0 +1,164 @@
+"""The images of ``pretrain_freihand.py``: where they come from, in which order, and where in them the hand is."""
+
+import argparse
+import itertools
+import math
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from pretrain_options import RENDERED, is_freihand
+from torch.utils.data import DataLoader, Dataset, Sampler
+from tqdm import tqdm
+
+import equicon as eq
+from equicon.hands import Boxed, FreiHAND, Hand, SkipCorrupt, SyntheticHands, SyntheticHandStream, UnlabelledImages
+
+Batch: TypeAlias = Hand | Boxed
+_OTHERS = 2**31  # labelled hands of the endless stream: of the same seed, but from another one's samples
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a run learns from and is measured on.
+
+    Args:
+        images: To learn from, without labels; None where they are rendered without end.
+        count: How many images make an epoch.
+        labelled: Hands to fit a probe on and hands to test it on; None without labels.
+    """
+
+    images: Dataset[Any] | None
+    count: int
+    labelled: tuple[Dataset[Hand], Dataset[Hand]] | None
+
+    def skipped(self) -> list[Path]:
+        """List the corrupt images that others stood in for."""
+        parts = (self.images, *(self.labelled or ()))
+        return [path for part in parts if isinstance(part, SkipCorrupt) for path in part.skipped]
+
+
+class Rendered(Dataset[Hand]):
+    """Hands in memory."""
+
+    def __init__(self, hands: list[Hand]) -> None:
+        self.hands = hands
+
+    def __len__(self) -> int:
+        return len(self.hands)
+
+    def __getitem__(self, index: int) -> Hand:
+        return self.hands[index]
+
+
+def probe_counts(args: argparse.Namespace) -> tuple[int, int]:
+    """Say how many hands fit a probe and how many test it, at most."""
+    return args.labelled, math.ceil(args.labelled / 2)
+
+
+def load_data(args: argparse.Namespace) -> Data:
+    labelled = sum(probe_counts(args))
+    if args.data == "stream":
+        fitting, testing = render(SyntheticHands(labelled, args.size, args.seed + _OTHERS), args.labelled)
+        return Data(None, args.hands, (fitting, testing))
+    if args.data == "synthetic":
+        source = SyntheticHands(args.hands + labelled, args.size, args.seed)
+        images, fitting, testing = render(source, args.hands, args.labelled)
+        return Data(images, args.hands, (fitting, testing))
+
+    def reader(data: Any) -> Any:
+        return SkipCorrupt(data) if args.skip_corrupt else data
+
+    root = Path(args.data)
+    if is_freihand(args.data) or not root.exists():
+        training, probing = FreiHAND(root).holdout(0.1, seed=args.seed)
+        fit, test = probing.select(versions=[0]).holdout(1 / 3, seed=args.seed)
+        return Data(reader(training), len(training), (reader(fit), reader(test)))
+    # Cut to twice the side of a view, so that a view that magnifies finds what it needs.
+    photographs = UnlabelledImages(root, 2 * args.size, boxes=args.boxes)
+    return Data(reader(photographs), len(photographs), None)
+
+
+def render(source: SyntheticHands, *counts: int) -> Iterator[Rendered]:
+    """Render a set and split it after the given counts."""
+    hands: list[Hand] = []
+    with tqdm(total=len(source), desc="render hands", unit="hand") as bar:
+        for start in range(0, len(source), 64):
+            hands += source.__getitems__(range(start, min(start + 64, len(source))))
+            bar.update(len(hands) - bar.n)
+    edges = [0, *itertools.accumulate(counts), len(source)]
+    return (Rendered(hands[start:end]) for start, end in itertools.pairwise(edges))
+
+
+def seed_of(seed: int, *key: int) -> int:
+    """Make a seed of its own for each key."""
+    # A spawn key, because entropy itself is padded with zeros: (s, i) and (s, i, 0) would be one.
+    return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+class Batches(Sampler[list[int]]):
+    """Indices for batch ``first`` and on, up to ``last``: a new order each epoch, which depends on the seed alone.
+
+    So a run that is resumed sees what it would have seen.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int, first: int, last: int) -> None:
+        self.count, self.batch_size, self.seed = count, batch_size, seed
+        self.wanted = range(first, last)
+
+    def __len__(self) -> int:
+        return len(self.wanted)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        per_epoch, known = self.count // self.batch_size, -1
+        for number in self.wanted:
+            epoch, position = divmod(number, per_epoch)
+            if epoch != known:
+                generator = torch.Generator().manual_seed(seed_of(self.seed, 0, epoch))
+                order, known = torch.randperm(self.count, generator=generator), epoch
+            yield order[position * self.batch_size : (position + 1) * self.batch_size].tolist()
+
+
+def training_batches(data: Data, args: argparse.Namespace, first: int, last: int) -> Iterator[Batch]:
+    """Load batches ``first`` to ``last``; what is rendered without end is rendered where it is used."""
+    if data.images is None:
+        size, start = args.batch_size, first * args.batch_size
+        stream = SyntheticHandStream(size, args.size, args.seed, first=start, device=torch.device(args.device))
+        return itertools.islice(iter(stream), last - first)
+    sampler = Batches(data.count, args.batch_size, args.seed, first, last)
+    return iter(DataLoader(data.images, batch_sampler=sampler, **_loading(args)))
+
+
+def labelled_batches(hands: Dataset[Hand], args: argparse.Namespace, batch_size: int, limit: int) -> Iterator[Hand]:
+    """Load hands in order, at most so many."""
+    some = torch.utils.data.Subset(hands, range(min(limit, len(hands))))  # type: ignore[arg-type]
+    return iter(DataLoader(some, batch_size, **_loading(args)))
+
+
+def _loading(args: argparse.Namespace) -> dict[str, Any]:
+    # A generator of its own: the loader draws a seed for its workers, and the global state is the run's.
+    return {
+        "num_workers": args.workers,
+        "pin_memory": args.device.startswith("cuda"),
+        "worker_init_fn": _ignore_interrupts,
+        "generator": torch.Generator(),
+    }
+
+
+def _ignore_interrupts(_: int) -> None:
+    # A terminal sends Ctrl-C to the workers too, but the run still needs them to end its step.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def frame_of(batch: Batch, data: str, margin: float = 1.0) -> eq.Affine:
+    """Frame the hand: by its joints as the paper does, in place of a detector, or by its box; or take all of it."""
+    size = (batch.image.shape[-2], batch.image.shape[-1])
+    if isinstance(batch, Boxed):
+        return eq.Affine.from_boxes(batch.box, size, margin)
+    if data in RENDERED:
+        return eq.Affine.identity(len(batch.image), device=batch.image.device)
+    return eq.Affine.from_points(batch.xy, size, margin)

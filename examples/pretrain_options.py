@@ -1,0 +1,230 @@
+"""The options of ``pretrain_freihand.py``, and the two recipes that they start from."""
+
+import argparse
+import json
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from backbone import ARCHS
+
+import equicon as eq
+
+METHODS: dict[str, eq.Representation] = {"peclr": eq.PeCLRPoints(), "exact": eq.Points(), "simclr": eq.Invariant()}
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+RENDERED = ("synthetic", "stream")
+
+# "paper" is the configuration that was released with PeCLR (Spurr et al., ICCV 2021, arXiv 2106.05953). It wraps Adam
+# in LARS as lightning-bolts had it: a tensor's gradient is shortened to 0.02 · |weights| / lr where it is longer. At
+# this learning rate that is 4.4 times the length of the weights themselves, which gradients do not reach. So Adam alone
+# does the same; no library that is kept up wraps Adam in LARS.
+RECIPES: dict[str, dict[str, Any]] = {
+    "quick": {
+        "arch": "resnet18",
+        "weights": "none",
+        "size": 64,
+        "batch_size": 32,
+        "accumulate": 1,
+        "epochs": 5.0,
+        "warmup_epochs": 0.5,
+        "lr": 1e-3,
+        "workers": 0,
+    },
+    "paper": {
+        "arch": "resnet50",
+        "weights": "imagenet",
+        "size": 128,
+        "batch_size": 128,
+        "accumulate": 16,
+        "epochs": 100.0,
+        "warmup_epochs": 10.0,
+        "lr": 1e-4 * math.sqrt(128 * 16),
+        "workers": min(8, os.cpu_count() or 1),
+    },
+}
+# What may change when a run is resumed; the rest would make it another run.
+FREE = {
+    "device", "keep", "lr", "out", "picture_every", "probe_every", "resume", "save_every",
+    "skip_corrupt", "workers",
+}  # fmt: skip
+
+
+def parse_args(description: str, argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line: what is not given comes from the run that is resumed, or from the recipe."""
+    parser = _parser(description)
+    wanted = parser.parse_args(argv)
+    recipe = wanted.recipe or ("quick" if wanted.data in RENDERED else "paper")
+    begun = _begun(wanted.out) if wanted.resume else {}
+    parser.set_defaults(**(RECIPES[recipe] | begun))
+    args = parser.parse_args(argv)
+    for name, value in begun.items():
+        if name not in FREE and _plain(getattr(args, name)) != value:
+            flag = f"--{name.replace('_', '-')}"
+            parser.error(
+                f"{flag}: the run in {args.out} was begun with {value}, got {_plain(getattr(args, name))}. "
+                f"Leave {flag} out, or begin another run in another --out."
+            )
+    if args.boxes and (args.data in RENDERED or is_freihand(args.data)):
+        parser.error("--boxes: only a folder of unlabelled images takes it; FreiHAND and rendered hands have joints.")
+    if args.margin[0] > args.margin[1]:
+        parser.error(f"--margin: expected LOW <= HIGH, got {args.margin[0]:g} {args.margin[1]:g}.")
+    if args.device.startswith("cuda") and not torch.cuda.is_available():
+        parser.error(f"--device: expected one that is there, got {args.device}, and torch sees no GPU. Give cpu.")
+    return args
+
+
+def is_freihand(data: str) -> bool:
+    """Tell a FreiHAND root from another folder of images."""
+    return (Path(data) / "training").is_dir()
+
+
+def arguments_text(args: argparse.Namespace) -> str:
+    """Write the arguments as JSON, for ``--resume`` and for people."""
+    kept = {name: _plain(value) for name, value in vars(args).items() if name not in ("out", "resume")}
+    return json.dumps(kept, indent=2) + "\n"
+
+
+def _begun(out: Path) -> dict[str, Any]:
+    path = out / "arguments.json"
+    begun: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return begun
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Says the default of an option where it has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        silent = action.default is None or action.default is False
+        return action.help if silent else super()._get_help_string(action)
+
+
+def _parser(description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description, formatter_class=_Help, allow_abbrev=False)
+
+    def figure(group: Any, name: str, *, help: str, **options: Any) -> None:
+        """Add an option that has a value in each recipe."""
+        values = {recipe: figures[name[2:].replace("-", "_")] for recipe, figures in RECIPES.items()}
+        said = ", ".join(f"{k}: {v:.4g}" if isinstance(v, float) else f"{k}: {v}" for k, v in values.items())
+        group.add_argument(name, help=f"{help} ({said})", default=argparse.SUPPRESS, **options)
+
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--data",
+        default="synthetic",
+        help="'synthetic' renders --hands hands once, 'stream' renders new ones for ever, on --device; or the folder "
+        "of FreiHAND; or a folder of unlabelled images, where there is nothing to probe",
+    )
+    data.add_argument(
+        "--boxes", type=Path, help='for a folder of images: JSON {"path in it": [x0, y0, x1, y1], or several} [pixels]'
+    )
+    data.add_argument("--hands", type=_whole(1), default=4096, help="hands to render; of 'stream', those of an epoch")
+    data.add_argument(
+        "--skip-corrupt", action="store_true", help="go on without images that cannot be read; names them"
+    )
+    figure(data, "--workers", type=_whole(0), help="processes that read images")
+
+    network = parser.add_argument_group("network")
+    figure(network, "--arch", choices=ARCHS, metavar="NAME", help=f"a torchvision ResNet: {', '.join(ARCHS)}")
+    figure(
+        network,
+        "--weights",
+        help="to begin with: 'none' (random), 'imagenet' (torchvision's, which it downloads), or a file of an encoder",
+    )
+    network.add_argument("--hidden", type=_whole(1), default=512, help="width of the projection head's hidden layer")
+    network.add_argument("--points", type=_whole(1), default=64, help="points (x, y) of the embedding")
+
+    views = parser.add_argument_group("views")
+    figure(views, "--size", type=_whole(8), help="side of the views [pixels]")
+    views.add_argument(
+        "--margin",
+        type=_number(above=0.0),
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        default=[0.9, 1.5],
+        help="half-side of the crop over the distance from the joints' mean to the farthest; of a box, side over side",
+    )
+    views.add_argument("--degrees", type=_number(), default=45.0, help="rotation to either side, at most [degrees]")
+    views.add_argument(
+        "--translate", type=_number(), default=15 / 128, help="shift to either side, at most [share of the view's side]"
+    )
+    views.add_argument(
+        "--jitter",
+        type=_number(),
+        nargs=4,
+        metavar=("BRIGHT", "CONTRAST", "SATURATION", "HUE"),
+        default=[0.5, 0.1, 0.5, 0.01],
+        help="colour: factors of 1 ± the value, and hue [turns]",
+    )
+
+    training = parser.add_argument_group("training")
+    training.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        help="where what is named (quick: ..., paper: ...) comes from; not given: quick on rendered hands, else paper",
+    )
+    how = "how a transform acts on the embedding: as published, exactly, not at all"
+    training.add_argument("--method", default="peclr", choices=METHODS, help=how)
+    training.add_argument("--temperature", type=_number(above=0.0), default=0.5, help="of NT-Xent")
+    figure(training, "--batch-size", type=_whole(2), help="images that a loss compares; each is seen twice")
+    figure(training, "--accumulate", type=_whole(1), help="batches whose gradients make a step")
+    figure(training, "--epochs", type=_number(above=0.0), help="passes over the unlabelled images")
+    figure(training, "--warmup-epochs", type=_number(), help="the learning rate rises for so long, then falls (cosine)")
+    figure(training, "--lr", type=_number(above=0.0), help="learning rate of Adam at its highest")
+    training.add_argument(
+        "--weight-decay", type=_number(), default=1e-6, help="L2 penalty on weights, not on biases and norms"
+    )
+    training.add_argument("--seed", type=_whole(0), default=0, help="of everything random")
+    training.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to train")
+    training.add_argument(
+        "--precision",
+        default="auto",
+        choices=["auto", *PRECISIONS],
+        help="of the network; auto is bfloat16 where that is fast, else float16 on a GPU and float32 elsewhere",
+    )
+
+    run = parser.add_argument_group("run")
+    run.add_argument("--out", type=Path, default=Path("runs/pretrain"), help="folder for the results")
+    run.add_argument("--resume", action="store_true", help="go on with the run in --out, if there is one")
+    run.add_argument("--save-every", type=_number(above=0.0), default=1.0, help="between checkpoints [epochs]")
+    run.add_argument("--keep", type=_whole(1), default=3, help="checkpoints to keep")
+    run.add_argument("--picture-every", type=_number(above=0.0), default=1.0, help="between pictures of views [epochs]")
+    run.add_argument(
+        "--probe-every", type=_number(), default=0.0, help="between probes [epochs]; 0: first and last only"
+    )
+    run.add_argument(
+        "--labelled",
+        type=_whole(10),
+        default=2000,
+        help="labelled hands of the probes, at most; half as many test them",
+    )
+    return parser
+
+
+def _number(*, above: float | None = None) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = float(text)
+        if not math.isfinite(value) or value < 0 or (above is not None and value <= above):
+            wanted = "of at least 0" if above is None else f"above {above:g}"
+            raise argparse.ArgumentTypeError(f"expected a number {wanted}, got {text}")
+        return value
+
+    parse.__name__ = "number"
+    return parse
+
+
+def _whole(low: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        value = int(text)
+        if value < low:
+            raise argparse.ArgumentTypeError(f"expected at least {low}, got {text}")
+        return value
+
+    parse.__name__ = "whole number"
+    return parse
