@@ -39,8 +39,8 @@ def build_encoder(arch: str, weights: str) -> tuple[nn.Module, int]:
 def fetch_imagenet(arch: str) -> Mapping[str, Tensor]:
     known = torchvision.models.get_model_weights(arch)["IMAGENET1K_V1"]
     try:
-        state: Mapping[str, Tensor] = known.get_state_dict(progress=True, check_hash=True)
-    except (OSError, RuntimeError) as error:
+        state: Mapping[str, Tensor] = known.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except Exception as error:  # no network, no room, or a damaged file in torch's cache
         raise WeightsError(
             f"--weights imagenet: {known.url} could not be had: {error}. Download it where there is a network and give "
             f"the file (--weights {Path(known.url).name}), or start at random (--weights none)."

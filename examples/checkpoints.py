@@ -1,10 +1,12 @@
 """Checkpoints of a run: written whole or not at all, kept to a number, and loaded without trusting them."""
 
+import fcntl
 import os
 import re
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -19,12 +21,31 @@ class Checkpoints:
     """The checkpoints in a folder, newest last.
 
     Args:
-        folder: Where they are; made when the first one is saved.
+        folder: Where they are.
         keep: How many to keep, at least 1.
     """
 
     folder: Path
     keep: int = 3
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes out, until this one ends in whatever way.
+
+        Raises:
+            OSError: If another one is in, or the folder cannot be made or written to.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = (self.folder / "lock").open("w")
+        except OSError as error:
+            raise OSError(f"{self.folder} cannot be written to: {error}") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OSError(f"{self.folder} is in use by another process, which is still running.") from None
+            yield
 
     def paths(self) -> list[Path]:
         """List them; whatever is listed was written to its end."""
@@ -49,8 +70,10 @@ class Checkpoints:
             return None
         try:
             return load(paths[-1])
+        except (OSError, MemoryError):
+            raise
         except Exception as error:  # a damaged file may raise nearly anything
-            raise OSError(f"{paths[-1]} cannot be read: {error}. Remove it to go on from the one before.") from error
+            raise OSError(f"{paths[-1]} is damaged: {error}. Remove it to go on from the one before.") from error
 
     def check_room(self, size: int) -> None:
         """Check that as many checkpoints of so many bytes as are kept, and one more, fit on the disk.
@@ -95,12 +118,12 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
         if part.exists():
             part.unlink()
         raise OSError(f"{path} could not be written: {error}") from error
-    # A rename is on the disk when its folder is.
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with suppress(OSError):  # a rename is on the disk when its folder is; not every file system can say so
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def size_of(state: Any) -> int:

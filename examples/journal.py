@@ -13,13 +13,18 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+PAUSE = "pause"  # what is no part of a step, and does not count
+
 
 class NotFiniteError(Exception):
     """A loss that is infinite or not a number."""
 
 
 class Stopwatch:
-    """Measures how time is shared among the parts of a step, and never waits for the device in between."""
+    """Measures how time is shared among the parts of a step, and never waits for the device in between.
+
+    On an accelerator other than CUDA it measures the host.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -71,7 +76,7 @@ class Journal:
         self._bar = tqdm(total=steps * images, initial=first * images, desc=name, unit="img")
         self._images, self._every = images, every
         self._pending: list[tuple[int, float, Tensor]] = []
-        self._shown = ""
+        self._shown = self._note = ""
 
     def step(self, step: int, lr: float, loss: Tensor, note: str) -> None:
         """Note a step's learning rate and loss.
@@ -80,15 +85,16 @@ class Journal:
             NotFiniteError: If the loss of this or an earlier step is not finite; it names the first such step.
         """
         self._pending.append((step, lr, loss.detach()))
+        self._note = note
         if len(self._pending) == self._every or not self._shown:
             self.flush()
-            self._bar.set_postfix_str(f"{self._shown}, {note}", refresh=False)
         self._bar.update(self._images)
 
     def flush(self) -> None:
         """Read what was noted and give it to the operating system; raises as ``step`` does."""
         if self._pending:
             spent, count = self.watch.seconds(), len(self._pending)
+            spent.pop(PAUSE, None)
             losses = torch.stack([loss for *_, loss in self._pending]).tolist()
             pending, self._pending = self._pending, []
             for (step, lr, _), loss in zip(pending, losses, strict=True):
@@ -102,7 +108,8 @@ class Journal:
             if spent:
                 speed = count * self._images / sum(spent.values())
                 self._writer.add_scalar("images per second", speed, pending[-1][0])
-            self._shown = f"loss={losses[-1]:.3f}"
+            self._shown = f"loss={losses[-1]:.3f}, {self._note}"
+            self._bar.set_postfix_str(self._shown, refresh=False)
         self._writer.flush()
 
     def scalars(self, step: int, values: dict[str, float]) -> None:

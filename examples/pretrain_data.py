@@ -3,7 +3,9 @@
 import argparse
 import itertools
 import math
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +32,20 @@ class Data:
         images: To learn from, without labels; None where they are rendered without end.
         count: How many images make an epoch.
         labelled: Hands to fit a probe on and hands to test it on; None without labels.
+        name: What it is, for people.
     """
 
     images: Dataset[Any] | None
     count: int
     labelled: tuple[Dataset[Hand], Dataset[Hand]] | None
+    name: str
+
+    def __str__(self) -> str:
+        probes = "no labels, nothing to probe"
+        if self.labelled:
+            fit, test = (len(part) for part in self.labelled)  # type: ignore[arg-type]
+            probes = f"probes learn from {fit:,} other hands and are tested on {test:,}"
+        return f"{self.count:,} {self.name}; {probes}"
 
     def skipped(self) -> list[Path]:
         """List the corrupt images that others stood in for."""
@@ -64,23 +75,28 @@ def load_data(args: argparse.Namespace) -> Data:
     labelled = sum(probe_counts(args))
     if args.data == "stream":
         fitting, testing = render(SyntheticHands(labelled, args.size, args.seed + _OTHERS), args.labelled)
-        return Data(None, args.hands, (fitting, testing))
+        return Data(None, args.hands, (fitting, testing), "rendered hands without end, in an epoch")
     if args.data == "synthetic":
         source = SyntheticHands(args.hands + labelled, args.size, args.seed)
         images, fitting, testing = render(source, args.hands, args.labelled)
-        return Data(images, args.hands, (fitting, testing))
+        return Data(images, args.hands, (fitting, testing), "rendered hands")
 
     def reader(data: Any) -> Any:
         return SkipCorrupt(data) if args.skip_corrupt else data
 
     root = Path(args.data)
     if is_freihand(args.data) or not root.exists():
-        training, probing = FreiHAND(root).holdout(0.1, seed=args.seed)
+        everything = FreiHAND(root)
+        if args.holdout == 0:
+            return Data(reader(everything), len(everything), None, f"images of FreiHAND in {root}")
+        training, probing = everything.holdout(args.holdout, seed=args.seed)
         fit, test = probing.select(versions=[0]).holdout(1 / 3, seed=args.seed)
-        return Data(reader(training), len(training), (reader(fit), reader(test)))
-    # Cut to twice the side of a view, so that a view that magnifies finds what it needs.
-    photographs = UnlabelledImages(root, 2 * args.size, boxes=args.boxes)
-    return Data(reader(photographs), len(photographs), None)
+        return Data(reader(training), len(training), (reader(fit), reader(test)), f"images of FreiHAND in {root}")
+    # A view that shrinks, turns and shifts reaches to the corners of a square 2.5 times the box.
+    size = round(2.5 * args.size) if args.boxes else 2 * args.size
+    photographs = UnlabelledImages(root, size, boxes=args.boxes, margin=2.5)
+    what = f"boxes in photographs in {root}" if args.boxes else f"photographs in {root}"
+    return Data(reader(photographs), len(photographs), None, what)
 
 
 def render(source: SyntheticHands, *counts: int) -> Iterator[Rendered]:
@@ -144,14 +160,24 @@ def _loading(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "num_workers": args.workers,
         "pin_memory": args.device.startswith("cuda"),
-        "worker_init_fn": _ignore_interrupts,
+        "worker_init_fn": _outlive_signals,
         "generator": torch.Generator(),
     }
 
 
-def _ignore_interrupts(_: int) -> None:
-    # A terminal sends Ctrl-C to the workers too, but the run still needs them to end its step.
+def _outlive_signals(_: int) -> None:
+    """Let a worker serve on while the run, which got the same Ctrl-C or SIGTERM, ends its step and saves.
+
+    Not for ever: SIGTERM is also how the run's own process ends its workers.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave_soon)
+
+
+def _leave_soon(*_: object) -> None:
+    timer = threading.Timer(3.0, os._exit, (0,))  # any other exit code would raise an error in the run
+    timer.daemon = True
+    timer.start()
 
 
 def frame_of(batch: Batch, data: str, margin: float = 1.0) -> eq.Affine:

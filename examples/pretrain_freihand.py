@@ -40,7 +40,7 @@ import torch
 import torchvision
 from backbone import WeightsError, build_encoder
 from checkpoints import Checkpoints, Stop, size_of, write_whole
-from journal import Journal, NotFiniteError
+from journal import PAUSE, Journal, NotFiniteError
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -105,17 +105,6 @@ def learning_rate(step: int, steps: int, args: argparse.Namespace) -> float:
     return float(args.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm))))
 
 
-def choose_precision(args: argparse.Namespace) -> torch.dtype:
-    """Choose bfloat16 where it is faster than float32: on a CPU only where it has the instructions."""
-    if args.precision != "auto":
-        return PRECISIONS[args.precision]
-    if args.device.startswith("cuda"):
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    known = torch.cpu.get_capabilities()
-    fast = args.device == "cpu" and (known.get("avx512_bf16") or known.get("amx_bf16"))
-    return torch.bfloat16 if fast else torch.float32
-
-
 class Run:
     """A run in progress: what is trained, and how far it is.
 
@@ -124,48 +113,67 @@ class Run:
         probes: What the probes found, by step.
     """
 
-    def __init__(self, args: argparse.Namespace, count: int, checkpoints: Checkpoints) -> None:
-        self.args, self.device, self.dtype = args, torch.device(args.device), choose_precision(args)
+    def __init__(self, args: argparse.Namespace, count: int, checkpoints: Checkpoints, saved: dict[str, Any] | None):
+        self.args, self.device, self.dtype = args, torch.device(args.device), PRECISIONS[args.precision]
         per_epoch = count // args.batch_size / args.accumulate
         self.steps = max(1, round(args.epochs * per_epoch))
         self.per_epoch = self.steps / args.epochs
+        self.count, self.checkpoints = count, checkpoints
         self.step = 0
         self.probes: dict[int, list[ProbeResult]] = {}
+        self.skipped: list[str] = []
+        self._start = time.monotonic()
 
+        if self.device.type == "cuda" and self.device.index is not None:
+            torch.cuda.set_device(self.device)  # for what asks for no device, such as the thread that pins memory
         torch.manual_seed(args.seed)
-        self.encoder, width = build_encoder(args.arch, args.weights)
+        self.encoder, width = build_encoder(args.arch, "none" if saved else args.weights)
         parts = OrderedDict(encoder=self.encoder, head=make_head(width, args))
         self.model = nn.Sequential(parts).to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self.model, args)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
-        self.checkpoints = checkpoints
+        if saved:
+            self._restore(saved)
+
+    @property
+    def minutes(self) -> float:
+        """Time spent, before the run was resumed too."""
+        return (time.monotonic() - self._start) / 60
 
     def due(self, epochs: float) -> bool:
         """Say whether something that is done every so many epochs is to be done after this step."""
         return epochs > 0 and self.step % max(1, round(epochs * self.per_epoch)) == 0
 
-    def state(self) -> dict[str, Any]:
-        # There is no state of random generators, schedule and sampler: they are functions of the seed and the step.
-        return {
+    def save(self) -> None:
+        # Random generators, schedule and sampler have no state: they are functions of the seed and the step.
+        state = {
             "step": self.step,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "probes": {step: [tuple(row) for row in rows] for step, rows in self.probes.items()},
+            "skipped": self.skipped,
+            "count": self.count,
+            "minutes": self.minutes,
         }
+        if not (is_finite(state["model"]) and is_finite(state["optimizer"])):
+            lr = learning_rate(self.step - 1, self.steps, self.args)
+            raise NotFiniteError(
+                f"Weights or moments are not finite after step {self.step - 1}, at learning rate {lr:.3g}."
+            )
+        self.checkpoints.save(self.step, state)
 
-    def save(self) -> None:
-        broken = [name for name, value in self.model.state_dict().items() if not bool(value.isfinite().all())]
-        if broken:
-            raise NotFiniteError(f"{broken[0]} is not finite after step {self.step - 1}.")
-        self.checkpoints.save(self.step, self.state())
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.step = state["step"]
+    def _restore(self, state: dict[str, Any]) -> None:
+        if state["count"] != self.count:
+            sys.exit(
+                f"--data: the run was begun on {state['count']:,} images, got {self.count:,}. Give it the same data."
+            )
+        self.step, self.skipped = state["step"], state["skipped"]
         self.probes = {step: [ProbeResult(*row) for row in rows] for step, rows in state["probes"].items()}
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
+        self._start -= 60 * state["minutes"]
 
 
 # --- training
@@ -177,10 +185,10 @@ def pretrain(run: Run, data: Data, journal: Journal, stop: Stop) -> None:
     augment = eq.Compose([make_views(args), NORMALIZE])
     criterion = eq.PeCLRLoss(args.temperature, representation=METHODS[args.method])
     batches = training_batches(data, args, run.step * args.accumulate, run.steps * args.accumulate)
-    watch.mark("other")
-    while run.step < run.steps:
+    watch.mark(PAUSE)
+    while run.step < run.steps and not stop.signal:
         total = torch.zeros((), device=run.device)
-        buffers = [buffer.clone() for buffer in model.buffers()]
+        before = [buffer.clone() for buffer in model.buffers()] if args.accumulate > 1 else []
         for k in range(args.accumulate):
             batch = next(batches)
             watch.mark("data")
@@ -199,8 +207,8 @@ def pretrain(run: Run, data: Data, journal: Journal, stop: Stop) -> None:
             if stop.signal:
                 break
         if stop.signal and k + 1 < args.accumulate:  # a step cut short is done again as a whole
-            for buffer, before in zip(model.buffers(), buffers, strict=True):
-                buffer.copy_(before)
+            for buffer, value in zip(model.buffers(), before, strict=True):
+                buffer.copy_(value)
             break
         lr = learning_rate(run.step, run.steps, args)
         for group in run.optimizer.param_groups:
@@ -210,22 +218,36 @@ def pretrain(run: Run, data: Data, journal: Journal, stop: Stop) -> None:
         run.optimizer.zero_grad(set_to_none=True)
         watch.mark("optimizer")
 
-        journal.step(run.step, lr, total, f"epoch {run.step / run.per_epoch + 1:.0f}/{args.epochs:g}")
+        journal.step(run.step, lr, total, f"epoch {int(run.step / run.per_epoch) + 1}/{args.epochs:g}")
         run.step += 1
         if run.due(args.picture_every):
-            journal.picture(run.step, "views", draw_views(batch, args, seed=run.step))
-        if run.due(args.probe_every) and run.step < run.steps and data.labelled:
-            run.probes[run.step] = probe_all(run, data)
-            journal.scalars(run.step, named(run.probes[run.step]))
+            journal.picture(run.step - 1, "views", draw_views(batch, args, seed=run.step))
+        if (run.due(args.save_every) or run.due(args.probe_every)) and run.step < run.steps:
+            save(run, data, journal)
+        if run.due(args.probe_every) and run.step < run.steps and not stop.signal:
+            measure(run, data, journal)
             model.train()
-        if run.due(args.save_every) and run.step < run.steps and not stop.signal:
-            journal.flush()
-            run.save()
-        watch.mark("other")
-        if stop.signal:
-            break
+        watch.mark(PAUSE)
+    save(run, data, journal)
+
+
+def save(run: Run, data: Data, journal: Journal) -> None:
+    """Save a run whose losses so far are finite, and name the corrupt images that it met."""
     journal.flush()
+    new = [path for path in map(str, data.skipped()) if path not in run.skipped]
+    if new:
+        journal.say("\n".join(f"went on without {path}, which is corrupt" for path in new))
+        run.skipped += new
     run.save()
+
+
+def is_finite(state: Any) -> bool:
+    """Say whether all tensors in nested dicts and lists are finite."""
+    if isinstance(state, Tensor):
+        return bool(state.isfinite().all())
+    if isinstance(state, dict):
+        state = list(state.values())
+    return not isinstance(state, list) or all(map(is_finite, state))
 
 
 def two_views(augment: eq.EquivariantTransform, batch: Batch, run: Run) -> tuple[Tensor, eq.Affine, Tensor, eq.Affine]:
@@ -237,6 +259,14 @@ def two_views(augment: eq.EquivariantTransform, batch: Batch, run: Run) -> tuple
 
 
 # --- what it has learned
+
+
+def measure(run: Run, data: Data, journal: Journal) -> None:
+    """Probe, unless it was done before the run was stopped, and write down what was found."""
+    if run.step not in run.probes:
+        run.probes[run.step] = probe_all(run, data)
+        save(run, data, journal)
+    journal.scalars(run.step, named(run.probes[run.step]))
 
 
 def probe_all(run: Run, data: Data) -> list[ProbeResult]:
@@ -304,29 +334,40 @@ def draw_bones(axis: Axes, xy: Tensor) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args, start = parse_args(argv), time.monotonic()
-    checkpoints = Checkpoints(args.out / "checkpoints", args.keep)
+    args = parse_args(argv)
+    checkpoints, wrong = Checkpoints(args.out / "checkpoints", args.keep), ""
     try:
-        run, data = begin(args, checkpoints)
-        train(run, data)
+        with checkpoints.held():
+            run, data = begin(args, checkpoints)
+            train(run, data)
+            report(run)
     except CorruptImage as error:
         # What comes from a worker is a traceback that ends with the error.
-        sys.exit(f"{str(error).strip().splitlines()[-1]} To go on without such images, add --skip-corrupt.")
+        wrong = f"{str(error).strip().splitlines()[-1]} Here, that is --skip-corrupt."
     except NotFiniteError as error:
-        sys.exit(f"{error} {last_good(checkpoints)} Add --resume and a lower --lr to go on from there.")
+        wrong = f"{error} {last_good(checkpoints)} Add --resume and a lower --lr to go on from there."
     except OSError as error:
-        sys.exit(f"{error} {last_good(checkpoints)}")
+        wrong = f"{error} {last_good(checkpoints)}"
     except KeyboardInterrupt:
-        sys.exit(f"Stopped. {last_good(checkpoints)}")
-    report(run, data, (time.monotonic() - start) / 60)
+        wrong = f"Stopped. {last_good(checkpoints)}"
+    if wrong:  # only now that the error is gone, and with it the workers that its traceback held
+        sys.exit(wrong)
+
+
+def last_good(checkpoints: Checkpoints) -> str:
+    paths = checkpoints.paths()
+    return f"The last good checkpoint is {paths[-1]}." if paths else "There is no checkpoint yet."
 
 
 def begin(args: argparse.Namespace, checkpoints: Checkpoints) -> tuple[Run, Data]:
     """Check all that can be checked before time is spent, and restore the run that is resumed."""
-    checkpoints.check_room(0)
-    saved = checkpoints.load()
-    if saved and not args.resume:
+    if checkpoints.paths() and not args.resume:
         sys.exit(f"--out: {args.out} holds a run already. Go on with it (--resume), or give another folder.")
+    checkpoints.check_room(0)
+    try:
+        saved = checkpoints.load()
+    except OSError as error:
+        sys.exit(str(error))
     try:
         make_views(args)
     except ValueError as error:
@@ -335,49 +376,40 @@ def begin(args: argparse.Namespace, checkpoints: Checkpoints) -> tuple[Run, Data
         data = load_data(args)
     except ValueError as error:
         sys.exit(f"--data: {error}")
+    print(data)
     if data.count < args.batch_size:
         sys.exit(f"--batch-size: expected at most {data.count}, the images to train on, got {args.batch_size}.")
     try:
-        run = Run(args, data.count, checkpoints)
+        run = Run(args, data.count, checkpoints, saved)
     except WeightsError as error:
         sys.exit(str(error))
     if saved:
-        run.restore(saved)
         print(f"{args.out} goes on at step {run.step} of {run.steps}.")
     return run, data
 
 
-def last_good(checkpoints: Checkpoints) -> str:
-    paths = checkpoints.paths()
-    return f"The last good checkpoint is {paths[-1]}." if paths else "There is no checkpoint yet."
-
-
 def train(run: Run, data: Data) -> None:
+    """Probe, train, and probe again."""
     args = run.args
     run.checkpoints.check_room(3 * size_of(run.model.state_dict()))  # Adam keeps two numbers for each weight
     write_text(args.out / "arguments.json", pretrain_options.arguments_text(args))
-    if run.step == 0:
-        run.probes[0] = probe_all(run, data)
-        run.save()
-    name = f"pre-train ({args.method})"
-    folder, images = args.out / "tensorboard", args.batch_size * args.accumulate
-    with (
-        Stop() as stop,
-        Journal(folder, run.device, first=run.step, steps=run.steps, images=images, name=name) as journal,
-    ):
+    name, images = f"pre-train ({args.method})", args.batch_size * args.accumulate
+    book = Journal(args.out / "tensorboard", run.device, first=run.step, steps=run.steps, images=images, name=name)
+    with book as journal:
         if run.step == 0:
-            journal.scalars(0, named(run.probes[0]))
             figure = draw_views(next(training_batches(data, args, 0, 1)), args, seed=args.seed)
             write_whole(args.out / "views.png", lambda file: figure.savefig(file, format="png", dpi=110))
-            journal.picture(0, "views", figure)
-        pretrain(run, data, journal, stop)
+            plt.close(figure)
+        if run.step == 0:
+            save(run, data, journal)  # which also tries whether it can be done
+        if run.step == 0 or run.due(args.probe_every):
+            measure(run, data, journal)
+        with Stop() as stop:
+            pretrain(run, data, journal, stop)
         if stop.signal:
             print(f"\nStopped by {stop.signal.name} and saved after step {run.step} of {run.steps}: --resume goes on.")
             sys.exit(128 + stop.signal)
-        if run.steps not in run.probes:
-            run.probes[run.steps] = probe_all(run, data)
-            run.save()
-        journal.scalars(run.steps, named(run.probes[run.steps]))
+        measure(run, data, journal)
 
 
 def named(rows: list[ProbeResult]) -> dict[str, float]:
@@ -385,9 +417,9 @@ def named(rows: list[ProbeResult]) -> dict[str, float]:
     return {f"{row.kind}, {row.labels} labels/{name}": getattr(row, name) for row in rows for name in ERRORS}
 
 
-def report(run: Run, data: Data, minutes: float) -> None:
+def report(run: Run) -> None:
     """Write the encoder and the results, and print what a person wants to know."""
-    out, skipped = run.args.out, [str(path) for path in data.skipped()]
+    out, skipped, minutes = run.args.out, run.skipped, run.minutes
     # On the CPU and without the channels-last strides, so that it loads anywhere.
     state = {name: value.cpu().contiguous() for name, value in run.encoder.state_dict().items()}
     write_whole(out / "encoder.pt", lambda file: torch.save(state, file))

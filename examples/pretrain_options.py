@@ -47,8 +47,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 # What may change when a run is resumed; the rest would make it another run.
 FREE = {
-    "device", "keep", "lr", "out", "picture_every", "probe_every", "resume", "save_every",
-    "skip_corrupt", "workers",
+    "boxes", "data", "device", "keep", "lr", "out", "picture_every", "probe_every", "resume", "save_every",
+    "skip_corrupt", "weights", "workers",
 }  # fmt: skip
 
 
@@ -69,11 +69,25 @@ def parse_args(description: str, argv: Sequence[str] | None = None) -> argparse.
             )
     if args.boxes and (args.data in RENDERED or is_freihand(args.data)):
         parser.error("--boxes: only a folder of unlabelled images takes it; FreiHAND and rendered hands have joints.")
+    if args.holdout >= 1:
+        parser.error(f"--holdout: expected a share in [0, 1), got {args.holdout:g}.")
     if args.margin[0] > args.margin[1]:
         parser.error(f"--margin: expected LOW <= HIGH, got {args.margin[0]:g} {args.margin[1]:g}.")
-    if args.device.startswith("cuda") and not torch.cuda.is_available():
-        parser.error(f"--device: expected one that is there, got {args.device}, and torch sees no GPU. Give cpu.")
+    try:
+        torch.zeros((), device=args.device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # each kind of device has its own
+        parser.error(f"--device: expected one that is there, got {args.device}: {str(error).splitlines()[0]}")
+    if args.precision == "auto":  # written down, so that it is the same where the run is resumed
+        args.precision = _fast_precision(args.device)
     return args
+
+
+def _fast_precision(device: str) -> str:
+    """Choose bfloat16 where it is faster than float32: on a CPU only where it has the instructions."""
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    known = torch.cpu.get_capabilities()
+    return "bfloat16" if device == "cpu" and (known.get("avx512_bf16") or known.get("amx_bf16")) else "float32"
 
 
 def is_freihand(data: str) -> bool:
@@ -128,6 +142,12 @@ def _parser(description: str) -> argparse.ArgumentParser:
     data.add_argument(
         "--skip-corrupt", action="store_true", help="go on without images that cannot be read; names them"
     )
+    data.add_argument(
+        "--holdout",
+        type=_number(),
+        default=0.1,
+        help="share of FreiHAND's samples kept for the probes; 0: learn from all",
+    )
     figure(data, "--workers", type=_whole(0), help="processes that read images")
 
     network = parser.add_argument_group("network")
@@ -148,7 +168,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
         nargs=2,
         metavar=("LOW", "HIGH"),
         default=[0.9, 1.5],
-        help="half-side of the crop over the distance from the joints' mean to the farthest; of a box, side over side",
+        help="half-side of the crop over the distance from the joints' mean to the farthest; or over a box or picture",
     )
     views.add_argument("--degrees", type=_number(), default=45.0, help="rotation to either side, at most [degrees]")
     views.add_argument(

@@ -51,7 +51,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, STATE)
     checkpoints.save(2, STATE).write_bytes(b"abc")
-    with pytest.raises(OSError, match=r"step_00000002\.pt cannot be read: .* Remove it to go on from the one before"):
+    with pytest.raises(OSError, match=r"step_00000002\.pt is damaged: .* Remove it to go on from the one before"):
         checkpoints.load()
 
 
@@ -119,8 +119,22 @@ def test_too_little_room_is_said_before_it_runs_out(tmp_path, monkeypatch):
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(OSError, match="file/trial could not be written"):
         Checkpoints(tmp_path / "file").check_room(0)
+    with (
+        pytest.raises(OSError, match="file/checkpoints cannot be written to"),
+        Checkpoints(tmp_path / "file" / "checkpoints").held(),
+    ):
+        pass
+
+
+def test_one_process_at_a_time(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for _ in range(2):
+        with checkpoints.held():
+            other = Checkpoints(tmp_path)
+            with pytest.raises(OSError, match="in use by another process"), other.held():
+                pass
 
 
 def test_sizes_are_those_of_the_tensors():

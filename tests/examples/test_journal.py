@@ -6,7 +6,7 @@ import torch
 
 pytest.importorskip("tensorboard", reason="the examples need tensorboard")
 
-from journal import Journal, NotFiniteError, Stopwatch
+from journal import PAUSE, Journal, NotFiniteError, Stopwatch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 CPU = torch.device("cpu")
@@ -79,6 +79,8 @@ def test_speed_shares_and_pictures_are_written(tmp_path):
         for step in range(11):
             book.watch.mark("views")
             book.watch.mark("encoder")
+            time.sleep(0.01)
+            book.watch.mark(PAUSE)
             book.step(step, lr=1.0, loss=torch.tensor(1.0), note="")
         figure = plt.figure()
         book.picture(3, "views", figure)
@@ -91,6 +93,8 @@ def test_speed_shares_and_pictures_are_written(tmp_path):
     assert [step for step, _ in curve(tmp_path, "images per second")] == [0, 10]
     shares = [curve(tmp_path, f"share of the step/{part}")[1][1] for part in ("views", "encoder")]
     assert sum(shares) == pytest.approx(1.0)
+    assert f"share of the step/{PAUSE}" not in found.Tags()["scalars"]
+    assert curve(tmp_path, "images per second")[1][1] > 10 * 4 / 0.1  # without the pauses
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

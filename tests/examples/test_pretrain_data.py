@@ -18,7 +18,7 @@ from equicon.hands import Boxed, FreiHAND, SyntheticHands, write_freihand
 def options(**changed) -> argparse.Namespace:
     plain = {
         "data": "synthetic", "hands": 20, "labelled": 10, "size": 16, "batch_size": 4, "seed": 3, "workers": 0,
-        "device": "cpu", "skip_corrupt": False, "boxes": None,
+        "device": "cpu", "skip_corrupt": False, "boxes": None, "holdout": 0.1,
     }  # fmt: skip
     return argparse.Namespace(**plain | changed)
 
@@ -90,6 +90,9 @@ def test_of_freihand_no_sample_is_on_both_sides_and_the_probes_see_photographs(t
     assert fitting.versions == (0,)
     (batch,) = labelled_batches(fitting, args, 5, 2)
     assert torch.equal(batch.xyz, fitting.xyz[:2])
+    assert str(found) == f"144 images of FreiHAND in {tmp_path}; probes learn from 3 other hands and are tested on 1"
+    everything = load_data(options(data=str(tmp_path), holdout=0.0))
+    assert (everything.count, everything.labelled) == (160, None)
 
 
 def test_a_folder_of_images_has_no_labels(tmp_path):
@@ -99,8 +102,8 @@ def test_a_folder_of_images_has_no_labels(tmp_path):
     (tmp_path / "boxes.json").write_text(json.dumps({"1.jpg": [4, 4, 20, 20]}))
     assert load_data(options(data=str(tmp_path))).count == 3
     found = load_data(options(data=str(tmp_path), boxes=tmp_path / "boxes.json"))
-    assert (found.count, found.labelled) == (1, None)
-    assert found.images[0].image.shape == (3, 32, 32)
+    assert str(found) == f"1 boxes in photographs in {tmp_path}; no labels, nothing to probe"
+    assert found.images[0].image.shape == (3, 40, 40)
 
 
 def test_corrupt_images_are_passed_over_where_asked(tmp_path):

@@ -1,8 +1,11 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import textwrap
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,9 +31,12 @@ def run(*words: object) -> None:
     pretrain_freihand.main([str(word) for word in (*TOY, *words)])
 
 
+def reading(out: Path) -> EventAccumulator:
+    return EventAccumulator(str(out / "tensorboard"), size_guidance={"scalars": 0}).Reload()
+
+
 def curve(out: Path, name: str = "loss") -> list[tuple[int, float]]:
-    found = EventAccumulator(str(out / "tensorboard"), size_guidance={"scalars": 0}).Reload()
-    return [(event.step, event.value) for event in found.Scalars(name)]
+    return [(event.step, event.value) for event in reading(out).Scalars(name)]
 
 
 def encoder(out: Path) -> dict[str, torch.Tensor]:
@@ -111,7 +117,7 @@ def test_learns_from_synthetic_hands(tmp_path, method, capsys):
 
 
 def tags(out: Path) -> dict[str, list[str]]:
-    return EventAccumulator(str(out / "tensorboard")).Reload().Tags()
+    return reading(out).Tags()
 
 
 def test_learns_from_a_freihand_root_with_another_resnet_and_from_weights(tmp_path):
@@ -136,7 +142,7 @@ def test_writes_down_what_one_wants_to_see(whole):
     assert 0 < rates[-1] < 1e-4
     found = tags(whole)
     assert found["images"] == ["views"]
-    parts = {"views", "encoder", "loss", "data", "optimizer", "other"}
+    parts = {"views", "encoder", "loss", "data", "optimizer"}
     assert {tag.split("/")[1] for tag in found["scalars"] if tag.startswith("share of the step/")} == parts
     assert "images per second" in found["scalars"]
     assert [path.name for path in Checkpoints(whole / "checkpoints").paths()] == [
@@ -183,10 +189,10 @@ def test_a_signal_saves_and_the_resumed_run_equals_the_uninterrupted_one(
 
 
 def test_a_run_in_half_precision_resumes_with_its_scaler(tiny, photos, tmp_path, monkeypatch):
+    scaler, rate = torch.amp.GradScaler, pretrain_freihand.learning_rate
+    monkeypatch.setattr(torch.amp, "GradScaler", partial(scaler, init_scale=8.0, growth_interval=3))
     words = short(photos, "--precision", "float16")
     run(*words, "--out", tmp_path / "whole")
-
-    rate = pretrain_freihand.learning_rate
 
     def rate_and_signal(step, *others):
         if step == 4:
@@ -197,57 +203,128 @@ def test_a_run_in_half_precision_resumes_with_its_scaler(tiny, photos, tmp_path,
     with pytest.raises(SystemExit):
         run(*words, "--out", tmp_path / "cut")
     monkeypatch.setattr(pretrain_freihand, "learning_rate", rate)
-    assert Checkpoints(tmp_path / "cut" / "checkpoints").load()["scaler"]["scale"] > 0
+    state = Checkpoints(tmp_path / "cut" / "checkpoints").load()["scaler"]
+    assert (state["scale"], state["_growth_tracker"]) == (16.0, 2)
     run("--resume", "--out", tmp_path / "cut")
+    ends = [Checkpoints(tmp_path / name / "checkpoints").load()["scaler"] for name in ("cut", "whole")]
+    assert ends[0] == ends[1]
+    assert ends[0]["scale"] == 8.0 * 2**4
     assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
     assert same(tmp_path / "cut", tmp_path / "whole")
 
 
-def test_a_run_killed_at_any_moment_goes_on_and_ends_alike(photos, whole, tmp_path):
-    # One process imports everything and forks the runs, so that little time passes outside of them.
-    driver = (
-        "import json, os, random, signal, sys, time\n"
+def test_a_resumed_run_shows_all_that_the_uninterrupted_one_does(tiny, tmp_path, monkeypatch):
+    words = ["--hands", 24, "--batch-size", 8, "--epochs", 3, "--probe-every", 1, "--save-every", 1]
+    run(*words, "--out", tmp_path / "whole")
+
+    def seed_and_signal(*numbers):
+        if numbers[1:] == (1, 5, 0):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return seed_of(*numbers)
+
+    monkeypatch.setattr(pretrain_freihand, "seed_of", seed_and_signal)
+    with pytest.raises(SystemExit):
+        run(*words, "--out", tmp_path / "cut")
+    monkeypatch.setattr(pretrain_freihand, "seed_of", seed_of)
+    assert list(Checkpoints(tmp_path / "cut" / "checkpoints").load()["probes"]) == [0, 3]
+    run("--resume", "--out", tmp_path / "cut")
+    for name in tags(tmp_path / "whole")["scalars"]:
+        if "share" not in name and "per second" not in name:
+            assert curve(tmp_path / "cut", name) == curve(tmp_path / "whole", name), name
+    pictures = [reading(tmp_path / name).Images("views") for name in ("cut", "whole")]
+    assert [e.step for e in pictures[0]] == [e.step for e in pictures[1]] == [2, 5, 8]
+    found = [json.loads((tmp_path / name / "result.json").read_text())["probes"] for name in ("cut", "whole")]
+    assert found[0] == found[1]
+
+
+def driver(code: str, words: list[object]) -> subprocess.CompletedProcess[str]:
+    """Run Python with the tiny encoder in a process group of its own."""
+    start = (
+        "import os, random, signal, sys, time\n"
+        "from pathlib import Path\n"
         "import pretrain_freihand, tiny_encoder\n"
         "from checkpoints import Checkpoints\n"
         "pretrain_freihand.build_encoder = tiny_encoder.build_tiny_encoder\n"
-        "words, out, dice, kills = sys.argv[1:], sys.argv[-1], random.Random(), 0\n"
-        "while True:\n"
-        "    child = os.fork()\n"
-        "    if not child:\n"
-        "        pretrain_freihand.main(words)\n"
-        "        os._exit(0)\n"
-        "    end = time.monotonic() + dice.uniform(0.0, 1.0 + kills / 4)\n"
-        "    while time.monotonic() < end and not os.waitpid(child, os.WNOHANG)[0]:\n"
-        "        time.sleep(0.005)\n"
-        "    else:\n"
-        "        if time.monotonic() < end:\n"
-        "            break\n"
-        "        os.kill(child, signal.SIGKILL)\n"
-        "        os.waitpid(child, 0)\n"
-        "        kills += 1\n"
-        "        saved = Checkpoints(__import__('pathlib').Path(out) / 'checkpoints').load()\n"
-        "        print(saved and saved['step'], flush=True)\n"
+        "words = sys.argv[1:]\n"
     )
-    words = [*TOY, *short(photos, "--save-every", 0.25, "--resume", "--out", tmp_path)]
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": str(torch.get_num_threads()),
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", driver, *map(str, words)], capture_output=True, text=True, env=environment, check=False
+    paths = os.pathsep.join(sys.path)
+    threads = str(torch.get_num_threads())
+    return subprocess.run(
+        [sys.executable, "-c", start + textwrap.dedent(code), *map(str, words)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": paths},
+        check=False,
+        start_new_session=True,
     )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_workers_too_saves_all_the_same(photos, whole, tmp_path, number):
+    code = f"""
+        seed_of = pretrain_freihand.seed_of
+        def seed_and_signal(*numbers):
+            if numbers[1:] == (1, 5, 0):
+                os.killpg(0, {number.value})
+                time.sleep(0.5)
+            return seed_of(*numbers)
+        pretrain_freihand.seed_of = seed_and_signal
+        pretrain_freihand.main(words)
+    """
+    done = driver(code, [*TOY, *short(photos, "--workers", 2, "--out", tmp_path)])
+    assert done.returncode == 128 + number, done.stderr
+    assert Checkpoints(tmp_path / "checkpoints").load()["step"] == 5
+    done = driver("pretrain_freihand.main(words)", [*TOY, "--resume", "--out", tmp_path])
     assert done.returncode == 0, done.stderr
-    assert done.stdout  # at least one was killed
-    steps = [int(line) for line in done.stdout.splitlines() if line.isdigit()]
+    assert same(tmp_path, whole)
+
+
+def test_a_run_killed_at_any_moment_goes_on_and_ends_alike(photos, whole, tmp_path):
+    # One process imports everything and forks the runs, so that little time passes outside of them.
+    code = """
+        dice, kills, ended = random.Random(), 0, (0, 0)
+        while not ended[0]:
+            child = os.fork()
+            if not child:
+                try:
+                    pretrain_freihand.main(words)
+                finally:
+                    os._exit(sys.exc_info()[0] is not None)
+            end = time.monotonic() + dice.uniform(0.0, 1.0 + kills / 4)
+            while not ended[0] and time.monotonic() < end:
+                time.sleep(0.005)
+                ended = os.waitpid(child, os.WNOHANG)
+            if not ended[0]:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                kills += 1
+                saved = Checkpoints(Path(words[-1]) / 'checkpoints').load()
+                print('step', saved['step'] if saved else 0, flush=True)
+        sys.exit(ended[1])
+    """
+    words = [*TOY, *short(photos, "--save-every", 0.25, "--resume", "--out", tmp_path)]
+    done = driver(code, words)
+    assert done.returncode == 0, done.stderr
+    steps = [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("step ")]
+    assert steps  # at least one was killed
     assert steps == sorted(steps)
     assert not list(tmp_path.rglob("*.part"))
     assert same(tmp_path, whole)
     assert dict(curve(tmp_path)).keys() == set(range(12))
 
 
+def test_data_that_changed_is_noticed(tiny, photos, tmp_path):
+    other = tmp_path / "photos"
+    shutil.copytree(photos, other)
+    run(*short(other), "--out", tmp_path / "out")
+    (other / "03.jpg").unlink()
+    with pytest.raises(SystemExit, match="--data: the run was begun on 24 images, got 23"):
+        run("--resume", "--out", tmp_path / "out")
+
+
 def test_a_finished_run_is_finished(tiny, photos, whole, capsys):
     before = (whole / "encoder.pt").read_bytes()
+    capsys.readouterr()
     run("--resume", "--out", whole)
     assert (whole / "encoder.pt").read_bytes() == before
     with pytest.raises(SystemExit, match=r"holds a run already\. Go on with it"):
@@ -267,7 +344,7 @@ def test_a_finished_run_is_finished(tiny, photos, whole, capsys):
             "--weights: expected 'imagenet', 'none' or a file, got nowhere.pt, which is no file.",
         ),
         (["--jitter", 0, 0, 0, 0.7], "views: hue: expected"),
-        (["--out", "/proc/nowhere"], "/proc/nowhere/checkpoints/trial could not be written"),
+        (["--out", "/proc/nowhere"], "/proc/nowhere/checkpoints cannot be written to"),
     ],
 )
 def test_says_what_is_wrong(tmp_path, words, message):
@@ -303,7 +380,7 @@ def test_weights_that_are_not_finite_are_never_saved(tiny, photos, tmp_path, mon
 
     saving = pretrain_freihand.Run.save
     monkeypatch.setattr(pretrain_freihand.Run, "save", spoil)
-    with pytest.raises(SystemExit, match=r"encoder.0.weight is not finite after step 5\..*step_00000004.pt"):
+    with pytest.raises(SystemExit, match=r"not finite after step 5, at learning rate 0\.000.*step_00000004.pt"):
         run(*short(photos), "--out", tmp_path)
 
 
@@ -313,7 +390,7 @@ def test_a_corrupt_image_stops_the_run_or_is_passed_over_and_named(tiny, photos,
     for path in photos.iterdir():
         (tmp_path / "photos" / path.name).write_bytes(b"" if path.name == "07.jpg" else path.read_bytes())
     words = short(tmp_path / "photos", "--workers", workers)
-    with pytest.raises(SystemExit, match=r"07\.jpg \(index 7\): expected a JPEG image.*add --skip-corrupt"):
+    with pytest.raises(SystemExit, match=r"07\.jpg \(index 7\): expected a JPEG image.*that is --skip-corrupt"):
         run(*words, "--out", tmp_path / "out")
     run(*words, "--skip-corrupt", "--out", tmp_path / "other")
     assert f"Went on without 1 corrupt images: {tmp_path / 'photos' / '07.jpg'}." in capsys.readouterr().out

@@ -59,13 +59,22 @@ def test_a_resumed_run_takes_its_arguments_along(tmp_path):
 
 def test_a_resumed_run_may_change_what_does_not_make_it_another(tmp_path, capsys):
     begin(tmp_path)
-    args = parse("--out", tmp_path, "--resume", "--lr", 0.5, "--workers", 2, "--keep", 9, "--epochs", 5)
-    assert (args.lr, args.workers, args.keep) == (0.5, 2, 9)
+    args = parse("--out", tmp_path, "--resume", "--lr", 0.5, "--data", "elsewhere", "--keep", 9, "--epochs", 5)
+    assert (args.lr, args.data, args.keep) == (0.5, "elsewhere", 9)
     assert set(vars(args)) > FREE
     with pytest.raises(SystemExit):
         parse("--out", tmp_path, "--resume", "--batch-size", 64)
     assert "--batch-size: the run in" in (error := capsys.readouterr().err)
     assert "was begun with 32, got 64. Leave --batch-size out" in error
+
+
+def test_the_precision_is_that_of_the_machine_where_the_run_began(tmp_path):
+    begin(tmp_path)
+    begun = json.loads((tmp_path / "arguments.json").read_text())
+    assert begun["precision"] in ("float32", "bfloat16")
+    begun["precision"] = "float16"
+    (tmp_path / "arguments.json").write_text(json.dumps(begun))
+    assert parse("--out", tmp_path, "--resume").precision == "float16"
 
 
 def test_nothing_to_resume_is_a_beginning(tmp_path):
@@ -82,6 +91,8 @@ def test_nothing_to_resume_is_a_beginning(tmp_path):
         (["--weight-decay", "-1"], "argument --weight-decay: expected a number of at least 0, got -1"),
         (["--margin", "2", "1"], "--margin: expected LOW <= HIGH, got 2 1"),
         (["--boxes", "b.json"], "--boxes: only a folder of unlabelled images takes it"),
+        (["--holdout", "1"], "--holdout: expected a share in [0, 1), got 1"),
+        (["--device", "nonsense"], "--device: expected one that is there, got nonsense"),
         (["--size", "many"], "argument --size: invalid whole number value: 'many'"),
     ],
 )

@@ -1,6 +1,7 @@
 """Images that cannot be read: the error that names one, and a data set that goes on without them."""
 
 import operator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Protocol, TypeVar, final
@@ -127,6 +128,8 @@ def read_rgb(path: Path, index: int) -> Tensor:
         except NotImplementedError:  # 16 bits for each channel, which Kornia gives as they are or not at all
             image = load_image(path, ImageLoadType.UNCHANGED).float() / 65535
     except (OSError, ValueError) as error:
+        with suppress(FileNotFoundError):
+            path.read_bytes()  # a disk that is away, or no more files that may be open, are no fault of the image
         kind = "PNG" if path.suffix.lower() == ".png" else "JPEG"
         fix = "Unpack it again, or go on without it: SkipCorrupt(data)."
         raise corrupt_image(path, index, f"a {kind} image", f"this: {error}", fix) from error

@@ -139,7 +139,8 @@ class FreiHAND(Dataset[Hand]):
         part = copy(self)
         if versions is not None:
             part.versions = _check_versions(versions, self.split)
-            part._check_images()
+            if not set(part.versions) <= set(self.versions):
+                part._check_images()
         if samples is not None:
             chosen, count = torch.as_tensor(samples), len(self.samples)
             if chosen.ndim != 1 or len(chosen) == 0:

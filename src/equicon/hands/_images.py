@@ -64,7 +64,8 @@ class UnlabelledImages(Dataset[Boxed]):
         size: Side of the items in pixels, at least 1.
         boxes: A JSON file: ``{"sub/a.jpg": [x1, y1, x2, y2], "b.png": [[x1, y1, x2, y2], ...]}``, names being paths
             in the folder with ``/`` between, one box or a list of them for each; each box is an item.
-        margin: Side of the square over the longer side of the box, above 0; 2 leaves room for views to turn and shift.
+        margin: Side of the square over the longer side of the box, above 0; what is beyond is lost to
+            views that turn, shift or shrink.
 
     Attributes:
         left_out: How many images of the folder have no box in ``boxes``.
