@@ -108,7 +108,7 @@ class Journal:
             if spent:
                 speed = count * self._images / sum(spent.values())
                 self._writer.add_scalar("images per second", speed, pending[-1][0])
-            self._shown = f"loss={losses[-1]:.3f}, {self._note}"
+            self._shown = f"loss={sum(losses) / len(losses):.3f}, {self._note}"
             self._bar.set_postfix_str(self._shown, refresh=False)
         self._writer.flush()
 

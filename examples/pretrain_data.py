@@ -33,15 +33,17 @@ class Data:
         count: How many images make an epoch.
         labelled: Hands to fit a probe on and hands to test it on; None without labels.
         name: What it is, for people.
+        unprobed: Why there is nothing to probe.
     """
 
     images: Dataset[Any] | None
     count: int
     labelled: tuple[Dataset[Hand], Dataset[Hand]] | None
     name: str
+    unprobed: str = "no labels, nothing to probe"
 
     def __str__(self) -> str:
-        probes = "no labels, nothing to probe"
+        probes = self.unprobed
         if self.labelled:
             fit, test = (len(part) for part in self.labelled)  # type: ignore[arg-type]
             probes = f"probes learn from {fit:,} other hands and are tested on {test:,}"
@@ -85,13 +87,22 @@ def load_data(args: argparse.Namespace) -> Data:
         return SkipCorrupt(data) if args.skip_corrupt else data
 
     root = Path(args.data)
-    if is_freihand(args.data) or not root.exists():
+    if not root.is_dir():
+        raise ValueError(f"expected 'synthetic', 'stream' or a folder, got {root}, which is no folder.")
+    if is_freihand(args.data):
         everything = FreiHAND(root)
         if args.holdout == 0:
             return Data(reader(everything), len(everything), None, f"images of FreiHAND in {root}")
         training, probing = everything.holdout(args.holdout, seed=args.seed)
         fit, test = probing.select(versions=[0]).holdout(1 / 3, seed=args.seed)
-        return Data(reader(training), len(training), (reader(fit), reader(test)), f"images of FreiHAND in {root}")
+        what = f"images of FreiHAND in {root}"
+        if len(fit) < 5:
+            few = f"{len(probing.samples)} labelled hands are too few to probe, raise --holdout"
+            return Data(reader(training), len(training), None, what, few)
+        return Data(reader(training), len(training), (reader(fit), reader(test)), what)
+    for near in (root.parent, *sorted(root.iterdir())):
+        if (near / "training_K.json").exists():
+            raise ValueError(f"expected a folder of photographs, got {root}, but FreiHAND is {near}: give that.")
     # A view that shrinks, turns and shifts reaches to the corners of a square 2.5 times the box.
     size = round(2.5 * args.size) if args.boxes else 2 * args.size
     photographs = UnlabelledImages(root, size, boxes=args.boxes, margin=2.5)

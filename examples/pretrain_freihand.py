@@ -23,6 +23,7 @@ were never trained on. With --resume, a run that was stopped goes on as if it ha
 import argparse
 import json
 import math
+import signal
 import sys
 import time
 from collections import OrderedDict
@@ -45,7 +46,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pretrain_data import Batch, Data, frame_of, labelled_batches, load_data, probe_counts, seed_of, training_batches
-from pretrain_options import METHODS, PRECISIONS
+from pretrain_options import METHODS, PRECISIONS, RENDERED
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -99,7 +100,7 @@ def make_optimizer(model: nn.Module, args: argparse.Namespace) -> torch.optim.Op
 
 def learning_rate(step: int, steps: int, args: argparse.Namespace) -> float:
     """Rise linearly, then fall as half a cosine; a function of the step, so that a resumed run goes on along it."""
-    warm = min(steps, round(steps * args.warmup_epochs / args.epochs))
+    warm = min(steps, round(steps * args.warmup))
     if step < warm:
         return float(args.lr * (step + 1) / warm)
     return float(args.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm))))
@@ -236,7 +237,8 @@ def save(run: Run, data: Data, journal: Journal) -> None:
     journal.flush()
     new = [path for path in map(str, data.skipped()) if path not in run.skipped]
     if new:
-        journal.say("\n".join(f"went on without {path}, which is corrupt" for path in new))
+        more = [f"... and without {len(new) - 5} more"] if len(new) > 5 else []
+        journal.say("\n".join([f"went on without {path}, which is corrupt" for path in new[:5]] + more))
         run.skipped += new
     run.save()
 
@@ -313,7 +315,7 @@ def draw_views(batch: Batch, args: argparse.Namespace, *, seed: int, count: int 
     figure, axes = plt.subplots(rows, len(columns), figsize=(2.2 * len(columns), 2.2 * rows + 0.3), squeeze=False)
     for row, shown in enumerate(axes):
         for axis, (name, images, xy) in zip(shown, columns, strict=True):
-            axis.imshow(images[row].permute(1, 2, 0).numpy())
+            axis.imshow(images[row].permute(1, 2, 0).clamp(0, 1).numpy())
             if xy is not None:
                 draw_bones(axis, xy[row])
             axis.set(xlim=(-0.5, images.shape[-1] - 0.5), ylim=(images.shape[-2] - 0.5, -0.5))
@@ -343,13 +345,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             report(run)
     except CorruptImage as error:
         # What comes from a worker is a traceback that ends with the error.
-        wrong = f"{str(error).strip().splitlines()[-1]} Here, that is --skip-corrupt."
+        text = str(error).strip().splitlines()[-1].removeprefix("equicon.hands._corrupt.CorruptImage: ")
+        wrong = f"{text} Here, that is --skip-corrupt, and --resume if the run had begun."
     except NotFiniteError as error:
         wrong = f"{error} {last_good(checkpoints)} Add --resume and a lower --lr to go on from there."
     except OSError as error:
         wrong = f"{error} {last_good(checkpoints)}"
     except KeyboardInterrupt:
-        wrong = f"Stopped. {last_good(checkpoints)}"
+        print(f"\nStopped. {last_good(checkpoints)} --resume goes on.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     if wrong:  # only now that the error is gone, and with it the workers that its traceback held
         sys.exit(wrong)
 
@@ -363,6 +367,8 @@ def begin(args: argparse.Namespace, checkpoints: Checkpoints) -> tuple[Run, Data
     """Check all that can be checked before time is spent, and restore the run that is resumed."""
     if checkpoints.paths() and not args.resume:
         sys.exit(f"--out: {args.out} holds a run already. Go on with it (--resume), or give another folder.")
+    if args.data in RENDERED:
+        check_count(args, args.hands)
     checkpoints.check_room(0)
     try:
         saved = checkpoints.load()
@@ -375,17 +381,27 @@ def begin(args: argparse.Namespace, checkpoints: Checkpoints) -> tuple[Run, Data
     try:
         data = load_data(args)
     except ValueError as error:
-        sys.exit(f"--data: {error}")
-    print(data)
-    if data.count < args.batch_size:
-        sys.exit(f"--batch-size: expected at most {data.count}, the images to train on, got {args.batch_size}.")
+        sys.exit(f"--{error}" if str(error).startswith("boxes:") else f"--data: {error}")
+    check_count(args, data.count)
     try:
         run = Run(args, data.count, checkpoints, saved)
     except WeightsError as error:
         sys.exit(str(error))
+    print(data)
+    print(
+        f"{args.arch} on {args.device} in {args.precision}, weights '{args.weights}'; {run.steps:,} steps of "
+        f"{args.batch_size * args.accumulate:,} images seen twice, {args.batch_size:,} to a loss, where chance is "
+        f"{math.log(2 * args.batch_size - 1):.2f}"
+    )
     if saved:
         print(f"{args.out} goes on at step {run.step} of {run.steps}.")
     return run, data
+
+
+def check_count(args: argparse.Namespace, count: int) -> None:
+    if count < args.batch_size:
+        small = "" if args.recipe == "quick" else " A smaller recipe is --recipe quick."
+        sys.exit(f"--batch-size: expected at most {count}, the images to train on, got {args.batch_size}.{small}")
 
 
 def train(run: Run, data: Data) -> None:
@@ -438,7 +454,8 @@ def report(run: Run) -> None:
         print(
             f"\nHow far probes on frozen features miss the joints of hands they never saw: 2D [pixels of\n"
             f"{run.args.size}], 3D from the wrist [mm] and the same aligned (PA), by labels. 'mean' looks at no\n"
-            f"image; before: weights '{run.args.weights}'; after: {run.args.method} pre-training.\n"
+            f"image, and 'mlp' falls back to it on few labels. Before: weights '{run.args.weights}'.\n"
+            f"After: {run.args.method} pre-training.\n"
         )
         print(format_probes({"before": run.probes[0], "after": run.probes[run.steps]}))
     print(f"\n{minutes:.1f} minutes. The encoder is {out / 'encoder.pt'}; see {out / 'views.png'}.")

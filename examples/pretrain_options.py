@@ -29,7 +29,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "batch_size": 32,
         "accumulate": 1,
         "epochs": 5.0,
-        "warmup_epochs": 0.5,
         "lr": 1e-3,
         "workers": 0,
     },
@@ -40,7 +39,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "batch_size": 128,
         "accumulate": 16,
         "epochs": 100.0,
-        "warmup_epochs": 10.0,
         "lr": 1e-4 * math.sqrt(128 * 16),
         "workers": min(8, os.cpu_count() or 1),
     },
@@ -195,8 +193,14 @@ def _parser(description: str) -> argparse.ArgumentParser:
     figure(training, "--batch-size", type=_whole(2), help="images that a loss compares; each is seen twice")
     figure(training, "--accumulate", type=_whole(1), help="batches whose gradients make a step")
     figure(training, "--epochs", type=_number(above=0.0), help="passes over the unlabelled images")
-    figure(training, "--warmup-epochs", type=_number(), help="the learning rate rises for so long, then falls (cosine)")
-    figure(training, "--lr", type=_number(above=0.0), help="learning rate of Adam at its highest")
+    training.add_argument(
+        "--warmup",
+        type=_number(),
+        default=0.1,
+        help="share of the run in which the learning rate rises, then a cosine",
+    )
+    lr = "learning rate of Adam at its highest; the paper's grows as the root of the images that make a step"
+    figure(training, "--lr", type=_number(above=0.0), help=lr)
     training.add_argument(
         "--weight-decay", type=_number(), default=1e-6, help="L2 penalty on weights, not on biases and norms"
     )

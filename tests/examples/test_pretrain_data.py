@@ -79,20 +79,34 @@ def test_an_endless_stream_goes_on_from_anywhere():
 
 
 def test_of_freihand_no_sample_is_on_both_sides_and_the_probes_see_photographs(tmp_path):
-    write_freihand(tmp_path, 40, size=16)
+    write_freihand(tmp_path, 90, size=16)
     args = options(data=str(tmp_path), workers=1)
     found = load_data(args)
     fitting, testing = found.labelled
-    assert found.count == len(found.images) == 4 * 36
-    assert (len(fitting), len(testing)) == (3, 1)
+    assert found.count == len(found.images) == 4 * 81
+    assert (len(fitting), len(testing)) == (6, 3)
     parts = [set(part.samples.tolist()) for part in (found.images, fitting, testing)]
-    assert sum(map(len, parts)) == len(set.union(*parts)) == 40
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 90
     assert fitting.versions == (0,)
     (batch,) = labelled_batches(fitting, args, 5, 2)
     assert torch.equal(batch.xyz, fitting.xyz[:2])
-    assert str(found) == f"144 images of FreiHAND in {tmp_path}; probes learn from 3 other hands and are tested on 1"
+    assert str(found) == f"324 images of FreiHAND in {tmp_path}; probes learn from 6 other hands and are tested on 3"
     everything = load_data(options(data=str(tmp_path), holdout=0.0))
-    assert (everything.count, everything.labelled) == (160, None)
+    assert (everything.count, everything.labelled) == (360, None)
+
+
+def test_too_few_labels_are_said(tmp_path):
+    write_freihand(tmp_path, 40, size=16)
+    assert str(load_data(options(data=str(tmp_path)))).endswith(
+        "4 labelled hands are too few to probe, raise --holdout"
+    )
+
+
+@pytest.mark.parametrize("near", ["", "freihand/training", "freihand/evaluation"])
+def test_freihand_is_not_taken_for_photographs(tmp_path, near):
+    write_freihand(tmp_path / "freihand", 2, size=16)
+    with pytest.raises(ValueError, match=r"expected a folder of photographs, got .*, but FreiHAND is .*freihand: give"):
+        load_data(options(data=str(tmp_path / near)))
 
 
 def test_a_folder_of_images_has_no_labels(tmp_path):

@@ -16,7 +16,7 @@ def test_rendered_hands_take_the_quick_recipe_and_others_the_paper_s():
     assert (parse().arch, parse().epochs, parse("--data", "stream").size) == ("resnet18", 5, 64)
     paper = parse("--data", "data/freihand")
     assert (paper.arch, paper.weights, paper.size) == ("resnet50", "imagenet", 128)
-    assert (paper.batch_size, paper.accumulate, paper.epochs, paper.warmup_epochs) == (128, 16, 100, 10)
+    assert (paper.batch_size, paper.accumulate, paper.epochs, paper.warmup) == (128, 16, 100, 0.1)
     assert paper.lr == pytest.approx(1e-4 * math.sqrt(2048))
     assert (paper.weight_decay, paper.temperature, paper.hidden, paper.points) == (1e-6, 0.5, 512, 64)
     assert (paper.margin, paper.degrees, paper.translate) == ([0.9, 1.5], 45, 15 / 128)
@@ -29,7 +29,7 @@ def test_help_explains_every_option(capsys):
         parse("--help")
     text = " ".join(capsys.readouterr().out.split())
     assert "passes over the unlabelled images (quick: 5, paper: 100)" in text
-    assert "learning rate of Adam at its highest (quick: 0.001, paper: 0.004525)" in text
+    assert "make a step (quick: 0.001, paper: 0.004525)" in text
     assert "[degrees] (default: 45.0)" in text
     for name in RECIPES["quick"]:
         assert f"--{name.replace('_', '-')}" in text
