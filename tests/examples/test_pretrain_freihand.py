@@ -96,7 +96,7 @@ def short(photos, *words: object) -> list[object]:
 def test_learns_from_synthetic_hands(tmp_path, method, capsys):
     run("--hands", 24, "--batch-size", 8, "--epochs", 2, "--probe-every", 1, "--method", method, "--out", tmp_path)
     printed = capsys.readouterr()
-    assert f"after: pre-training\n({method})" in printed.out
+    assert f"After: {method} pre-training" in printed.out
     assert f"pre-train ({method})" in printed.err
     assert "loss=" in printed.err
     assert "img/s" in printed.err
