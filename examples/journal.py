@@ -98,8 +98,8 @@ class Journal:
             losses = torch.stack([loss for *_, loss in self._pending]).tolist()
             pending, self._pending = self._pending, []
             for (step, lr, _), loss in zip(pending, losses, strict=True):
-                self._writer.add_scalar("loss", loss, step)
-                self._writer.add_scalar("learning rate", lr, step)
+                self._writer.add_scalar("training/loss", loss, step)
+                self._writer.add_scalar("training/learning rate", lr, step)
                 if not math.isfinite(loss):
                     self._writer.flush()
                     raise NotFiniteError(f"The loss is {loss} at step {step}, where the learning rate is {lr:.3g}.")
@@ -107,7 +107,7 @@ class Journal:
                 self._writer.add_scalar(f"share of the step/{part}", seconds / sum(spent.values()), pending[-1][0])
             if spent:
                 speed = count * self._images / sum(spent.values())
-                self._writer.add_scalar("images per second", speed, pending[-1][0])
+                self._writer.add_scalar("training/images per second", speed, pending[-1][0])
             self._shown = f"loss={sum(losses) / len(losses):.3f}, {self._note}"
             self._bar.set_postfix_str(self._shown, refresh=False)
         self._writer.flush()

@@ -63,7 +63,7 @@ from equicon.hands import (
 )
 
 NORMALIZE = eq.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-ERRORS = ("px", "mm", "pa_mm")
+ERRORS = {"px": "2D [px]", "mm": "3D [mm]", "pa_mm": "aligned 3D [mm]"}
 PROBE_MARGIN = 1.2  # the middle of the paper's margins
 PROBE_BATCH = 128
 
@@ -430,7 +430,11 @@ def train(run: Run, data: Data) -> None:
 
 def named(rows: list[ProbeResult]) -> dict[str, float]:
     """Name what was measured as TensorBoard groups it."""
-    return {f"{row.kind}, {row.labels} labels/{name}": getattr(row, name) for row in rows for name in ERRORS}
+    return {
+        f"probe, {title}/{row.kind}, {row.labels} labels": getattr(row, name)
+        for row in rows
+        for name, title in ERRORS.items()
+    }
 
 
 def report(run: Run) -> None:

@@ -16,7 +16,7 @@ def read(folder) -> EventAccumulator:
     return EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
 
 
-def curve(folder, name="loss") -> list[tuple[int, float]]:
+def curve(folder, name="training/loss") -> list[tuple[int, float]]:
     return [(event.step, event.value) for event in read(folder).Scalars(name)]
 
 
@@ -31,7 +31,7 @@ def test_every_step_is_written_down(tmp_path, every):
             book.step(step, lr=0.5 / (step + 1), loss=torch.tensor(float(step)), note="")
         book.flush()
     assert curve(tmp_path) == [(step, float(step)) for step in range(30)]
-    assert curve(tmp_path, "learning rate") == [(s, pytest.approx(0.5 / (s + 1))) for s in range(30)]
+    assert curve(tmp_path, "training/learning rate") == [(s, pytest.approx(0.5 / (s + 1))) for s in range(30)]
 
 
 def test_what_a_cut_off_run_wrote_of_later_steps_is_void(tmp_path):
@@ -90,11 +90,11 @@ def test_speed_shares_and_pictures_are_written(tmp_path):
     found = read(tmp_path)
     assert found.Tags()["images"] == ["views"]
     assert curve(tmp_path, "probe/px") == [(7, 2.5)]
-    assert [step for step, _ in curve(tmp_path, "images per second")] == [0, 10]
+    assert [step for step, _ in curve(tmp_path, "training/images per second")] == [0, 10]
     shares = [curve(tmp_path, f"share of the step/{part}")[1][1] for part in ("views", "encoder")]
     assert sum(shares) == pytest.approx(1.0)
     assert f"share of the step/{PAUSE}" not in found.Tags()["scalars"]
-    assert curve(tmp_path, "images per second")[1][1] > 10 * 4 / 0.1  # without the pauses
+    assert curve(tmp_path, "training/images per second")[1][1] > 10 * 4 / 0.1  # without the pauses
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

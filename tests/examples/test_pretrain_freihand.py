@@ -35,7 +35,7 @@ def reading(out: Path) -> EventAccumulator:
     return EventAccumulator(str(out / "tensorboard"), size_guidance={"scalars": 0}).Reload()
 
 
-def curve(out: Path, name: str = "loss") -> list[tuple[int, float]]:
+def curve(out: Path, name: str = "training/loss") -> list[tuple[int, float]]:
     return [(event.step, event.value) for event in reading(out).Scalars(name)]
 
 
@@ -110,7 +110,7 @@ def test_learns_from_synthetic_hands(tmp_path, method, capsys):
     for rows in result["probes"].values():
         assert {row["kind"] for row in rows} == {"mean", "linear", "mlp"}
         assert all(0 < row["px"] < 32 and 0 < row["pa_mm"] < row["mm"] < 300 for row in rows)
-    name = next(tag for tag in tags(tmp_path)["scalars"] if tag.startswith("linear") and tag.endswith("/px"))
+    name = next(tag for tag in tags(tmp_path)["scalars"] if tag.startswith("probe, 2D [px]/linear"))
     assert [step for step, _ in curve(tmp_path, name)] == [0, 3, 6]
     assert (tmp_path / "views.png").read_bytes().startswith(b"\x89PNG")
     assert not list(tmp_path.rglob("*.part"))
@@ -135,7 +135,7 @@ def test_learns_from_an_endless_stream(tmp_path):
 
 def test_writes_down_what_one_wants_to_see(whole):
     assert [step for step, _ in curve(whole)] == list(range(12))
-    rates = [rate for _, rate in curve(whole, "learning rate")]
+    rates = [rate for _, rate in curve(whole, "training/learning rate")]
     assert rates[:4] == pytest.approx([0.25e-3, 0.5e-3, 0.75e-3, 1e-3])
     assert rates[4] == pytest.approx(1e-3)
     assert sorted(rates[4:], reverse=True) == rates[4:]
@@ -144,7 +144,7 @@ def test_writes_down_what_one_wants_to_see(whole):
     assert found["images"] == ["views"]
     parts = {"views", "encoder", "loss", "data", "optimizer"}
     assert {tag.split("/")[1] for tag in found["scalars"] if tag.startswith("share of the step/")} == parts
-    assert "images per second" in found["scalars"]
+    assert "training/images per second" in found["scalars"]
     assert [path.name for path in Checkpoints(whole / "checkpoints").paths()] == [
         f"step_{step:08d}.pt" for step in (8, 10, 12)
     ]
