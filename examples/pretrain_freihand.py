@@ -268,6 +268,8 @@ def measure(run: Run, data: Data, journal: Journal) -> None:
     if run.step not in run.probes:
         run.probes[run.step] = probe_all(run, data)
         save(run, data, journal)
+        if 0 < run.step < run.steps:
+            journal.say(format_probes({f"epoch {run.step / run.per_epoch:.3g}": run.probes[run.step]}))
     journal.scalars(run.step, named(run.probes[run.step]))
 
 

@@ -97,6 +97,7 @@ def test_learns_from_synthetic_hands(tmp_path, method, capsys):
     run("--hands", 24, "--batch-size", 8, "--epochs", 2, "--probe-every", 1, "--method", method, "--out", tmp_path)
     printed = capsys.readouterr()
     assert f"After: {method} pre-training" in printed.out
+    assert printed.out.count("epoch 1\n") == 1  # the table of --probe-every
     assert f"pre-train ({method})" in printed.err
     assert "loss=" in printed.err
     assert "img/s" in printed.err
