@@ -68,18 +68,13 @@ class Rendered(Dataset[Hand]):
         return self.hands[index]
 
 
-def probe_counts(args: argparse.Namespace) -> tuple[int, int]:
-    """Say how many hands fit a probe and how many test it, at most."""
-    return args.labelled, math.ceil(args.labelled / 2)
-
-
 def load_data(args: argparse.Namespace) -> Data:
-    labelled = sum(probe_counts(args))
+    counts = args.labelled, math.ceil(args.labelled / 2)
     if args.data == "stream":
-        fitting, testing = render(SyntheticHands(labelled, args.size, args.seed + _OTHERS), args.labelled)
-        return Data(None, args.hands, (fitting, testing), "rendered hands without end, in an epoch")
+        fitting, testing = render(SyntheticHands(sum(counts), args.size, args.seed + _OTHERS), args.labelled)
+        return Data(None, args.hands, (fitting, testing), "rendered hands to an epoch, without end")
     if args.data == "synthetic":
-        source = SyntheticHands(args.hands + labelled, args.size, args.seed)
+        source = SyntheticHands(args.hands + sum(counts), args.size, args.seed)
         images, fitting, testing = render(source, args.hands, args.labelled)
         return Data(images, args.hands, (fitting, testing), "rendered hands")
 
@@ -95,6 +90,7 @@ def load_data(args: argparse.Namespace) -> Data:
             return Data(reader(everything), len(everything), None, f"images of FreiHAND in {root}")
         training, probing = everything.holdout(args.holdout, seed=args.seed)
         fit, test = probing.select(versions=[0]).holdout(1 / 3, seed=args.seed)
+        fit, test = (part.select(range(min(n, len(part)))) for part, n in zip((fit, test), counts, strict=True))
         what = f"images of FreiHAND in {root}"
         if len(fit) < 5:
             few = f"{len(probing.samples)} labelled hands are too few to probe, raise --holdout"
@@ -160,10 +156,9 @@ def training_batches(data: Data, args: argparse.Namespace, first: int, last: int
     return iter(DataLoader(data.images, batch_sampler=sampler, **_loading(args)))
 
 
-def labelled_batches(hands: Dataset[Hand], args: argparse.Namespace, batch_size: int, limit: int) -> Iterator[Hand]:
-    """Load hands in order, at most so many."""
-    some = torch.utils.data.Subset(hands, range(min(limit, len(hands))))  # type: ignore[arg-type]
-    return iter(DataLoader(some, batch_size, **_loading(args)))
+def labelled_batches(hands: Dataset[Hand], args: argparse.Namespace, batch_size: int) -> DataLoader[Hand]:
+    """Load hands in their order."""
+    return DataLoader(hands, batch_size, **_loading(args))
 
 
 def _loading(args: argparse.Namespace) -> dict[str, Any]:

@@ -45,9 +45,10 @@ from journal import PAUSE, Journal, NotFiniteError
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pretrain_data import Batch, Data, frame_of, labelled_batches, load_data, probe_counts, seed_of, training_batches
+from pretrain_data import Batch, Data, frame_of, labelled_batches, load_data, seed_of, training_batches
 from pretrain_options import METHODS, PRECISIONS, RENDERED
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 import equicon as eq
@@ -277,21 +278,23 @@ def probe_all(run: Run, data: Data) -> list[ProbeResult]:
     """Look for joints in the frozen features, with 1 %, 10 % and all of the labels, as far as that is enough."""
     if data.labelled is None:
         return []
-    train, test = (embed(run, hands, n) for hands, n in zip(data.labelled, probe_counts(run.args), strict=True))
+    train, test = (embed(run, hands) for hands in data.labelled)
     fractions = [fraction for fraction in (0.01, 0.1, 1.0) if round(fraction * len(train.z)) >= 5]
     return probe_table(train, test, fractions=fractions, progress=partial(tqdm, desc="probe", leave=False))
 
 
-def embed(run: Run, hands: Any, limit: int) -> Features:
+def embed(run: Run, hands: Dataset[Hand]) -> Features:
+    loader = labelled_batches(hands, run.args, PROBE_BATCH)
+
     def framed() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        for hand in labelled_batches(hands, run.args, PROBE_BATCH, limit):
+        for hand in loader:
             frame, source = frame_of(hand, run.args.data, PROBE_MARGIN), (hand.image.shape[-2], hand.image.shape[-1])
             size = (run.args.size, run.args.size)
             images = frame.to(run.device).warp(hand.image.to(run.device, non_blocking=True), size)
             views = NORMALIZE(images)[0].contiguous(memory_format=torch.channels_last)
             yield views, frame.points(hand.xy, source, size), hand.xyz
 
-    bar = partial(tqdm, desc="embed", total=math.ceil(min(limit, len(hands)) / PROBE_BATCH), leave=False)
+    bar = partial(tqdm, desc="embed", total=len(loader), leave=False)
     with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
         return extract_features(run.encoder, framed(), progress=bar)
 

@@ -88,8 +88,9 @@ def test_of_freihand_no_sample_is_on_both_sides_and_the_probes_see_photographs(t
     parts = [set(part.samples.tolist()) for part in (found.images, fitting, testing)]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 90
     assert fitting.versions == (0,)
-    (batch,) = labelled_batches(fitting, args, 5, 2)
-    assert torch.equal(batch.xyz, fitting.xyz[:2])
+    assert torch.equal(torch.cat([batch.xyz for batch in labelled_batches(fitting, args, 4)]), fitting.xyz)
+    fewer = load_data(options(data=str(tmp_path), labelled=5)).labelled
+    assert [len(part) for part in fewer] == [5, 3]
     assert str(found) == f"324 images of FreiHAND in {tmp_path}; probes learn from 6 other hands and are tested on 3"
     everything = load_data(options(data=str(tmp_path), holdout=0.0))
     assert (everything.count, everything.labelled) == (360, None)
