@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import shutil
 import signal
@@ -136,6 +137,7 @@ def test_learns_from_an_endless_stream(tmp_path):
 
 def test_writes_down_what_one_wants_to_see(whole):
     assert [step for step, _ in curve(whole)] == list(range(12))
+    assert all(abs(loss - math.log(5)) < 0.8 for _, loss in curve(whole))  # the mean of its batches, near chance
     rates = [rate for _, rate in curve(whole, "training/learning rate")]
     assert rates[:4] == pytest.approx([0.25e-3, 0.5e-3, 0.75e-3, 1e-3])
     assert rates[4] == pytest.approx(1e-3)
@@ -241,7 +243,7 @@ def test_a_resumed_run_shows_all_that_the_uninterrupted_one_does(tiny, tmp_path,
 def driver(code: str, words: list[object]) -> subprocess.CompletedProcess[str]:
     """Run Python with the tiny encoder in a process group of its own."""
     start = (
-        "import os, random, signal, sys, time\n"
+        "import os, random, signal, subprocess, sys, time\n"
         "from pathlib import Path\n"
         "import pretrain_freihand, tiny_encoder\n"
         "from checkpoints import Checkpoints\n"
@@ -266,7 +268,9 @@ def test_a_signal_to_workers_too_saves_all_the_same(photos, whole, tmp_path, num
         seed_of = pretrain_freihand.seed_of
         def seed_and_signal(*numbers):
             if numbers[1:] == (1, 5, 0):
-                os.killpg(0, {number.value})
+                # From outside, as a queue does it: a worker takes its parent's SIGTERM for the end of its work.
+                group = str(os.getpgid(0))
+                subprocess.run(["kill", "-{number.value}", "--", "-" + group], start_new_session=True, check=True)
                 time.sleep(0.5)
             return seed_of(*numbers)
         pretrain_freihand.seed_of = seed_and_signal
@@ -321,6 +325,18 @@ def test_data_that_changed_is_noticed(tiny, photos, tmp_path):
     (other / "03.jpg").unlink()
     with pytest.raises(SystemExit, match="--data: the run was begun on 24 images, got 23"):
         run("--resume", "--out", tmp_path / "out")
+
+
+def test_a_resumed_run_does_not_ask_for_the_weights_it_began_with(whole, monkeypatch):
+    asked = []
+
+    def build(arch, weights):
+        asked.append(weights)
+        return tiny_encoder.build_tiny_encoder()
+
+    monkeypatch.setattr(pretrain_freihand, "build_encoder", build)
+    run("--resume", "--weights", "gone.pt", "--out", whole)
+    assert asked == ["none"]
 
 
 def test_a_finished_run_is_finished(tiny, photos, whole, capsys):
