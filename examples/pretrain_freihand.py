@@ -421,7 +421,6 @@ def train(run: Run, data: Data) -> None:
             figure = draw_views(next(training_batches(data, args, 0, 1)), args, seed=args.seed)
             write_whole(args.out / "views.png", lambda file: figure.savefig(file, format="png", dpi=110))
             plt.close(figure)
-        if run.step == 0:
             save(run, data, journal)  # which also tries whether it can be done
         if run.step == 0 or run.due(args.probe_every):
             measure(run, data, journal)
