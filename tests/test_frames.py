@@ -24,7 +24,47 @@ def test_the_identity_lays_the_shorter_sides_on_each_other(size, out):
     assert_close((matrix @ center)[:2], torch.tensor([(out[1] - 1) / 2, (out[0] - 1) / 2]))
 
 
-def test_a_resized_source_keeps_its_extent():
-    whole = _frames.pixel_matrix(torch.eye(3)[None], (10, 20), (10, 20), resized=(5, 7))[0]
-    for corner, where in (((-0.5, -0.5), (-0.5, -0.5)), ((6.5, 4.5), (19.5, 9.5))):
-        assert_close((whole @ torch.tensor([*corner, 1.0]))[:2], torch.tensor(where))
+def places(length: int) -> torch.Tensor:
+    """Places of the extent in and around ``length`` pixels, and where they are in pixels."""
+    pixels = torch.linspace(-length, 2 * length, 61, dtype=torch.float64)
+    return (2 * pixels + 1) / length - 1, pixels
+
+
+@pytest.mark.parametrize(("size", "out"), [((4, 4), (2, 2)), ((5, 9), (7, 4)), ((48, 64), (12, 20))])
+def test_the_grid_is_the_inverse_pixel_matrix_in_the_extent(size, out):
+    matrix = torch.tensor([[[1.2, 0.3, 0.1], [-0.2, 0.9, -0.3], [0, 0, 1]]], dtype=torch.float64)
+    x, y = _frames.extent_grid(_frames.extent_matrix(matrix, size, out), out)
+    inverse = _frames.pixel_matrix(matrix, size, out)[0].inverse()
+    for row in range(out[0]):
+        for column in range(out[1]):
+            source = inverse @ torch.tensor([column, row, 1.0], dtype=torch.float64)
+            assert_close(x[0, row, column], (2 * source[0] + 1) / size[1] - 1)
+            assert_close(y[0, row, column], (2 * source[1] + 1) / size[0] - 1)
+
+
+@pytest.mark.parametrize("length", [1, 2, 7])
+def test_covered_is_what_a_row_of_ones_gives_with_zeros_around(length):
+    extent, pixels = places(length)
+    expected = (pixels + 1).clamp(0, 1) * (length - pixels).clamp(0, 1)
+    assert_close(_frames.covered(extent, length), expected)
+
+
+@pytest.mark.parametrize("length", [1, 2, 7])
+def test_reflected_folds_at_the_outermost_centres(length):
+    extent, pixels = places(length)
+    folded = ((_frames.reflected(extent, length) + 1) * length - 1) / 2
+    for place, expected in zip(folded, pixels.tolist(), strict=True):
+        while not 0 <= expected <= length - 1:
+            expected = -expected if expected < 0 else 2 * (length - 1) - expected
+            if length == 1:
+                expected = 0.0
+        assert float(place) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(("length", "stride"), [(8, 1), (8, 2), (9, 2), (13, 4)])
+def test_between_pixels_is_the_extent_of_the_places_between_a_level_s_pixels(length, stride):
+    extent, pixels = places(length)
+    count = -(-length // stride) - 1
+    # Pixel j of the level has its centre at stride · j + (stride − 1) / 2, place i lies between pixels i and i + 1.
+    place = (pixels - (stride - 1) / 2) / stride - 0.5
+    assert_close(_frames.between_pixels(extent, length, stride), (2 * place + 1) / count - 1)

@@ -11,7 +11,7 @@ from equicon._affine import Affine, check_affine
 from equicon._checks import check_batch, check_floating, check_images, check_size, value_error
 from equicon._color import ColorMap
 from equicon._matrix import affine_matrix
-from equicon._warp import as_float, warp
+from equicon._warp import warp
 
 Operation: TypeAlias = Callable[[Tensor, Tensor, int, Tensor | None], Tensor]
 """``(views (B, C, h, w), parameters (B, k), seed, anchor (B, 2) in view pixels or None) -> views`` of that shape."""
@@ -153,9 +153,7 @@ class Action:
             anchor = total.points(anchor.to(total.device), source, out_size)
         with torch.autocast(images.device.type, enabled=False):
             # Not total.warp, which would check again what was checked above.
-            views = warp(
-                as_float(images), total.matrix, out_size, antialias=True, mode="bilinear", padding_mode="zeros"
-            )
+            views = warp(images, total.matrix, out_size, antialias=True, mode="bilinear", padding_mode="zeros")
             if self.color is not None:
                 views = self.color.apply(views)
             for drawn in self.filters:

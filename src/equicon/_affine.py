@@ -22,7 +22,7 @@ from equicon._checks import (
 )
 from equicon._frames import map_points, pixel_matrix, pixel_points, unit_matrix, unit_points
 from equicon._matrix import affine_matrix, at_least_float32, inverse_affine, matmul, polar_angle
-from equicon._warp import Mode, PaddingMode, as_float, warp
+from equicon._warp import Mode, PaddingMode, warp
 
 
 @final
@@ -321,7 +321,7 @@ class Affine:
         labels = mode == "nearest" and images.dtype == torch.uint8
         with torch.autocast(images.device.type, enabled=False):
             views = warp(
-                images.float() if labels else as_float(images),
+                images.float() if labels else images,
                 self.matrix,
                 out_size,
                 antialias=antialias,

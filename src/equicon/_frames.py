@@ -4,13 +4,14 @@ The unit frame has its origin at the image's centre, x to the right, y down, and
 pixel whose centre is at integer x lies at ``u = (2x + 1 − W) / min(H, W)``.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from equicon._checks import Size
-from equicon._matrix import affine_matrix, matvec
+from equicon._matrix import affine_matrix, inverse_affine, matvec
 
 
 class _Axes(NamedTuple):
@@ -22,16 +23,15 @@ class _Axes(NamedTuple):
     offset_y: float
 
 
-def _unit_from_pixel(size: Size, resized: Size | None = None) -> _Axes:
-    """Map pixels to the unit frame of an image of ``size``, of which ``resized`` pixels remain after a resize."""
+def _unit_from_pixel(size: Size) -> _Axes:
     (height, width), unit = size, min(size)
-    rows, columns = resized or size
-    return _Axes(
-        2 * width / (columns * unit),
-        2 * height / (rows * unit),
-        (width / columns - width) / unit,
-        (height / rows - height) / unit,
-    )
+    return _Axes(2 / unit, 2 / unit, (1 - width) / unit, (1 - height) / unit)
+
+
+def _extent_from_unit(size: Size) -> _Axes:
+    """Map units to a frame in which the picture, half a pixel around its outermost centres, is [−1, 1] on each axis."""
+    (height, width), unit = size, min(size)
+    return _Axes(unit / width, unit / height, 0.0, 0.0)
 
 
 def _invert(axes: _Axes) -> _Axes:
@@ -52,9 +52,45 @@ def _conjugate(after: _Axes, matrix: Tensor, before: _Axes) -> Tensor:
     return affine_matrix(rows, _apply(after, offset))
 
 
-def pixel_matrix(matrix: Tensor, size: Size, out_size: Size, resized: Size | None = None) -> Tensor:
-    """Turn unit-frame matrices (B, 3, 3) into pixel matrices, from ``size`` (or what it was ``resized`` to)."""
-    return _conjugate(_invert(_unit_from_pixel(out_size)), matrix, _unit_from_pixel(size, resized))
+def pixel_matrix(matrix: Tensor, size: Size, out_size: Size) -> Tensor:
+    """Turn unit-frame matrices (B, 3, 3) into pixel matrices."""
+    return _conjugate(_invert(_unit_from_pixel(out_size)), matrix, _unit_from_pixel(size))
+
+
+def extent_matrix(matrix: Tensor, size: Size, out_size: Size) -> Tensor:
+    """Tell where pixels of a view come from: matrices (B, 3, 3) to the source's extent, [−1, 1]²."""
+    return _conjugate(_extent_from_unit(size), inverse_affine(matrix), _unit_from_pixel(out_size))
+
+
+def extent_grid(extent: Tensor, out_size: Size) -> tuple[Tensor, Tensor]:
+    """Send every pixel of views through matrices (B, 3, 3): x and y, each (B, h, w)."""
+    rows, columns = (torch.arange(n, device=extent.device, dtype=extent.dtype) for n in out_size)
+    x = extent[:, :2, 0, None] * columns
+    y = extent[:, :2, 1, None] * rows + extent[:, :2, 2, None]
+    # Not affine_grid, a product of matrices that takes as long as the interpolation.
+    return x[:, 0, None, :] + y[:, 0, :, None], x[:, 1, None, :] + y[:, 1, :, None]
+
+
+def covered(extent: Tensor, length: int) -> Tensor:
+    """Tell how much of a bilinear read at places of an extent of ``length`` pixels lies on pixels, and not beyond."""
+    return torch.rsub(extent.abs(), (length + 1) / 2, alpha=length / 2).clamp(0, 1)
+
+
+def reflected(extent: Tensor, length: int) -> Tensor:
+    """Fold places of an extent of ``length`` pixels back at the outermost pixels' centres, as Kornia's warp does."""
+    outermost = 1 - 1 / length
+    if outermost == 0:
+        return torch.zeros_like(extent)
+    return (torch.remainder(extent - outermost, 4 * outermost) - 2 * outermost).abs() - outermost
+
+
+def between_pixels(extent: Tensor, length: int, stride: int) -> Tensor:
+    """Take places of an extent of ``length`` pixels to that of the places midway between the pixels of a level.
+
+    The level has a pixel for every ``stride`` pixels, the last of which may be fewer.
+    """
+    count = math.ceil(length / stride) - 1
+    return extent * (length / (stride * count)) + ((length / stride - 1) / count - 1)
 
 
 def unit_matrix(matrix: Tensor, size: Size, out_size: Size) -> Tensor:

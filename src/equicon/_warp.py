@@ -1,74 +1,132 @@
-"""One anti-aliased interpolation of an image batch, by Kornia's warp."""
+"""One anti-aliased interpolation of an image batch.
+
+Where the map shrinks an image, it is read from a level of a pyramid (Williams 1983, "Pyramidal parametrics"), and each
+image from one level alone: two would be two interpolations. Level 0 is the image. Level k ≥ 1 is the image halved
+k − 1 times, each pixel then averaged with its neighbours (2 × 2): the blur of the next halving at twice its resolution,
+so that reading it bilinearly blurs it little more.
+"""
 
 import math
 from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
-from kornia.geometry.transform import warp_affine
 from torch import Tensor
 
-from equicon._checks import Size
-from equicon._frames import pixel_matrix
+from equicon._checks import Size, readable
+from equicon._frames import between_pixels, covered, extent_grid, extent_matrix, reflected
 from equicon._matrix import at_least_float32, determinant
 
 Mode: TypeAlias = Literal["bilinear", "nearest"]
 PaddingMode: TypeAlias = Literal["zeros", "border", "reflection"]
 
+# The shrinks from which levels 1 and 2 are nearest to what a camera would see (benchmarks/quality.py); from then on,
+# each level serves an octave. They are no fractions: where a ratio of sizes was one, rounding would choose the level.
+_FIRST, _SECOND = 2**0.25, 2**1.5
 
-def as_float(images: Tensor) -> Tensor:
-    """Bring images to the type that they are computed in: uint8 to float32 in [0, 1], half precision to float32."""
-    return images.float() / 255 if images.dtype == torch.uint8 else at_least_float32(images)
+# Numbers of the source that a thread works on at a time: 2 MB stay in its cache, and below glibc's limit of 32 MB an
+# allocation is used again, where a larger one costs the system's page faults each time.
+_AT_A_TIME = 2**19
+
+
+def last_level(source: Size, size: Size) -> int:
+    """Count the levels that a view may need: for a shrink of twice the ratio of the sizes, as far as pixels go.
+
+    The shrink is that of the whole map, for each image, so nothing about it is known on the host but that ratio. A
+    stronger one is blurred as if it were that.
+    """
+    most = 2 * min(source) / min(size)
+    wanted = 0 if most < _FIRST else 1 if most < _SECOND else 2 + math.floor(math.log2(most / _SECOND))
+    # Level k averages neighbours of an image halved k − 1 times, so there must be two.
+    return min(wanted, max(0, math.ceil(math.log2(min(source)))))
+
+
+def levels(matrix: Tensor, source: Size, size: Size, last: int) -> Tensor:
+    """Choose a level for each image (B,) by the shrink of its unit-frame matrix (B, 3, 3)."""
+    square = (min(source) / min(size)) ** 2 / determinant(matrix[:, :2, :2]).abs()
+    level = torch.zeros_like(square, dtype=torch.int32)
+    for k in range(1, last + 1):
+        level = level + (square >= (_FIRST if k == 1 else _SECOND * 2 ** (k - 2)) ** 2)
+    return level
 
 
 def warp(
     images: Tensor, matrix: Tensor, size: Size, *, antialias: bool, mode: Mode, padding_mode: PaddingMode
 ) -> Tensor:
-    """Warp floating images (B, C, H, W) by unit-frame matrices (B, 3, 3) to views (B, C, h, w).
+    """Warp images (B, C, H, W) by unit-frame matrices (B, 3, 3) to views (B, C, h, w).
 
-    Where the map shrinks an image, it is read from a pyramid of halved images, blended between two levels (Williams
-    1983, "Pyramidal parametrics"). A shrink by s wants the blur of a box of side s; level k has that of side 2^k, and
-    reading it bilinearly adds about as much again, so levels are blended to a mean square side of (1 + s²) / 2. The
-    shrink is that of the whole map, per image, so nothing about it is known on the host but the ratio of the sizes:
-    there are levels for a shrink of twice that, and a stronger one is blurred as if it were that.
+    uint8 gives float32 in [0, 1], half precision float32, any other type itself.
     """
     source: Size = (images.shape[-2], images.shape[-1])
-    matrix = matrix.to(images.dtype)
-    ratio = min(source) / min(size)
-    levels = max(0, math.ceil(math.log((1 + (2 * ratio) ** 2) / 2, 4))) if antialias and mode == "bilinear" else 0
-    views = _read(images, matrix, source, size, mode, padding_mode)
-    if levels == 0:
-        return views
-    square = (1 + ratio**2 / determinant(matrix[:, :2, :2]).abs()) / 2
-    square = square.clamp(1, 4**levels)[:, None, None, None]
-    views = ((4 - square) / 3).clamp(min=0) * views
-    # Padding belongs to the source, not to a level, whose half pixel would reach far into the picture: levels are read
-    # with their border continued, and fade where the source does.
-    covered = (
-        1.0
-        if padding_mode != "zeros"
-        else _read(images.new_ones(()).expand(len(images), 1, *source), matrix, source, size, mode, padding_mode)
-    )
-    beyond: PaddingMode = "border" if padding_mode == "zeros" else padding_mode
-    for k in range(1, levels + 1):
-        images = _halve(images)
-        rising, falling = (square - 4 ** (k - 1)) / (3 * 4 ** (k - 1)), (4 ** (k + 1) - square) / (3 * 4**k)
-        weight = torch.minimum(rising, falling).clamp(min=0)
-        views = views + weight * covered * _read(images, matrix, source, size, mode, beyond)
+    matrix = matrix.to(torch.promote_types(images.dtype, torch.float32))
+    last = last_level(source, size) if antialias and mode == "bilinear" else 0
+    level, extent = levels(matrix, source, size, last), extent_matrix(matrix, source, size)
+    if not readable(matrix):
+        return _read_all(images, extent, level, last, size, mode, padding_mode)
+    count = torch.get_num_threads() * max(1, _AT_A_TIME // math.prod(images.shape[1:]))
+    parts = zip(images.split(count), extent.split(count), level.split(count), strict=True)
+    return torch.cat([_read_few(*part, size, mode, padding_mode) for part in parts])
+
+
+def _read_all(
+    images: Tensor, extent: Tensor, level: Tensor, last: int, size: Size, mode: Mode, padding_mode: PaddingMode
+) -> Tensor:
+    """Read all images from all levels, and choose: nothing waits for the device to say which level it is."""
+    views = _read(images, extent, 0, size, mode, padding_mode)
+    for k in range(1, last + 1):
+        views = torch.where(level[:, None, None, None] == k, _read(images, extent, k, size, mode, padding_mode), views)
     return views
 
 
-def _halve(images: Tensor) -> Tensor:
-    """Low-pass and halve, rounding up; an image's extent stays where it is."""
+def _read_few(
+    images: Tensor, extent: Tensor, level: Tensor, size: Size, mode: Mode, padding_mode: PaddingMode
+) -> Tensor:
+    """Read each image from its level, where the level may be looked at."""
+    present = level.unique().tolist()
+    if len(present) <= 1:
+        return _read(images, extent, present[0] if present else 0, size, mode, padding_mode)
+    chosen = [(level == k).nonzero()[:, 0] for k in present]
+    parts = [_read(images[i], extent[i], k, size, mode, padding_mode) for k, i in zip(present, chosen, strict=True)]
+    return torch.cat(parts)[torch.cat(chosen).argsort()]
+
+
+def _read(images: Tensor, extent: Tensor, level: int, size: Size, mode: Mode, padding_mode: PaddingMode) -> Tensor:
+    """Read views from one level, at the places of ``extent_matrix``."""
     height, width = images.shape[-2:]
-    half = (math.ceil(height / 2), math.ceil(width / 2))
-    if height % 2 == width % 2 == 0:
-        return F.avg_pool2d(images, 2)
-    return F.interpolate(images, half, mode="bilinear", antialias=True, align_corners=False)
+    scale = 1 / 255 if images.dtype == torch.uint8 else 1.0
+    images = at_least_float32(images)
+    x, y = extent_grid(extent, size)
+    if padding_mode == "reflection":
+        x, y, padding_mode = reflected(x, width), reflected(y, height), "border"
+    if level == 0:
+        views = _sample(images, x, y, mode, padding_mode)
+        return views if scale == 1 else views * scale
+    # Sums, not means: what they are divided by goes into the weight. And padding belongs to the source, not to a level,
+    # whose half pixel would reach far into the picture: its border is continued, and it fades where the source does.
+    weight: float | Tensor = scale / 4**level
+    if padding_mode == "zeros":
+        weight = (covered(x, width) * (covered(y, height) * weight))[:, None]
+    for _ in range(level - 1):
+        images = _halve(images)
+    images = _add_neighbours(images)
+    stride = 2 ** (level - 1)
+    return _sample(images, between_pixels(x, width, stride), between_pixels(y, height, stride), mode, "border") * weight
 
 
-def _read(images: Tensor, matrix: Tensor, source: Size, size: Size, mode: Mode, padding_mode: PaddingMode) -> Tensor:
-    resized: Size = (images.shape[-2], images.shape[-1])
-    pixels = pixel_matrix(matrix, source, size, resized)
-    # Kornia 0.9.0 closes this form itself; align_corners=True is its convention of integer pixel centres.
-    return warp_affine(images, pixels[:, :2], size, mode=mode, padding_mode=padding_mode, align_corners=True)
+def _sample(images: Tensor, x: Tensor, y: Tensor, mode: Mode, padding_mode: PaddingMode) -> Tensor:
+    return F.grid_sample(images, torch.stack([x, y], 1).permute(0, 2, 3, 1), mode, padding_mode, align_corners=False)
+
+
+def _halve(images: Tensor) -> Tensor:
+    """Add up squares of 2 × 2 pixels; an odd last row or column counts twice."""
+    height, width = images.shape[-2:]
+    if height % 2 or width % 2:
+        images = F.pad(images, (0, width % 2, 0, height % 2), mode="replicate")
+    rows = images[:, :, ::2] + images[:, :, 1::2]  # a tenth of the time of avg_pool2d
+    return rows[..., ::2] + rows[..., 1::2]
+
+
+def _add_neighbours(images: Tensor) -> Tensor:
+    """Add to each pixel its neighbours to the right, below, and both."""
+    rows = images[:, :, 1:] + images[:, :, :-1]
+    return rows[..., 1:] + rows[..., :-1]
