@@ -40,4 +40,4 @@ def test_a_chain_is_clamped_once_at_the_end():
 
 def test_other_numbers_of_channels_are_refused():
     with pytest.raises(ValueError, match="images: expected 3 channels for a colour transform"):
-        random_map(0).apply(torch.rand(3, 1, 8, 8))
+        random_map(0).check(torch.rand(3, 1, 8, 8))

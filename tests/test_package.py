@@ -49,7 +49,7 @@ def test_the_core_imports_without_the_extras():
 
 def test_imports_point_one_way():
     order = [
-        {"_checks"}, {"_matrix"}, {"_frames", "_random"}, {"_warp", "_color"}, {"_affine"},
+        {"_checks"}, {"_matrix"}, {"_frames", "_random"}, {"_warp", "_color"}, {"_triton"}, {"_view"}, {"_affine"},
         {"_action", "_representation"}, {"_transform", "_ntxent"},
         {"_geometric", "_photometric", "_appearance", "_peclr"}, {"presets"}, {"testing"},
     ]  # fmt: skip

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from equicon._affine import Affine, check_affine
 from equicon._checks import check_batch, check_floating, check_images, check_size, value_error
-from equicon._color import ColorMap
+from equicon._color import ColorMap, Normalization
 from equicon._matrix import affine_matrix
-from equicon._warp import warp
+from equicon._view import check_output, make_view, why_not_triton
 
 Operation: TypeAlias = Callable[[Tensor, Tensor, int, Tensor | None], Tensor]
 """``(views (B, C, h, w), parameters (B, k), seed, anchor (B, 2) in view pixels or None) -> views`` of that shape."""
@@ -111,6 +111,8 @@ class Action:
         size: tuple[int, int] | None = None,
         frame: Affine | None = None,
         anchor: Tensor | None = None,
+        dtype: torch.dtype | None = None,
+        memory_format: torch.memory_format = torch.contiguous_format,
     ) -> Tensor:
         """Make the views: one interpolation, one colour map, then the filters.
 
@@ -121,18 +123,28 @@ class Action:
                 interpolation.
             anchor: (B, 2), a point of the source in pixels, such as a joint, for transforms that want one
                 (``RandomErasing``).
+            dtype: of the views; by default float32 for uint8 images, else the images' own. Under autocast, give the
+                encoder's.
+            memory_format: of the views; give ``torch.channels_last`` where the encoder has it.
 
         Returns:
-            Views (B, C, h, w): float32 for uint8 images, else of the images' type.
+            Views (B, C, h, w).
 
         Raises:
-            ValueError: if shapes, batch sizes or devices do not fit.
-            TypeError: if images are of an integer type other than uint8, or frame is not an ``Affine``.
+            ValueError: if shapes, batch sizes or devices do not fit, or memory_format is another one.
+            TypeError: if images are of an integer type other than uint8, frame is not an ``Affine``, or dtype is not
+                floating.
         """
-        return self._apply(images, size, frame, anchor)
+        return self._apply(images, size, frame, anchor, dtype, memory_format)
 
     def _apply(
-        self, images: Tensor, size: tuple[int, int] | None, frame: Affine | None, anchor: Tensor | None
+        self,
+        images: Tensor,
+        size: tuple[int, int] | None,
+        frame: Affine | None,
+        anchor: Tensor | None,
+        dtype: torch.dtype | None,
+        memory_format: torch.memory_format,
     ) -> Tensor:
         # Transforms call it by this name: in a compiled graph, torch 2.11 cannot call an object that was made there.
         check_images(images)
@@ -150,15 +162,48 @@ class Action:
         if anchor is not None:
             check_floating("anchor", anchor, "(B, 2), pixels of the source", last=(2,), ndim=2)
             check_batch("anchor", len(anchor), len(images), "images")
-            anchor = total.points(anchor.to(total.device), source, out_size)
+            anchor = total.points(anchor.to(total.device, non_blocking=True), source, out_size)
+        computed = torch.promote_types(images.dtype, torch.float32)
+        kept = check_output(dtype or (images.dtype if images.is_floating_point() else computed), memory_format)
+        normalization, filters = self._split()
         with torch.autocast(images.device.type, enabled=False):
-            # Not total.warp, which would check again what was checked above.
-            views = warp(images, total.matrix, out_size, antialias=True, mode="bilinear", padding_mode="zeros")
-            if self.color is not None:
-                views = self.color.apply(views)
-            for drawn in self.filters:
+            views = make_view(
+                images,
+                total.matrix,
+                out_size,
+                color=self.color,
+                normalization=normalization,
+                dtype=computed if filters else kept,
+                memory_format=memory_format,
+            )
+            for drawn in filters:
                 views = drawn.apply(views, anchor)
-        return views.to(images.dtype) if images.is_floating_point() else views
+        return views.to(kept, memory_format=memory_format)
+
+    def _split(self) -> tuple[Normalization | None, tuple[Filter, ...]]:
+        """Tell a normalisation of all views, where it comes first, from the filters that remain."""
+        if self.filters and self.filters[0].applied is None:
+            operation = self.filters[0].operation
+            if isinstance(operation, Normalization):
+                return operation, self.filters[1:]
+        return None, self.filters
+
+    def path(self, images: Tensor) -> str:
+        """Tell what makes the views of these images: ``"triton"``, one pass, or ``"torch: ..."`` and why.
+
+        Geometry, colour and a ``Normalize`` that follows them are made in one pass over uint8, half or float32 images
+        of three channels on a CUDA GPU with Triton, as far as no gradient is asked for. The other filters (blur,
+        noise, ...) run after it. Both give the same views up to rounding.
+
+        Args:
+            images: (B, C, H, W), as they would be given to the ``Action``.
+
+        Examples:
+            >>> RandomRotation(45).sample(4).path(torch.rand(4, 3, 64, 64))
+            'torch: images are on cpu'
+        """
+        reason = why_not_triton(check_images(images), self.affine.matrix, self.color)
+        return f"torch: {reason}" if reason else "triton"
 
 
 def geometry(linear: Tensor, translation: Tensor | None = None) -> Action:

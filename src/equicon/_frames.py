@@ -14,7 +14,7 @@ from equicon._checks import Size
 from equicon._matrix import affine_matrix, inverse_affine, matvec
 
 
-class _Axes(NamedTuple):
+class Axes(NamedTuple):
     """``u = scale · x + offset`` on each axis, as numbers of the host: a tensor of them would wait for the device."""
 
     scale_x: float
@@ -23,27 +23,33 @@ class _Axes(NamedTuple):
     offset_y: float
 
 
-def _unit_from_pixel(size: Size) -> _Axes:
+def unit_from_pixel(size: Size) -> Axes:
+    """Map pixels of an image to its units."""
     (height, width), unit = size, min(size)
-    return _Axes(2 / unit, 2 / unit, (1 - width) / unit, (1 - height) / unit)
+    return Axes(2 / unit, 2 / unit, (1 - width) / unit, (1 - height) / unit)
 
 
-def _extent_from_unit(size: Size) -> _Axes:
+def pixel_from_unit(size: Size) -> Axes:
+    """Map units of an image to its pixels."""
+    return _invert(unit_from_pixel(size))
+
+
+def _extent_from_unit(size: Size) -> Axes:
     """Map units to a frame in which the picture, half a pixel around its outermost centres, is [−1, 1] on each axis."""
     (height, width), unit = size, min(size)
-    return _Axes(unit / width, unit / height, 0.0, 0.0)
+    return Axes(unit / width, unit / height, 0.0, 0.0)
 
 
-def _invert(axes: _Axes) -> _Axes:
-    return _Axes(1 / axes.scale_x, 1 / axes.scale_y, -axes.offset_x / axes.scale_x, -axes.offset_y / axes.scale_y)
+def _invert(axes: Axes) -> Axes:
+    return Axes(1 / axes.scale_x, 1 / axes.scale_y, -axes.offset_x / axes.scale_x, -axes.offset_y / axes.scale_y)
 
 
-def _apply(axes: _Axes, xy: Tensor) -> Tensor:
+def _apply(axes: Axes, xy: Tensor) -> Tensor:
     x, y = xy.unbind(-1)
     return torch.stack([x * axes.scale_x + axes.offset_x, y * axes.scale_y + axes.offset_y], -1)
 
 
-def _conjugate(after: _Axes, matrix: Tensor, before: _Axes) -> Tensor:
+def _conjugate(after: Axes, matrix: Tensor, before: Axes) -> Tensor:
     """Compute after ∘ matrix ∘ before."""
     linear, translation = matrix[:, :2, :2], matrix[:, :2, 2]
     columns = torch.stack([linear[:, :, 0] * before.scale_x, linear[:, :, 1] * before.scale_y], -1)
@@ -54,12 +60,12 @@ def _conjugate(after: _Axes, matrix: Tensor, before: _Axes) -> Tensor:
 
 def pixel_matrix(matrix: Tensor, size: Size, out_size: Size) -> Tensor:
     """Turn unit-frame matrices (B, 3, 3) into pixel matrices."""
-    return _conjugate(_invert(_unit_from_pixel(out_size)), matrix, _unit_from_pixel(size))
+    return _conjugate(pixel_from_unit(out_size), matrix, unit_from_pixel(size))
 
 
 def extent_matrix(matrix: Tensor, size: Size, out_size: Size) -> Tensor:
     """Tell where pixels of a view come from: matrices (B, 3, 3) to the source's extent, [−1, 1]²."""
-    return _conjugate(_extent_from_unit(size), inverse_affine(matrix), _unit_from_pixel(out_size))
+    return _conjugate(_extent_from_unit(size), inverse_affine(matrix), unit_from_pixel(out_size))
 
 
 def extent_grid(extent: Tensor, out_size: Size) -> tuple[Tensor, Tensor]:
@@ -95,17 +101,17 @@ def between_pixels(extent: Tensor, length: int, stride: int) -> Tensor:
 
 def unit_matrix(matrix: Tensor, size: Size, out_size: Size) -> Tensor:
     """Turn pixel matrices (B, 3, 3) into unit-frame matrices."""
-    return _conjugate(_unit_from_pixel(out_size), matrix, _invert(_unit_from_pixel(size)))
+    return _conjugate(unit_from_pixel(out_size), matrix, pixel_from_unit(size))
 
 
 def unit_points(xy: Tensor, size: Size) -> Tensor:
     """Turn pixels (..., 2) into unit-frame points."""
-    return _apply(_unit_from_pixel(size), xy)
+    return _apply(unit_from_pixel(size), xy)
 
 
 def pixel_points(xy: Tensor, size: Size) -> Tensor:
     """Turn unit-frame points (..., 2) into pixels."""
-    return _apply(_invert(_unit_from_pixel(size)), xy)
+    return _apply(pixel_from_unit(size), xy)
 
 
 def map_points(matrix: Tensor, xy: Tensor) -> Tensor:

@@ -4,6 +4,8 @@
 under autocast. The matrices here are 2 × 2 to 7 × 7, for which sums of products are as quick.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -11,6 +13,23 @@ from torch import Tensor
 def at_least_float32(tensor: Tensor) -> Tensor:
     """Keep float64, and bring every other type to float32."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
+
+
+def constant(values: Sequence[float], device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Make a tensor (N,) of known numbers without waiting for the device.
+
+    On an accelerator the numbers travel as arguments of a kernel: a copy from the host's memory would wait, and cannot
+    be captured in a CUDA graph.
+    """
+    if device.type == "cpu" or torch.compiler.is_compiling():
+        return torch.tensor(values, dtype=dtype).to(device)
+    return filled(torch.zeros(len(values), device=device, dtype=dtype), values)
+
+
+def filled(zeros: Tensor, values: Sequence[float]) -> Tensor:
+    """Write numbers into zeros (N,) that nobody else has seen."""
+    torch._foreach_add_(list(zeros.unbind()), list(values))
+    return zeros
 
 
 def normalize(z: Tensor) -> Tensor:

@@ -19,24 +19,29 @@ from equicon._checks import (
     type_error,
     value_error,
 )
-from equicon._color import GREY, ColorMap
+from equicon._color import GREY, ColorMap, Normalization
+from equicon._matrix import constant
 from equicon._random import bernoulli, device_of, uniform
 from equicon._transform import EquivariantTransform
 
 Factor: TypeAlias = float | tuple[float, float]
 """A number a for factors from (1 − a, 1 + a), at least 0, or the range itself."""
 
-_GREY = torch.tensor(GREY, dtype=torch.float64)
-_ONTO_GREY = _GREY.repeat(3, 1)
+
+def _numbers(matrix: Tensor) -> tuple[float, ...]:
+    return tuple(matrix.flatten().tolist())
+
+
 # RGB to YIQ (NTSC, FCC 1953); its first row is the same grey, so hue and saturation leave luminance alone.
-_YIQ = torch.stack([_GREY, *torch.tensor([[0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]], dtype=torch.float64)])
+_YIQ = torch.tensor([GREY, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)], dtype=torch.float64)
 _QUARTER_TURN = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]], dtype=torch.float64)
-_HUE_COS = torch.eye(3, dtype=torch.float64) - _ONTO_GREY
-_HUE_SIN = torch.linalg.inv(_YIQ) @ _QUARTER_TURN @ _YIQ
+_ONTO_GREY = GREY * 3
+_HUE_COS = _numbers(torch.eye(3, dtype=torch.float64) - torch.tensor([GREY] * 3, dtype=torch.float64))
+_HUE_SIN = _numbers(torch.linalg.inv(_YIQ) @ _QUARTER_TURN @ _YIQ)
 
 
-def _constant(values: Tensor, device: torch.device) -> Tensor:
-    return values.to(device, torch.float32, non_blocking=True)
+def _constant(numbers: tuple[float, ...], device: torch.device) -> Tensor:
+    return constant(numbers, device).view(3, 3)
 
 
 def _factor(argument: str, value: Factor) -> tuple[float, float]:
@@ -98,7 +103,8 @@ class ColorJitter(EquivariantTransform):
         turned = angle.cos() * _constant(_HUE_COS, device) + angle.sin() * _constant(_HUE_SIN, device)
         # All four fix grey, so their product has this closed form: chroma turned and scaled, grey pulled to its mean.
         pixel = brightness * contrast * (grey + saturation * turned)
-        return _coloring(ColorMap.make(pixel, brightness * (1 - contrast) * grey))
+        uses_mean = _factor("contrast", self.contrast) != (1, 1)
+        return _coloring(ColorMap.make(pixel, brightness * (1 - contrast) * grey if uses_mean else None))
 
 
 @final
@@ -121,7 +127,7 @@ class RandomGrayscale(EquivariantTransform):
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
         applied = bernoulli(batch_size, self.p, generator)
         grey = _constant(_ONTO_GREY, applied.device).repeat(batch_size, 1, 1)
-        return _coloring(ColorMap.make(grey, torch.zeros_like(grey)).where(applied))
+        return _coloring(ColorMap.make(grey).where(applied))
 
 
 @final
@@ -156,16 +162,8 @@ class Normalize(EquivariantTransform):
 
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
         none = torch.empty(batch_size, 0, device=device_of(generator))
-        return Action(Affine.identity(batch_size, device=none.device), filters=(Filter(self._apply, none),))
-
-    def _apply(self, views: Tensor, parameters: Tensor, seed: int, anchor: Tensor | None) -> Tensor:
-        if views.shape[1] != len(self.mean):
-            raise value_error("images", f"{len(self.mean)} channels, as in mean", views)
-        mean, std = (
-            torch.tensor(v, dtype=views.dtype).to(views.device, non_blocking=True)[:, None, None]
-            for v in (self.mean, self.std)
-        )
-        return (views - mean) / std
+        drawn = Filter(Normalization(self.mean, self.std), none)
+        return Action(Affine.identity(batch_size, device=none.device), filters=(drawn,))
 
 
 def _coloring(color: ColorMap) -> Action:

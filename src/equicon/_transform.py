@@ -70,6 +70,8 @@ class EquivariantTransform(ABC):
         size: tuple[int, int] | None = None,
         frame: Affine | None = None,
         anchor: Tensor | None = None,
+        dtype: torch.dtype | None = None,
+        memory_format: torch.memory_format = torch.contiguous_format,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Affine]:
         """Draw an action and apply it.
@@ -79,6 +81,8 @@ class EquivariantTransform(ABC):
             size: (h, w) of the views; the source's by default.
             frame: applied first, such as a crop around the hand.
             anchor: (B, 2), a point of the source in pixels, for transforms that want one.
+            dtype: of the views; by default float32 for uint8 images, else the images' own.
+            memory_format: of the views; give ``torch.channels_last`` where the encoder has it.
             generator: the source of randomness; torch's global CPU generator where None.
 
         Returns:
@@ -89,7 +93,7 @@ class EquivariantTransform(ABC):
         """
         check_images(images)
         action = self.sample(len(images), generator=generator, device=images.device)
-        return action._apply(images, size, frame, anchor), action.affine
+        return action._apply(images, size, frame, anchor, dtype, memory_format), action.affine
 
 
 @final

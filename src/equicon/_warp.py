@@ -22,7 +22,7 @@ PaddingMode: TypeAlias = Literal["zeros", "border", "reflection"]
 
 # The shrinks from which levels 1 and 2 are nearest to what a camera would see (benchmarks/quality.py); from then on,
 # each level serves an octave. They are no fractions: where a ratio of sizes was one, rounding would choose the level.
-_FIRST, _SECOND = 2**0.25, 2**1.5
+FIRST, SECOND = 2**0.25, 2**1.5
 
 # Numbers of the source that a thread works on at a time: 2 MB stay in its cache, and below glibc's limit of 32 MB an
 # allocation is used again, where a larger one costs the system's page faults each time.
@@ -36,7 +36,7 @@ def last_level(source: Size, size: Size) -> int:
     stronger one is blurred as if it were that.
     """
     most = 2 * min(source) / min(size)
-    wanted = 0 if most < _FIRST else 1 if most < _SECOND else 2 + math.floor(math.log2(most / _SECOND))
+    wanted = 0 if most < FIRST else 1 if most < SECOND else 2 + math.floor(math.log2(most / SECOND))
     # Level k averages neighbours of an image halved k − 1 times, so there must be two.
     return min(wanted, max(0, math.ceil(math.log2(min(source)))))
 
@@ -46,7 +46,7 @@ def levels(matrix: Tensor, source: Size, size: Size, last: int) -> Tensor:
     square = (min(source) / min(size)) ** 2 / determinant(matrix[:, :2, :2]).abs()
     level = torch.zeros_like(square, dtype=torch.int32)
     for k in range(1, last + 1):
-        level = level + (square >= (_FIRST if k == 1 else _SECOND * 2 ** (k - 2)) ** 2)
+        level = level + (square >= (FIRST if k == 1 else SECOND * 2 ** (k - 2)) ** 2)
     return level
 
 
@@ -106,10 +106,12 @@ def _read(images: Tensor, extent: Tensor, level: int, size: Size, mode: Mode, pa
     weight: float | Tensor = scale / 4**level
     if padding_mode == "zeros":
         weight = (covered(x, width) * (covered(y, height) * weight))[:, None]
+    stride = 2 ** (level - 1)
+    if height % stride or width % stride:  # the last pixels again, where a level has a part of a pixel
+        images = F.pad(images, (0, -width % stride, 0, -height % stride), mode="replicate")
     for _ in range(level - 1):
         images = _halve(images)
     images = _add_neighbours(images)
-    stride = 2 ** (level - 1)
     return _sample(images, between_pixels(x, width, stride), between_pixels(y, height, stride), mode, "border") * weight
 
 
@@ -118,10 +120,7 @@ def _sample(images: Tensor, x: Tensor, y: Tensor, mode: Mode, padding_mode: Padd
 
 
 def _halve(images: Tensor) -> Tensor:
-    """Add up squares of 2 × 2 pixels; an odd last row or column counts twice."""
-    height, width = images.shape[-2:]
-    if height % 2 or width % 2:
-        images = F.pad(images, (0, width % 2, 0, height % 2), mode="replicate")
+    """Add up squares of 2 × 2 pixels."""
     rows = images[:, :, ::2] + images[:, :, 1::2]  # a tenth of the time of avg_pool2d
     return rows[..., ::2] + rows[..., 1::2]
 
