@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+import equicon as eq
 from equicon._color import ColorMap
 
 
@@ -41,3 +42,31 @@ def test_a_chain_is_clamped_once_at_the_end():
 def test_other_numbers_of_channels_are_refused():
     with pytest.raises(ValueError, match="images: expected 3 channels for a colour transform"):
         random_map(0).check(torch.rand(3, 1, 8, 8))
+
+
+def test_the_mean_is_left_out_only_where_nothing_uses_it():
+    views, pixel = torch.rand(3, 3, 4, 5), torch.rand(3, 3, 3) / 3
+    alone = ColorMap.make(pixel)
+    assert not alone.uses_mean
+    assert_close(alone.apply(views), ColorMap.make(pixel, torch.zeros(3, 3, 3)).apply(views))
+    for chain in (random_map(0)._after(alone), alone._after(random_map(0))):
+        assert chain.uses_mean
+    assert not alone._after(alone).where(torch.tensor([True, False, True])).uses_mean
+
+
+@pytest.mark.parametrize(
+    ("transform", "uses_mean"),
+    [
+        (eq.ColorJitter(0.4, 0.4), True),
+        (eq.ColorJitter(0.4, (0.5, 0.5)), True),
+        (eq.ColorJitter(0.4, 0.0, 0.4, 0.1), False),
+        (eq.ColorJitter(0.4, (1.0, 1.0)), False),
+        (eq.RandomGrayscale(0.5), False),
+        (eq.Compose([eq.RandomGrayscale(0.5), eq.ColorJitter(contrast=0.1)]), True),
+    ],
+)
+def test_only_contrast_looks_at_the_mean(transform, uses_mean):
+    color = transform.sample(2).color
+    assert color.uses_mean == uses_mean
+    if not uses_mean:
+        assert float(color.matrix[:, :3, 3:].abs().max()) == 0

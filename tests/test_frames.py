@@ -24,7 +24,7 @@ def test_the_identity_lays_the_shorter_sides_on_each_other(size, out):
     assert_close((matrix @ center)[:2], torch.tensor([(out[1] - 1) / 2, (out[0] - 1) / 2]))
 
 
-def places(length: int) -> torch.Tensor:
+def places(length: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Places of the extent in and around ``length`` pixels, and where they are in pixels."""
     pixels = torch.linspace(-length, 2 * length, 61, dtype=torch.float64)
     return (2 * pixels + 1) / length - 1, pixels

@@ -32,17 +32,63 @@ def test_a_generator_of_the_device_works_too(name):
     assert first.equal(second)
 
 
-def test_nothing_waits_for_the_device():
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("path", ["triton", "torch"])
+def test_nothing_waits_for_the_device(path, dtype, monkeypatch):
+    if path == "torch":
+        monkeypatch.setattr("equicon._view.why_not_triton", lambda *_: "a test asks for the other path")
     chain = eq.Compose([e.transform for name, e in TRANSFORMS.items() if "appearance" not in name])
     criterion = eq.PeCLRLoss(0.5)
-    images, boxes = torch.rand(8, 3, 64, 64, device="cuda"), torch.tensor([[8.0, 8.0, 56.0, 56.0]] * 8, device="cuda")
+    images = torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8, device="cuda").to(dtype)
+    boxes = torch.tensor([[8.0, 8.0, 56.0, 56.0]] * 8, device="cuda")
+    anchor = torch.full((8, 2), 32.0)
     for generator in (None, torch.Generator().manual_seed(0), torch.Generator("cuda").manual_seed(0)):
-        chain(images, size=(32, 32), generator=generator)  # what is allocated once
-        torch.cuda.set_sync_debug_mode("error")
-        try:
-            frame = eq.Affine.from_boxes(boxes, (64, 64))
-            x, g = chain(images, size=(32, 32), frame=frame, generator=generator)
-            z = x.flatten(1).requires_grad_()
-            criterion(z, z.flip(0), g, g.inverse()).backward()
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
+        for check in ("default", "error"):  # the first round allocates and compiles
+            torch.cuda.set_sync_debug_mode(check)
+            try:
+                frame = eq.Affine.from_boxes(boxes, (64, 64))
+                x, g = chain(images, size=(32, 32), frame=frame, anchor=anchor, generator=generator)
+                z = x.flatten(1).requires_grad_()
+                criterion(z, z.flip(0), g, g.inverse()).backward()
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", ["affine", "resized crop", "peclr", "jitter"])
+def test_triton_makes_the_views_of_the_separate_steps(name, dtype, monkeypatch):
+    images = torch.randint(0, 256, (16, 3, 224, 224), dtype=torch.uint8, device="cuda")
+    normalize = eq.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    action = eq.Compose([TRANSFORMS[name].transform, normalize]).sample(16, device="cuda")
+    options = {"size": (128, 128), "dtype": dtype, "memory_format": torch.channels_last}
+    assert action.path(images) == "triton"
+    views = action(images, **options)
+    monkeypatch.setattr("equicon._view.why_not_triton", lambda *_: "a test asks for the other path")
+    expected = action(images, **options)
+    assert views.is_contiguous(memory_format=torch.channels_last)
+    assert_close(views.float(), expected.float(), atol=1e-3 if dtype == torch.float32 else 2e-2, rtol=0)
+
+
+@pytest.mark.parametrize("path", ["triton", "torch"])
+def test_a_whole_view_is_captured_in_a_cuda_graph(path, monkeypatch):
+    if path == "torch":
+        monkeypatch.setattr("equicon._view.why_not_triton", lambda *_: "a test asks for the other path")
+    augment = eq.Compose([eq.presets.peclr(), eq.Normalize((0.5, 0.4, 0.3), (0.2, 0.3, 0.4))])
+    images = torch.randint(0, 256, (8, 3, 96, 96), dtype=torch.uint8, device="cuda")
+    generator, stream = torch.Generator("cuda").manual_seed(0), torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):  # compiles, and allocates what stays
+        augment(images, size=(64, 64), generator=generator)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    graph.register_generator_state(generator)
+    with torch.cuda.graph(graph):
+        views, g = augment(images, size=(64, 64), generator=generator)
+    seen = []
+    for _ in range(2):
+        graph.replay()
+        drawn = eq.Action(g)(images, size=(64, 64))
+        assert_close(g.warp(images, (64, 64)), drawn, atol=1e-3, rtol=0)
+        seen.append((views.clone(), g.matrix.clone()))
+    assert not seen[0][0].equal(seen[1][0])  # each replay draws anew
+    assert not seen[0][1].equal(seen[1][1])

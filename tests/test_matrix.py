@@ -30,3 +30,11 @@ def test_polar_factor_is_that_of_the_singular_values(sign):
     linear = linear[torch.linalg.det(linear) * sign > 0.05]
     u, _, vh = torch.linalg.svd(linear)
     assert_close(_matrix.polar_factor(linear), u @ vh)
+
+
+def test_constants_are_the_numbers_whether_copied_or_filled():
+    values = (0.485, -2.0, 0.0, 1 / 3)
+    expected = torch.tensor(values)
+    assert_close(_matrix.constant(values, torch.device("cpu")), expected, atol=0, rtol=0)
+    assert_close(_matrix.filled(torch.zeros(4), values), expected, atol=0, rtol=0)
+    assert _matrix.constant(values, torch.device("cpu"), torch.float64).dtype == torch.float64

@@ -4,6 +4,8 @@ from registry import smooth_images
 from torch.testing import assert_close
 
 import equicon as eq
+from equicon import _warp
+from equicon._frames import extent_matrix
 
 TYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 
@@ -105,6 +107,79 @@ def test_each_image_is_interpolated_once_however_long_the_chain(monkeypatch, siz
         read.clear()
         eq.Compose([eq.RandomAffine(45, 0.1, (0.8, 1.2), 10)] * length)(images, size=size)
         assert sum(read) == 64
+
+
+def reference(image: torch.Tensor, matrix: torch.Tensor, size: tuple[int, int], level: int) -> torch.Tensor:
+    """Read one channel (H, W) from one level, pixel by pixel, with zeros around it."""
+    height, width = image.shape
+    stride = 2 ** max(0, level - 1)
+    rows, columns = -(-height // stride), -(-width // stride)
+
+    def halved(i: int, j: int) -> float:
+        y, x = (torch.arange(k * stride, (k + 1) * stride).clamp(max=n - 1) for k, n in ((i, height), (j, width)))
+        return float(image[y][:, x].mean())
+
+    cells = torch.tensor([[halved(i, j) for j in range(columns)] for i in range(rows)], dtype=torch.float64)
+    lattice = cells if level == 0 else (cells[1:, 1:] + cells[:-1, 1:] + cells[1:, :-1] + cells[:-1, :-1]) / 4
+    offset = 0.0 if level == 0 else 0.5
+    inverse = eq.Affine(matrix[None]).pixels((height, width), size)[0].inverse()
+    view = torch.zeros(size, dtype=torch.float64)
+    for i in range(size[0]):
+        for j in range(size[1]):
+            x, y, _ = (inverse @ torch.tensor([j, i, 1.0], dtype=torch.float64)).tolist()
+            covered = [min(1.0, max(0.0, min(place + 1, n - place))) for place, n in ((x, width), (y, height))]
+            at = [(place + 0.5) / stride - 0.5 - offset for place in (x, y)]
+            at = [min(max(place, 0.0), n - 1.0) for place, n in zip(at, lattice.shape[::-1], strict=True)]
+            j0, i0 = (int(place) for place in at)
+            j1, i1 = min(j0 + 1, lattice.shape[1] - 1), min(i0 + 1, lattice.shape[0] - 1)
+            tx, ty = at[0] - j0, at[1] - i0
+            top = (1 - tx) * lattice[i0, j0] + tx * lattice[i0, j1]
+            bottom = (1 - tx) * lattice[i1, j0] + tx * lattice[i1, j1]
+            view[i, j] = covered[0] * covered[1] * ((1 - ty) * top + ty * bottom)
+    return view
+
+
+@pytest.mark.parametrize("size", [(24, 32), (21, 27)])
+@pytest.mark.parametrize("shrink", [1.0, 1.1, 1.3, 2.7, 3.0, 5.5, 6.0])
+def test_every_level_is_what_a_loop_over_pixels_gives(size, shrink):
+    out = (8, 10)
+    ratio = min(size) / min(out)
+    turn = eq.RandomAffine(180, 0.1, shear=5).sample(1, generator=torch.Generator().manual_seed(0)).affine
+    g = eq.Affine.from_linear(ratio / shrink * torch.eye(2, dtype=torch.float64)[None]) @ turn.to(dtype=torch.float64)
+    level = sum(min(shrink, 2 * ratio) >= bound for bound in (2**0.25, 2**1.5, 2**2.5))
+    image = torch.rand(size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    assert_close(g.warp(image[None, None], out)[0, 0], reference(image, g.matrix[0], out, level), atol=1e-9, rtol=0)
+
+
+def test_all_levels_at_once_are_each_image_from_its_own():
+    """What runs where a level may not be looked at, on a GPU and in a compiled graph, is what runs on a CPU."""
+    images, size = torch.rand(9, 3, 37, 45, dtype=torch.float64), (13, 12)
+    scale = eq.Affine.from_linear(torch.linspace(0.5, 3.0, 9)[:, None, None] * torch.eye(2))
+    g = scale @ eq.RandomAffine(180, 0.1).sample(9, generator=torch.Generator().manual_seed(0)).affine
+    matrix = g.matrix.double()
+    last = _warp.last_level((37, 45), size)
+    level, extent = _warp.levels(matrix, (37, 45), size, last), extent_matrix(matrix, (37, 45), size)
+    assert set(level.tolist()) == set(range(last + 1))
+    for padding_mode in ("zeros", "border", "reflection"):
+        together = _warp._read_all(images, extent, level, last, size, "bilinear", padding_mode)
+        assert_close(together, g.warp(images, size, padding_mode=padding_mode), atol=1e-12, rtol=0)
+
+
+def test_a_batch_in_parts_is_the_batch(monkeypatch):
+    images, size = torch.rand(7, 3, 20, 20), (12, 12)
+    g = eq.RandomAffine(180, 0.1, (0.4, 3.0)).sample(7, generator=torch.Generator().manual_seed(0)).affine
+    whole = g.warp(images, size)
+    monkeypatch.setattr(_warp, "_AT_A_TIME", 1)
+    assert_close(g.warp(images, size), whole, atol=1e-6, rtol=0)
+    assert_close(torch.cat([g[i].warp(images[i : i + 1], size) for i in range(7)]), whole, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.2, 1.25, 1.5, 1.75, 2.0, 3.0, 4.0, 6.0])
+def test_rounding_does_not_choose_the_level(ratio):
+    """Sizes have ratios that are fractions; turned images of one ratio are all read from the same level."""
+    size, out = (round(60 * ratio), round(60 * ratio)), (60, 60)
+    g = eq.RandomRotation(180).sample(512, generator=torch.Generator().manual_seed(0)).affine
+    assert len(_warp.levels(g.matrix, size, out, _warp.last_level(size, out)).unique()) == 1
 
 
 def test_antialiasing_leaves_magnified_images_alone():

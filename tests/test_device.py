@@ -1,0 +1,71 @@
+"""What would wait for a GPU, without one: fake tensors have a device and a shape, but no values that could be read."""
+
+import traceback
+
+import pytest
+import torch
+from registry import REPRESENTATIONS, TRANSFORMS
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import equicon as eq
+
+# Noise and Appearance seed the device's own generator, which is there only where the device is.
+CHAIN = [
+    entry.transform for name, entry in TRANSFORMS.items() if name not in ("noise", "compose") and "appear" not in name
+]
+
+
+class Copies(TorchDispatchMode):
+    """Collects copies from the host to the device that wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        given = [a for a in args if isinstance(a, torch.Tensor)]
+        if isinstance(result, torch.Tensor) and given and {a.device.type for a in given} != {result.device.type}:
+            blocking = not (kwargs or {}).get("non_blocking", False)
+            if blocking and "copy" in str(func):
+                self.waiting.append("".join(traceback.format_stack(limit=12)))
+        return result
+
+
+def fake(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.empty(shape, dtype=dtype, device="cuda")
+
+
+def test_the_mode_sees_what_would_wait():
+    with FakeTensorMode(allow_non_fake_inputs=True), Copies() as copies:
+        with pytest.raises(DataDependentOutputException):
+            fake(1).item()
+        torch.zeros(3).to("cuda")
+        assert copies.waiting
+        copies.waiting.clear()
+        torch.zeros(3).to("cuda", non_blocking=True)
+        assert not copies.waiting, copies.waiting[0]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16])
+def test_no_view_waits(dtype, monkeypatch):
+    monkeypatch.setattr("equicon._view.why_not_triton", lambda *_: "kernels do not run on what is not there")
+    with FakeTensorMode(allow_non_fake_inputs=True), Copies() as copies:
+        images, anchor = fake(4, 3, 64, 80, dtype=dtype), torch.zeros(4, 2)
+        frame = eq.Affine.from_boxes(fake(4, 4), (64, 80))
+        for chain in (CHAIN, [eq.presets.peclr()], [eq.presets.simclr(32)]):
+            views, g = eq.Compose(chain)(images, size=(32, 32), frame=frame, anchor=anchor)
+            assert views.device.type == g.device.type == "cuda"
+            assert g.warp(images, (20, 20), padding_mode="reflection").device.type == "cuda"
+        assert not copies.waiting, copies.waiting[0]
+
+
+@pytest.mark.parametrize("entry", REPRESENTATIONS.values(), ids=REPRESENTATIONS)
+def test_no_loss_waits(entry):
+    with FakeTensorMode(allow_non_fake_inputs=True), Copies() as copies:
+        z1, z2 = (fake(6, entry.width).requires_grad_() for _ in range(2))
+        g1, g2 = (eq.RandomAffine(45, 0.1).sample(6, device="cuda").affine for _ in range(2))
+        loss = eq.PeCLRLoss(0.5, representation=entry.representation)(z1, z2, g1, g2)
+        assert loss.device.type == "cuda"
+        assert not copies.waiting, copies.waiting[0]
