@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 import equicon as eq
 from equicon._color import ColorMap, Normalization
-from equicon._warp import last_level, levels, warp
+from equicon._warp import last_level, levels, read_all
 
 pytest.importorskip("triton", reason="Triton comes with the CUDA builds of torch")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -33,7 +33,10 @@ def make_matrix(shrinks: list[float]) -> torch.Tensor:
 
 
 def separately(images, matrix, size, color, normalization, dtype, memory_format):
-    views = warp(images, matrix, size, antialias=True, mode="bilinear", padding_mode="zeros")
+    source = (images.shape[-2], images.shape[-1])
+    last = last_level(source, size)
+    level = levels(matrix, source, size, last)
+    views = read_all(images, matrix, size, level, last, "bilinear", "zeros")
     views = views if color is None else color.apply(views)
     views = views if normalization is None else normalization.apply(views)
     return views.to(dtype, memory_format=memory_format)

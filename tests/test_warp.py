@@ -4,8 +4,7 @@ from registry import smooth_images
 from torch.testing import assert_close
 
 import equicon as eq
-from equicon import _warp
-from equicon._frames import extent_matrix
+from equicon import _view, _warp
 
 TYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 
@@ -158,10 +157,10 @@ def test_all_levels_at_once_are_each_image_from_its_own():
     g = scale @ eq.RandomAffine(180, 0.1).sample(9, generator=torch.Generator().manual_seed(0)).affine
     matrix = g.matrix.double()
     last = _warp.last_level((37, 45), size)
-    level, extent = _warp.levels(matrix, (37, 45), size, last), extent_matrix(matrix, (37, 45), size)
+    level = _warp.levels(matrix, (37, 45), size, last)
     assert set(level.tolist()) == set(range(last + 1))
     for padding_mode in ("zeros", "border", "reflection"):
-        together = _warp._read_all(images, extent, level, last, size, "bilinear", padding_mode)
+        together = _warp.read_all(images, matrix, size, level, last, "bilinear", padding_mode)
         assert_close(together, g.warp(images, size, padding_mode=padding_mode), atol=1e-12, rtol=0)
 
 
@@ -169,7 +168,7 @@ def test_a_batch_in_parts_is_the_batch(monkeypatch):
     images, size = torch.rand(7, 3, 20, 20), (12, 12)
     g = eq.RandomAffine(180, 0.1, (0.4, 3.0)).sample(7, generator=torch.Generator().manual_seed(0)).affine
     whole = g.warp(images, size)
-    monkeypatch.setattr(_warp, "_AT_A_TIME", 1)
+    monkeypatch.setattr(_view, "_AT_A_TIME", 1)
     assert_close(g.warp(images, size), whole, atol=1e-6, rtol=0)
     assert_close(torch.cat([g[i].warp(images[i : i + 1], size) for i in range(7)]), whole, atol=1e-6, rtol=0)
 

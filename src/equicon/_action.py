@@ -171,9 +171,9 @@ class Action:
                 images,
                 total.matrix,
                 out_size,
+                dtype=computed if filters else kept,
                 color=self.color,
                 normalization=normalization,
-                dtype=computed if filters else kept,
                 memory_format=memory_format,
             )
             for drawn in filters:

@@ -22,7 +22,8 @@ from equicon._checks import (
 )
 from equicon._frames import map_points, pixel_matrix, pixel_points, unit_matrix, unit_points
 from equicon._matrix import affine_matrix, at_least_float32, inverse_affine, matmul, polar_angle
-from equicon._warp import Mode, PaddingMode, warp
+from equicon._view import make_view
+from equicon._warp import Mode, PaddingMode
 
 
 @final
@@ -319,16 +320,17 @@ class Affine:
         check_choice("padding_mode", padding_mode, get_args(PaddingMode))
         out_size = _or_same(size, (images.shape[-2], images.shape[-1]), "size")
         labels = mode == "nearest" and images.dtype == torch.uint8
+        kept = images.dtype if images.is_floating_point() or labels else torch.float32
         with torch.autocast(images.device.type, enabled=False):
-            views = warp(
+            return make_view(
                 images.float() if labels else images,
                 self.matrix,
                 out_size,
+                dtype=kept,
                 antialias=antialias,
                 mode=mode,
                 padding_mode=padding_mode,
             )
-        return views.to(images.dtype) if images.is_floating_point() or labels else views
 
     def points(
         self, xy: Tensor, size: tuple[int, int] | None = None, out_size: tuple[int, int] | None = None

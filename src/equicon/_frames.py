@@ -23,6 +23,9 @@ class Axes(NamedTuple):
     offset_y: float
 
 
+SAME = Axes(1.0, 1.0, 0.0, 0.0)
+
+
 def unit_from_pixel(size: Size) -> Axes:
     """Map pixels of an image to its units."""
     (height, width), unit = size, min(size)
@@ -44,7 +47,8 @@ def _invert(axes: Axes) -> Axes:
     return Axes(1 / axes.scale_x, 1 / axes.scale_y, -axes.offset_x / axes.scale_x, -axes.offset_y / axes.scale_y)
 
 
-def _apply(axes: Axes, xy: Tensor) -> Tensor:
+def apply(axes: Axes, xy: Tensor) -> Tensor:
+    """Map points (..., 2)."""
     x, y = xy.unbind(-1)
     return torch.stack([x * axes.scale_x + axes.offset_x, y * axes.scale_y + axes.offset_y], -1)
 
@@ -55,7 +59,7 @@ def _conjugate(after: Axes, matrix: Tensor, before: Axes) -> Tensor:
     columns = torch.stack([linear[:, :, 0] * before.scale_x, linear[:, :, 1] * before.scale_y], -1)
     rows = torch.stack([columns[:, 0] * after.scale_x, columns[:, 1] * after.scale_y], -2)
     offset = linear[:, :, 0] * before.offset_x + linear[:, :, 1] * before.offset_y + translation
-    return affine_matrix(rows, _apply(after, offset))
+    return affine_matrix(rows, apply(after, offset))
 
 
 def pixel_matrix(matrix: Tensor, size: Size, out_size: Size) -> Tensor:
@@ -68,35 +72,44 @@ def extent_matrix(matrix: Tensor, size: Size, out_size: Size) -> Tensor:
     return _conjugate(_extent_from_unit(size), inverse_affine(matrix), unit_from_pixel(out_size))
 
 
-def extent_grid(extent: Tensor, out_size: Size) -> tuple[Tensor, Tensor]:
-    """Send every pixel of views through matrices (B, 3, 3): x and y, each (B, h, w)."""
-    rows, columns = (torch.arange(n, device=extent.device, dtype=extent.dtype) for n in out_size)
-    x = extent[:, :2, 0, None] * columns
-    y = extent[:, :2, 1, None] * rows + extent[:, :2, 2, None]
-    # Not affine_grid, a product of matrices that takes as long as the interpolation.
-    return x[:, 0, None, :] + y[:, 0, :, None], x[:, 1, None, :] + y[:, 1, :, None]
+def between_pixels(size: Size, stride: int) -> Axes:
+    """Map the extent of a source to the extent of the places midway between the pixels of one of its levels.
 
-
-def covered(extent: Tensor, length: int) -> Tensor:
-    """Tell how much of a bilinear read at places of an extent of ``length`` pixels lies on pixels, and not beyond."""
-    return torch.rsub(extent.abs(), (length + 1) / 2, alpha=length / 2).clamp(0, 1)
-
-
-def reflected(extent: Tensor, length: int) -> Tensor:
-    """Fold places of an extent of ``length`` pixels back at the outermost pixels' centres, as Kornia's warp does."""
-    outermost = 1 - 1 / length
-    if outermost == 0:
-        return torch.zeros_like(extent)
-    return (torch.remainder(extent - outermost, 4 * outermost) - 2 * outermost).abs() - outermost
-
-
-def between_pixels(extent: Tensor, length: int, stride: int) -> Tensor:
-    """Take places of an extent of ``length`` pixels to that of the places midway between the pixels of a level.
-
-    The level has a pixel for every ``stride`` pixels, the last of which may be fewer.
+    The level has a pixel for every ``stride`` pixels of the source, the last of which may be fewer.
     """
-    count = math.ceil(length / stride) - 1
-    return extent * (length / (stride * count)) + ((length / stride - 1) / count - 1)
+    (height, width), (rows, columns) = size, (math.ceil(n / stride) - 1 for n in size)
+    scale_x, scale_y = width / (stride * columns), height / (stride * rows)
+    return Axes(scale_x, scale_y, scale_x - 1 / columns - 1, scale_y - 1 / rows - 1)
+
+
+def after(axes: Axes, matrix: Tensor) -> Tensor:
+    """Compute axes ∘ matrix (B, 3, 3)."""
+    return _conjugate(axes, matrix, SAME)
+
+
+def grid(matrix: Tensor, out_size: Size) -> Tensor:
+    """Send every pixel of views through matrices (B, 3, 3): places (B, h, w, 2) in two planes."""
+    rows, columns = (torch.arange(n, device=matrix.device, dtype=matrix.dtype) for n in out_size)
+    x = matrix[:, :2, 0, None] * columns
+    y = matrix[:, :2, 1, None] * rows + matrix[:, :2, 2, None]
+    # Not affine_grid, a product of matrices that takes as long as the interpolation.
+    return (x[:, :, None, :] + y[:, :, :, None]).permute(0, 2, 3, 1)
+
+
+def covered(places: Tensor, size: Size) -> Tensor:
+    """Tell how much of a bilinear read at places (B, h, w, 2) of the extent lies on pixels: (B, h, w)."""
+    x, y = (torch.rsub(places[..., i].abs(), (n + 1) / 2, alpha=n / 2) for i, n in enumerate(reversed(size)))
+    return x.clamp(0, 1) * y.clamp(0, 1)
+
+
+def reflected(places: Tensor, size: Size) -> Tensor:
+    """Fold places (B, h, w, 2) of the extent back at the outermost pixels' centres, as Kornia's warp does."""
+    folded = []
+    for place, n in zip(places.unbind(-1), reversed(size), strict=True):
+        last = 1 - 1 / n
+        period = 4 * last or 1.0  # a single pixel is everywhere
+        folded.append((torch.remainder(place - last, period) - 2 * last).abs().clamp(max=last * 2) - last)
+    return torch.stack(folded, -1)
 
 
 def unit_matrix(matrix: Tensor, size: Size, out_size: Size) -> Tensor:
@@ -106,12 +119,12 @@ def unit_matrix(matrix: Tensor, size: Size, out_size: Size) -> Tensor:
 
 def unit_points(xy: Tensor, size: Size) -> Tensor:
     """Turn pixels (..., 2) into unit-frame points."""
-    return _apply(unit_from_pixel(size), xy)
+    return apply(unit_from_pixel(size), xy)
 
 
 def pixel_points(xy: Tensor, size: Size) -> Tensor:
     """Turn unit-frame points (..., 2) into pixels."""
-    return _apply(pixel_from_unit(size), xy)
+    return apply(pixel_from_unit(size), xy)
 
 
 def map_points(matrix: Tensor, xy: Tensor) -> Tensor:

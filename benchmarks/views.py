@@ -1,0 +1,280 @@
+"""How long views take, beside Kornia, torchvision, OpenCV and a bare grid_sample: one table for each setting.
+
+python benchmarks/views.py                                     (CPU, and the GPU where there is one; about two minutes)
+python benchmarks/views.py --settings 64:224:128 --rounds 25
+"""
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from typing import Any
+
+import cv2
+import kornia
+import kornia.augmentation as ka
+import torch
+import torch.nn.functional as F
+import torchvision
+import torchvision.transforms.v2 as tv
+from kornia.geometry.transform import warp_affine
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+from tqdm import tqdm
+
+import equicon as eq
+
+NORMALIZE = eq.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+GEOMETRY = [eq.RandomRotation(45), eq.RandomAffine(0, 0.1, (0.8, 1.2)), eq.RandomResizedCrop((0.25, 1.0))]
+COLOR = [eq.ColorJitter(0.4, 0.4, 0.4, 0.1), eq.RandomGrayscale(0.2)]
+CHAINS = {
+    "geometry": eq.Compose(GEOMETRY),
+    "geometry and colour": eq.Compose([*GEOMETRY, *COLOR]),
+    "PeCLR preset": eq.presets.peclr(),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Args:
+        work: What is timed, sampling included.
+        rival: The row of a peer that it is compared with.
+        moved: Bytes that any way of doing it moves: what is read once, and what is written once.
+    """
+
+    work: Callable[[], Any]
+    rival: str = ""
+    moved: int = 0
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--settings",
+        nargs="+",
+        metavar="BATCH:SOURCE:VIEW",
+        default=["64:224:128", "256:224:128", "32:64:64", "16:480:224"],
+        help="batch size, side of the images and of the views [pixels]",
+    )
+    parser.add_argument("--rounds", type=int, default=11, help="timings of each row, one after the other in turn")
+    return parser.parse_args(argv)
+
+
+def kornia_chain(name: str, view: int) -> ka.AugmentationSequential:
+    """Build what ``CHAINS`` does of Kornia's augmentations, which resample one after the other."""
+    color = [ka.ColorJitter(0.4, 0.4, 0.4, 0.1, p=1.0), ka.RandomGrayscale(p=0.2)]
+    geometry = [
+        ka.RandomRotation(45.0, p=1.0),
+        ka.RandomAffine(0.0, translate=(0.1, 0.1), scale=(0.8, 1.2), p=1.0),
+        ka.RandomResizedCrop((view, view), scale=(0.25, 1.0), p=1.0),
+    ]
+    preset = [
+        ka.RandomAffine(0.0, scale=(1 / 1.5, 1 / 0.9), p=1.0),
+        ka.RandomRotation(45.0, p=1.0),
+        ka.RandomAffine(0.0, translate=(15 / 128, 15 / 128), p=1.0),
+        ka.Resize((view, view), antialias=True),
+        ka.ColorJitter(0.5, 0.1, 0.5, 0.01, p=1.0),
+    ]
+    parts = {"geometry": geometry, "geometry and colour": geometry + color, "PeCLR preset": preset}[name]
+    return ka.AugmentationSequential(*parts, data_keys=["input"], same_on_batch=False)
+
+
+def torchvision_chain(name: str, view: int) -> tv.Compose:
+    """Build what ``CHAINS`` does of torchvision's transforms, for one image at a time."""
+    color = [tv.ColorJitter(0.4, 0.4, 0.4, 0.1), tv.RandomGrayscale(0.2)]
+    bilinear = tv.InterpolationMode.BILINEAR
+    geometry = [
+        tv.RandomRotation(45, bilinear),
+        tv.RandomAffine(0, (0.1, 0.1), (0.8, 1.2), interpolation=bilinear),
+        tv.RandomResizedCrop(view, (0.25, 1.0), antialias=True),
+    ]
+    preset = [
+        tv.RandomAffine(45, (15 / 128, 15 / 128), (1 / 1.5, 1 / 0.9), interpolation=bilinear),
+        tv.Resize(view, antialias=True),
+        tv.ColorJitter(0.5, 0.1, 0.5, 0.01),
+    ]
+    return tv.Compose({"geometry": geometry, "geometry and colour": geometry + color, "PeCLR preset": preset}[name])
+
+
+def each_image(chain: tv.Compose, images: Tensor) -> Tensor:
+    return torch.stack([chain(image) for image in images])
+
+
+def opencv(images: list[Any], chain: eq.Compose, source: int, view: int) -> list[Any]:
+    """Warp each image (H, W, 3) of type uint8 once, by the fused matrix."""
+    matrices = chain.sample(len(images)).affine.pixels((source, source), (view, view))[:, :2].numpy()
+    return [cv2.warpAffine(image, matrix, (view, view)) for image, matrix in zip(images, matrices, strict=True)]
+
+
+def one_kornia_warp(images: Tensor, chain: eq.Compose, size: tuple[int, int]) -> Tensor:
+    affine = chain.sample(len(images), device=images.device).affine
+    matrices = affine.pixels((images.shape[-2], images.shape[-1]), size)[:, :2]
+    views: Tensor = warp_affine(images, matrices, size, align_corners=True)
+    return views
+
+
+def bare(images: Tensor, theta: Tensor, size: tuple[int, int]) -> Tensor:
+    """Interpolate and do nothing else: torch's own two functions, by matrices that are there already."""
+    grid = F.affine_grid(theta, [len(images), 3, *size], align_corners=False)
+    return F.grid_sample(images, grid, align_corners=False)
+
+
+def plain(images: Tensor, chain: eq.Compose, size: tuple[int, int]) -> Tensor:
+    """Make views without anti-aliasing."""
+    action = chain.sample(len(images), device=images.device)
+    views = action.affine.warp(images, size, antialias=False)
+    return views if action.color is None else action.color.apply(views)
+
+
+def rows(batch: int, source: int, view: int, device: str) -> dict[str, Row]:
+    size, pixels, shown = (view, view), batch * 3 * source**2, batch * 3 * view**2
+    stored = torch.randint(0, 256, (batch, 3, source, source), dtype=torch.uint8, device=device)
+    images = stored.float() / 255
+    theta = torch.eye(3)[:2].repeat(batch, 1, 1).to(device) * 0.8
+    table: dict[str, Row] = {"bare affine_grid + grid_sample": Row(partial(bare, images, theta, size))}
+    for name, chain in CHAINS.items():
+        rival = f"Kornia, {name}"
+        table[rival] = Row(partial(kornia_chain(name, view), images))
+        if device == "cpu":
+            for kind, given in (("uint8", stored), ("float", images)):
+                table[f"torchvision each image, {name}, {kind}"] = Row(
+                    partial(each_image, torchvision_chain(name, view), given)
+                )
+        for kind, given, size_of in (("uint8", stored, 1), ("float", images, 4)):
+            moved = pixels * size_of + shown * 4
+            table[f"equicon, {name}, {kind}"] = Row(partial(chain, given, size=size), rival, moved)
+            table[f"equicon, {name}, {kind}, not anti-aliased"] = Row(partial(plain, given, chain, size), rival, moved)
+    written = {"dtype": torch.bfloat16, "memory_format": torch.channels_last}
+    whole = eq.Compose([*CHAINS["PeCLR preset"].transforms, NORMALIZE])
+    moved = pixels + shown * 2
+    rival = "Kornia, PeCLR preset"
+    table["equicon, preset, normalised, uint8 to bfloat16 NHWC"] = Row(
+        partial(whole, stored, size=size, **written), rival, moved
+    )
+    if device == "cuda":
+        table["  the same, replayed from a CUDA graph"] = Row(captured(whole, stored, size, written), rival, moved)
+        table["  the same, without contrast (one kernel)"] = Row(
+            captured(eq.Compose([*GEOMETRY, eq.ColorJitter(0.5, 0, 0.5, 0.01), NORMALIZE]), stored, size, written),
+            rival,
+            moved,
+        )
+    else:
+        arrays = [image.permute(1, 2, 0).contiguous().numpy() for image in stored]
+        table["OpenCV each image, one warp, uint8"] = Row(partial(opencv, arrays, CHAINS["geometry"], source, view))
+    table["one kornia.warp_affine"] = Row(partial(one_kornia_warp, images, CHAINS["geometry"], size))
+    return table
+
+
+def captured(chain: eq.Compose, images: Tensor, size: tuple[int, int], written: dict[str, Any]) -> Callable[[], None]:
+    """Capture a whole view, drawn anew at each replay."""
+    generator, side = torch.Generator("cuda").manual_seed(0), torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        chain(images, size=size, generator=generator, **written)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    graph.register_generator_state(generator)
+    with torch.cuda.graph(graph):
+        chain(images, size=size, generator=generator, **written)
+    return graph.replay
+
+
+def milliseconds(work: Callable[[], Any], device: str) -> float:
+    if device == "cpu":
+        start = time.perf_counter()
+        work()
+        return 1e3 * (time.perf_counter() - start)
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    for _ in range(10):
+        work()
+    end.record()
+    end.synchronize()
+    return float(start.elapsed_time(end)) / 10
+
+
+def peak_megabytes(work: Callable[[], Any], device: str) -> float:
+    """Measure the most memory that torch holds during the work, beyond what it held before: the views included."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        work()
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
+        kept = work()
+    del kept
+    held = most = 0
+    results = found.profiler.kineto_results  # type: ignore[union-attr]
+    for event in sorted(results.events(), key=lambda event: event.start_ns()):
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            most = max(most, held)
+    return most / 2**20
+
+
+def launches(work: Callable[[], Any]) -> int:
+    with profile(activities=[ProfilerActivity.CUDA]) as found:
+        work()
+        torch.cuda.synchronize()
+    return sum(event.count for event in found.key_averages() if not event.key.startswith(("cuda", "Memcpy", "Memset")))
+
+
+def bandwidth() -> float:
+    """Measure the device's bandwidth by a copy of 1 GB, in bytes per millisecond, reads and writes counted."""
+    data = torch.empty(2**28, device="cuda")
+    copy = torch.empty_like(data)
+    return 2 * data.nbytes / statistics.median(milliseconds(lambda: copy.copy_(data), "cuda") for _ in range(11))
+
+
+def measure(setting: str, device: str, rounds: int) -> None:
+    batch, source, view = map(int, setting.split(":"))
+    torch.manual_seed(0)
+    table = rows(batch, source, view, device)
+    for row in table.values():  # to compile, to fill caches
+        row.work()
+    times: dict[str, list[float]] = {name: [] for name in table}
+    for _ in tqdm(range(rounds), desc=f"{device}, {setting}", leave=False):
+        for name, row in table.items():
+            times[name].append(milliseconds(row.work, device))
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    floor = medians["bare affine_grid + grid_sample"]
+    rate = bandwidth() if device == "cuda" else 0.0
+
+    print(f"\n{batch} images of {source} × {source} to {view} × {view}, {device}, medians of {rounds}")
+    more = "  launches  × bandwidth floor" if device == "cuda" else ""
+    print(f"{'':54s}      ms  images/s  peak MB  × bare  Kornia's / this{more}")
+    for name, row in table.items():
+        ms = medians[name]
+        rival = f"{medians[row.rival] / ms:10.1f}" if row.rival else " " * 10
+        peak = f"{peak_megabytes(row.work, device):8.0f}" if not name.startswith("OpenCV") else " " * 8
+        line = f"{name:54s}{ms:8.2f}{1e3 * batch / ms:10.0f} {peak}{ms / floor:8.2f}{rival}"
+        if device == "cuda":
+            count = "" if "graph" in name or "one kernel" in name else str(launches(row.work))
+            line += f"{count:>10s}" + (f"{ms * rate / row.moved:10.1f}" if row.moved else "")
+        print(line.rstrip())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    versions = f"torch {torch.__version__}, kornia {kornia.__version__}, torchvision {torchvision.__version__}"
+    print(
+        f"{date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, {versions}, OpenCV {cv2.__version__}"
+    )
+    if torch.cuda.is_available():
+        print(torch.cuda.get_device_name())
+    cv2.setNumThreads(torch.get_num_threads())
+    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        for setting in args.settings:
+            measure(setting, device, args.rounds)
+
+
+if __name__ == "__main__":
+    main()
