@@ -1,4 +1,4 @@
-"""How exact the core is: golden data, blobs, Kornia, OpenCV, and anti-aliasing, in one table.
+"""How exact the core is: golden data, blobs, Kornia and OpenCV, in one table.
 
 python benchmarks/accuracy.py
 """
@@ -10,7 +10,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from kornia.geometry.transform import warp_affine
-from torch import Tensor
 
 import equicon as eq
 
@@ -94,31 +93,6 @@ def peers() -> None:
     print(f"{'OpenCV, same matrix':43s} {worst:.1e}")
 
 
-def natural(count: int, side: int) -> Tensor:
-    """Make noise with the spectrum of natural images, 1 / f."""
-    x = torch.randn(count, 3, side, side, generator=generator())
-    f = (torch.fft.fftfreq(side)[:, None] ** 2 + torch.fft.rfftfreq(side)[None] ** 2).sqrt().clamp(min=1 / side)
-    x = torch.fft.irfft2(torch.fft.rfft2(x) / f, s=(side, side))
-    images: Tensor = (x - x.amin()) / (x.amax() - x.amin())
-    return images
-
-
-def antialiasing() -> None:
-    """Measure PSNR against 16 × 16 samples for each pixel, for turned and shrunk views."""
-    images = natural(4, 192)
-    g = eq.RandomRotation(45).sample(4, generator=generator()).affine
-    print("\nshrink   plain   anti-aliased   [dB PSNR against a 16-fold supersampled reference]")
-    for shrink in (1.0, 1.25, 1.5, 2.0, 3.0, 4.0):
-        side = round(192 / shrink)
-        middle = (..., slice(side // 4, -side // 4), slice(side // 4, -side // 4))
-        reference = F.avg_pool2d(g.warp(images, (side * 16, side * 16), antialias=False), 16)[middle]
-        plain, ours = (
-            -10 * (g.warp(images, (side, side), antialias=a)[middle] - reference).square().mean().log10().item()
-            for a in (False, True)
-        )
-        print(f"{shrink:5.2f} {plain:8.1f} {ours:10.1f}")
-
-
 def main() -> None:
     golden()
     for size, out, framed in (
@@ -130,7 +104,6 @@ def main() -> None:
         name = f"blob centre [px], {size[0]}x{size[1]} to {out[0]}x{out[1]}{', framed' if framed else ''}"
         print(f"{name:43s} {blob_error(size, out, framed):.1e}")
     peers()
-    antialiasing()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ python benchmarks/views.py --settings 64:224:128 --rounds 25
 """
 
 import argparse
+import os
 import platform
 import statistics
 import time
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from typing import Any
+
+os.environ.update(KINETO_LOG_LEVEL="99", TORCH_CPP_LOG_LEVEL="ERROR")  # the profiler has much to say
 
 import cv2
 import kornia
@@ -28,9 +31,14 @@ from tqdm import tqdm
 
 import equicon as eq
 
+BARE = "bare affine_grid + grid_sample"
 NORMALIZE = eq.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-GEOMETRY = [eq.RandomRotation(45), eq.RandomAffine(0, 0.1, (0.8, 1.2)), eq.RandomResizedCrop((0.25, 1.0))]
-COLOR = [eq.ColorJitter(0.4, 0.4, 0.4, 0.1), eq.RandomGrayscale(0.2)]
+GEOMETRY: list[eq.EquivariantTransform] = [
+    eq.RandomRotation(45),
+    eq.RandomAffine(0, 0.1, (0.8, 1.2)),
+    eq.RandomResizedCrop((0.25, 1.0)),
+]
+COLOR: list[eq.EquivariantTransform] = [eq.ColorJitter(0.4, 0.4, 0.4, 0.1), eq.RandomGrayscale(0.2)]
 CHAINS = {
     "geometry": eq.Compose(GEOMETRY),
     "geometry and colour": eq.Compose([*GEOMETRY, *COLOR]),
@@ -80,7 +88,7 @@ def kornia_chain(name: str, view: int) -> ka.AugmentationSequential:
         ka.RandomAffine(0.0, scale=(1 / 1.5, 1 / 0.9), p=1.0),
         ka.RandomRotation(45.0, p=1.0),
         ka.RandomAffine(0.0, translate=(15 / 128, 15 / 128), p=1.0),
-        ka.Resize((view, view), antialias=True),
+        ka.Resize((view, view)),
         ka.ColorJitter(0.5, 0.1, 0.5, 0.01, p=1.0),
     ]
     parts = {"geometry": geometry, "geometry and colour": geometry + color, "PeCLR preset": preset}[name]
@@ -122,7 +130,7 @@ def one_kornia_warp(images: Tensor, chain: eq.Compose, size: tuple[int, int]) ->
 
 
 def bare(images: Tensor, theta: Tensor, size: tuple[int, int]) -> Tensor:
-    """Interpolate and do nothing else: torch's own two functions, by matrices that are there already."""
+    """Interpolate and do nothing else: torch's own two functions, by matrices that were drawn before."""
     grid = F.affine_grid(theta, [len(images), 3, *size], align_corners=False)
     return F.grid_sample(images, grid, align_corners=False)
 
@@ -138,8 +146,9 @@ def rows(batch: int, source: int, view: int, device: str) -> dict[str, Row]:
     size, pixels, shown = (view, view), batch * 3 * source**2, batch * 3 * view**2
     stored = torch.randint(0, 256, (batch, 3, source, source), dtype=torch.uint8, device=device)
     images = stored.float() / 255
-    theta = torch.eye(3)[:2].repeat(batch, 1, 1).to(device) * 0.8
-    table: dict[str, Row] = {"bare affine_grid + grid_sample": Row(partial(bare, images, theta, size))}
+    # Images and views are square, so the unit frame is torch's own.
+    theta = CHAINS["geometry"].sample(batch, device=device).affine.inverse().matrix[:, :2]
+    table: dict[str, Row] = {BARE: Row(partial(bare, images, theta, size))}
     for name, chain in CHAINS.items():
         rival = f"Kornia, {name}"
         table[rival] = Row(partial(kornia_chain(name, view), images))
@@ -152,7 +161,7 @@ def rows(batch: int, source: int, view: int, device: str) -> dict[str, Row]:
             moved = pixels * size_of + shown * 4
             table[f"equicon, {name}, {kind}"] = Row(partial(chain, given, size=size), rival, moved)
             table[f"equicon, {name}, {kind}, not anti-aliased"] = Row(partial(plain, given, chain, size), rival, moved)
-    written = {"dtype": torch.bfloat16, "memory_format": torch.channels_last}
+    written: dict[str, Any] = {"dtype": torch.bfloat16, "memory_format": torch.channels_last}
     whole = eq.Compose([*CHAINS["PeCLR preset"].transforms, NORMALIZE])
     moved = pixels + shown * 2
     rival = "Kornia, PeCLR preset"
@@ -192,13 +201,13 @@ def milliseconds(work: Callable[[], Any], device: str) -> float:
         start = time.perf_counter()
         work()
         return 1e3 * (time.perf_counter() - start)
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    start.record()
+    first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    first.record()
     for _ in range(10):
         work()
-    end.record()
-    end.synchronize()
-    return float(start.elapsed_time(end)) / 10
+    last.record()
+    last.synchronize()
+    return float(first.elapsed_time(last)) / 10
 
 
 def peak_megabytes(work: Callable[[], Any], device: str) -> float:
@@ -212,8 +221,9 @@ def peak_megabytes(work: Callable[[], Any], device: str) -> float:
         kept = work()
     del kept
     held = most = 0
-    results = found.profiler.kineto_results  # type: ignore[union-attr]
-    for event in sorted(results.events(), key=lambda event: event.start_ns()):
+    assert found.profiler is not None
+    assert found.profiler.kineto_results is not None
+    for event in sorted(found.profiler.kineto_results.events(), key=lambda event: event.start_ns()):
         if event.name() == "[memory]":
             held += event.nbytes()
             most = max(most, held)
@@ -245,7 +255,7 @@ def measure(setting: str, device: str, rounds: int) -> None:
         for name, row in table.items():
             times[name].append(milliseconds(row.work, device))
     medians = {name: statistics.median(values) for name, values in times.items()}
-    floor = medians["bare affine_grid + grid_sample"]
+    floor = medians[BARE]
     rate = bandwidth() if device == "cuda" else 0.0
 
     print(f"\n{batch} images of {source} × {source} to {view} × {view}, {device}, medians of {rounds}")

@@ -196,10 +196,9 @@ def pretrain(run: Run, data: Data, journal: Journal, stop: Stop) -> None:
             watch.mark("data")
             torch.manual_seed(seed_of(args.seed, 1, run.step, k))
             x1, g1, x2, g2 = two_views(augment, batch, run)
-            views = torch.cat([x1, x2]).contiguous(memory_format=torch.channels_last)
             watch.mark("views")
             with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
-                z1, z2 = model(views).chunk(2)
+                z1, z2 = model(torch.cat([x1, x2])).chunk(2)
             watch.mark("encoder")
             loss = criterion(z1, z2, g1, g2) / args.accumulate
             watch.mark("loss")
@@ -256,8 +255,9 @@ def is_finite(state: Any) -> bool:
 def two_views(augment: eq.EquivariantTransform, batch: Batch, run: Run) -> tuple[Tensor, eq.Affine, Tensor, eq.Affine]:
     images = batch.image.to(run.device, non_blocking=True)
     frame, size = frame_of(batch, run.args.data).to(run.device), (run.args.size, run.args.size)
-    x1, g1 = augment(images, size=size, frame=frame)
-    x2, g2 = augment(images, size=size, frame=frame)
+    written: dict[str, Any] = {"dtype": run.dtype, "memory_format": torch.channels_last}  # as the encoder takes them
+    x1, g1 = augment(images, size=size, frame=frame, **written)
+    x2, g2 = augment(images, size=size, frame=frame, **written)
     return x1, g1, x2, g2
 
 
