@@ -146,7 +146,7 @@ def compiled(kernel, pointers, constants, capability):
 
 floats = {"matrix": "*fp32", "colors": "*fp32", "sums": "*fp32"}
 steps = {"LAST": 2, "FIRST": _triton.FIRST**2, "SECOND": _triton.SECOND**2, "TILE": 16}
-for capability in (80, 90):
+for capability in (75, 90):
     stored = {**floats, "images": "*u8", "halved": "*fp16"}
     compiled(_triton._halve, stored, steps, capability)
     compiled(_triton._interpolate, {**stored, "views": "*fp16"}, {**steps, "MODE": 2}, capability)

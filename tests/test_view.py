@@ -62,7 +62,7 @@ def test_why_a_view_is_not_made_by_triton(monkeypatch):
     assert action.path(torch.rand(2, 3, 8, 8)) == "torch: images are on cpu"
     with FakeTensorMode(allow_non_fake_inputs=True):  # tensors of a GPU that is not there
         on_gpu = torch.empty(2, 3, 8, 8, device="cuda")
-        monkeypatch.setattr(_view, "find_spec", lambda name: name == "triton")
+        monkeypatch.setattr(_view, "has_triton", lambda: True)
         assert action.path(on_gpu) == "triton"
         assert action.path(on_gpu.to(torch.uint8)) == "triton"
         assert action.path(on_gpu[:, :1]) == "torch: images have 1 channels, and not 3"
@@ -70,7 +70,7 @@ def test_why_a_view_is_not_made_by_triton(monkeypatch):
         assert action.path(on_gpu.requires_grad_()) == "torch: a gradient is asked for"
         with torch.no_grad():
             assert action.path(on_gpu) == "triton"
-        monkeypatch.setattr(_view, "find_spec", lambda name: None)
+        monkeypatch.setattr(_view, "has_triton", lambda: False)
         assert action.path(on_gpu.detach()) == "torch: Triton is not installed"
 
 

@@ -53,10 +53,9 @@ def fused_view(
     with torch.cuda.device_of(images):
         halved = images
         if last > 1:
-            halved = views.new_empty(
-                batch, 3, triton.cdiv(height, 2), triton.cdiv(width, 2), dtype=torch.promote_types(dtype, torch.float16)
-            )
-            cells = triton.cdiv(halved.shape[2], _TILE) * triton.cdiv(halved.shape[3], _TILE)
+            shape = (batch, 3, triton.cdiv(height, 2), triton.cdiv(width, 2))
+            halved = views.new_empty(shape, dtype=torch.float16 if dtype.itemsize == 2 else torch.float32)
+            cells = triton.cdiv(shape[2], _TILE) * triton.cdiv(shape[3], _TILE)
             _halve[(cells * batch,)](
                 images, *images.stride(), height, width, *geometry, scale, halved, *halved.stride(), **options
             )

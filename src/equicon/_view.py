@@ -1,8 +1,13 @@
-"""A view in one pass: interpolation, colour, normalisation, type and memory format, by Triton where it can be."""
+"""A whole view: interpolation, colour, normalisation, type and memory format.
+
+Three ways make the same views: a Triton kernel on a GPU; on a CPU a few images at a time, each from its own level,
+while they are in the cache; and where levels may not be looked at (compiled, or on a GPU without Triton), all of them.
+"""
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from importlib.util import find_spec
 
 import torch
@@ -17,6 +22,12 @@ from equicon._warp import Mode, PaddingMode, last_level, levels, read, read_all
 _AT_A_TIME = 2**19
 
 
+@cache
+def has_triton() -> bool:
+    """Tell whether Triton is installed: it comes with the CUDA builds of torch alone."""
+    return find_spec("triton") is not None
+
+
 def why_not_triton(images: Tensor, matrix: Tensor, color: ColorMap | None) -> str:
     """Tell why the Triton kernel cannot make a view of these images, nothing where it can."""
     inputs = [images, matrix] if color is None else [images, matrix, color.matrix]
@@ -24,7 +35,7 @@ def why_not_triton(images: Tensor, matrix: Tensor, color: ColorMap | None) -> st
         return "torch.compile fuses by itself"
     if images.device.type != "cuda":
         return f"images are on {images.device.type}"
-    if find_spec("triton") is None:
+    if not has_triton():
         return "Triton is not installed"
     if images.shape[1] != 3:
         return f"images have {images.shape[1]} channels, and not 3"
@@ -66,7 +77,6 @@ def make_view(
     if antialias and mode == "bilinear":
         last = last_level(source, size)
         if padding_mode == "zeros" and not why_not_triton(images, matrix, color):
-            # Not before it is needed: Triton comes with the CUDA builds of torch alone.
             from equicon._triton import fused_view
 
             return fused_view(
@@ -91,8 +101,8 @@ def make_view(
         for start in range(0, len(alike), at_a_time):
             rows = alike[start : start + at_a_time]
             views = read(_rows(images, rows), _rows(matrix, rows), size, k, mode, padding_mode)
-            views = finished(views, color and replace(color, matrix=_rows(color.matrix, rows)))
-            by_image.update(zip(rows, views.split(1), strict=True))
+            of_rows = None if color is None else replace(color, matrix=_rows(color.matrix, rows))
+            by_image.update(zip(rows, finished(views, of_rows).split(1), strict=True))
     return torch.cat([by_image[i] for i in range(len(images))])
 
 
