@@ -115,10 +115,13 @@ def antialiasing(rounds: int) -> None:
 
 
 def round_trip(images: Tensor, steps: Sequence[eq.Affine]) -> tuple[Tensor, Tensor]:
-    """Go there step by step, each a resampling, and back step by step: the views, and the images brought back."""
+    """Go there step by step, each a resampling, and home in one: the views, and the images brought back."""
     there = reduce(lambda views, g: g.warp(views, antialias=False), steps, images)
-    home = reduce(lambda views, g: g.inverse().warp(views, antialias=False), reversed(steps), there)
-    return there, home
+    return there, fuse(steps).inverse().warp(there, antialias=False)
+
+
+def fuse(steps: Sequence[eq.Affine]) -> eq.Affine:
+    return reduce(lambda first, second: second @ first, steps)
 
 
 def chain(figure: Path | None) -> None:
@@ -129,7 +132,7 @@ def chain(figure: Path | None) -> None:
     print("                  fused   step by step      fused   step by step")
     for count in range(1, len(CHAIN) + 1):
         steps = [transform.sample(64, generator=generator(k)).affine for k, transform in enumerate(CHAIN[:count])]
-        fused = reduce(lambda first, second: second @ first, steps)
+        fused = fuse(steps)
         ones = torch.ones(64, 1, 128, 128)
         inside = (round_trip(ones, steps)[1] > 0.999) & (round_trip(ones, [fused])[1] > 0.999)
         shown = [

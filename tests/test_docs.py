@@ -59,15 +59,22 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatc
         exec(compile(block, f"{page.name}, python block {i}", "exec"), names)
 
 
-@pytest.mark.parametrize("line", sorted({line for p in PAGES for line in commands(p) if "examples/" in line}))
-def test_commands_of_examples_parse(line):
+SCRIPT = re.compile(r"\b(examples|benchmarks)/\w+\.py")
+
+
+@pytest.mark.parametrize("line", sorted({line for p in PAGES for line in commands(p) if SCRIPT.search(line)}))
+def test_commands_of_examples_and_benchmarks_parse(line):
     pytest.importorskip("torchvision", reason="the examples need torchvision")
     words = shlex.split(line.split("&&")[-1])
-    script = next(word for word in words if word.startswith("examples/"))
+    script = next(word for word in words if SCRIPT.fullmatch(word))
     spec = importlib.util.spec_from_file_location(Path(script).stem, ROOT / script)
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
-    example.parse_args(words[words.index(script) + 1 :])
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    given = words[words.index(script) + 1 :]
+    if hasattr(module, "parse_args"):
+        module.parse_args(given)
+    else:
+        assert not given
 
 
 def test_the_readme_opens_with_its_two_commands():

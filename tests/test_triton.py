@@ -54,9 +54,8 @@ def compare(
     from equicon._triton import fused_view
 
     kept = images.clone()
-    fused = fused_view(
-        images, matrix, size, color=color, normalization=normalization, dtype=dtype, memory_format=memory_format
-    )
+    last = last_level((images.shape[-2], images.shape[-1]), size)
+    fused = fused_view(images, matrix, size, last, color, normalization, dtype, memory_format)
     expected = separately(images, matrix, size, color, normalization, dtype, memory_format)
     assert fused.stride() == expected.stride()
     assert_close(fused, expected, atol=TOLERANCE[dtype], rtol=0)
@@ -113,9 +112,36 @@ def test_what_lies_beyond_the_source_is_zero_and_an_empty_batch_is_empty():
     from equicon._triton import fused_view
 
     away = eq.Affine.from_linear(torch.eye(2)[None], torch.tensor([[5.0, 0.0]])).matrix.to(DEVICE)
-    options = {"color": None, "normalization": None, "dtype": torch.float32, "memory_format": torch.contiguous_format}
-    assert float(fused_view(make_images((8, 8), batch=1), away, (8, 8), **options).abs().max()) == 0
-    assert fused_view(make_images((8, 8), batch=1)[:0], away[:0], (4, 6), **options).shape == (0, 3, 4, 6)
+    plain = (0, None, None, torch.float32, torch.contiguous_format)
+    assert float(fused_view(make_images((8, 8), batch=1), away, (8, 8), *plain).abs().max()) == 0
+    assert fused_view(make_images((8, 8), batch=1)[:0], away[:0], (4, 6), *plain).shape == (0, 3, 4, 6)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of numpy, which the interpreter computes with
+def test_a_matrix_without_an_inverse_does_not_pass_for_a_black_view():
+    from equicon._triton import fused_view
+
+    flat = torch.tensor([[[1.0, 1.0, 0.1], [1.0, 1.0, 0.2], [0.0, 0.0, 1.0]]], device=DEVICE)
+    lost = flat.clone().fill_(torch.nan)
+    for matrix in (flat, lost):
+        view = fused_view(
+            make_images((8, 8), batch=1), matrix, (8, 8), 1, None, None, torch.float32, torch.contiguous_format
+        )
+        assert not view.isfinite().all()
+
+
+@pytest.mark.parametrize("values", [1e5, 1e-8])
+def test_images_of_any_range_are_kept(values):
+    """Without colour, images may be depths or coordinates, which float16 does not hold."""
+    images = (make_images((32, 32), torch.float32, 2) * values).bfloat16()
+    matrix = make_matrix([1.0, 1.5])
+    from equicon._triton import fused_view
+
+    last = last_level((32, 32), (8, 8))
+    view = fused_view(images, matrix, (8, 8), last, None, None, torch.bfloat16, torch.contiguous_format)
+    expected = separately(images, matrix, (8, 8), None, None, torch.bfloat16, torch.contiguous_format)
+    assert last > 1
+    assert_close(view, expected, atol=0.02 * values, rtol=0)
 
 
 def test_a_single_pixel_and_a_single_row():
@@ -144,14 +170,19 @@ def compiled(kernel, pointers, constants, capability):
     assert binary.startswith(b"\\x7fELF"), kernel
 
 
-floats = {"matrix": "*fp32", "colors": "*fp32", "sums": "*fp32"}
+floats = {"matrix": "*fp32", "colors": "*fp32", "sums": "*fp32", "means": "*fp32"}
 steps = {"LAST": 2, "FIRST": _triton.FIRST**2, "SECOND": _triton.SECOND**2, "TILE": 16}
+one = {"image_x": 1, "view_c": 1}  # numbers that are 1 are constants: here of NCHW images and NHWC views
 for capability in (75, 90):
     stored = {**floats, "images": "*u8", "halved": "*fp16"}
-    compiled(_triton._halve, stored, steps, capability)
-    compiled(_triton._interpolate, {**stored, "views": "*fp16"}, {**steps, "MODE": 2}, capability)
-    compiled(_triton._finish, {**floats, "waiting": "*fp16", "views": "*bf16"}, {"TILE": 16}, capability)
-compiled(_triton._interpolate, {**stored, "halved": "*u8", "views": "*bf16"}, {**steps, "LAST": 0, "MODE": 1}, 90)
+    compiled(_triton._halve, stored, {**steps, "image_x": 1, "halved_x": 1}, capability)
+    flags = {"COLOR": True, "WAITS": True}
+    compiled(_triton._interpolate, {**stored, "views": "*fp16"}, {**steps, **flags, **one}, capability)
+    compiled(_triton._finish, {**floats, "waiting": "*fp16", "views": "*bf16"}, {"TILE": 16, "view_c": 1}, capability)
+stored |= {"halved": "*u8", "views": "*bf16"}
+compiled(_triton._interpolate, stored, {**steps, "LAST": 0, "COLOR": True, "WAITS": False}, 90)
+single = {"height": 1, "width": 1, "rows": 1, "columns": 1}
+compiled(_triton._interpolate, stored, {**steps, "LAST": 1, "COLOR": False, "WAITS": False, **single}, 90)
 """
 
 

@@ -162,7 +162,8 @@ class Action:
         if anchor is not None:
             check_floating("anchor", anchor, "(B, 2), pixels of the source", last=(2,), ndim=2)
             check_batch("anchor", len(anchor), len(images), "images")
-            anchor = total.points(anchor.to(total.device, non_blocking=True), source, out_size)
+            from_host = anchor.device.type == "cpu"
+            anchor = total.points(anchor.to(total.device, non_blocking=from_host), source, out_size)
         computed = torch.promote_types(images.dtype, torch.float32)
         kept = check_output(dtype or (images.dtype if images.is_floating_point() else computed), memory_format)
         normalization, filters = self._split()
@@ -174,7 +175,7 @@ class Action:
                 dtype=computed if filters else kept,
                 color=self.color,
                 normalization=normalization,
-                memory_format=memory_format,
+                memory_format=torch.contiguous_format if filters else memory_format,
             )
             for drawn in filters:
                 views = drawn.apply(views, anchor)
@@ -189,11 +190,13 @@ class Action:
         return None, self.filters
 
     def path(self, images: Tensor) -> str:
-        """Tell what makes the views of these images: ``"triton"``, one pass, or ``"torch: ..."`` and why.
+        """Tell what makes the views of these images: ``"triton"``, or ``"torch: ..."`` and why not Triton.
 
-        Geometry, colour and a ``Normalize`` that follows them are made in one pass over uint8, half or float32 images
-        of three channels on a CUDA GPU with Triton, as far as no gradient is asked for. The other filters (blur,
-        noise, ...) run after it. Both give the same views up to rounding.
+        On a CUDA GPU with Triton, one kernel makes geometry, colour and a ``Normalize`` that follows them in one pass
+        over uint8, half or float32 images of three channels, as far as no gradient is asked for. Before it, a kernel
+        halves images that are shrunk more than 2.8-fold; after it, contrast, which needs the mean of the whole view,
+        is one more, and the other filters (blur, noise, ...) are torch's. Both ways give the same views up to rounding.
+        The environment variable ``EQUICON_TRITON=0`` chooses torch.
 
         Args:
             images: (B, C, H, W), as they would be given to the ``Action``.

@@ -291,7 +291,7 @@ class Affine:
         mode: Mode = "bilinear",
         padding_mode: PaddingMode = "zeros",
     ) -> Tensor:
-        """Move the pictures: one resampling per image, by Kornia's warp, from a pyramid where the map shrinks it.
+        """Move the pictures: one resampling per image, as Kornia's warp does, from a pyramid where the map shrinks it.
 
         Args:
             images: (B, C, H, W), uint8 or floating. uint8 gives float32 in [0, 1]; half precision is computed in

@@ -134,9 +134,16 @@ def check_choice(argument: str, value: object, known: Sequence[str]) -> None:
         raise value_error(argument, f"one of {', '.join(known)}", value)
 
 
+def concrete(tensor: Tensor) -> bool:
+    """Whether values stand behind a tensor: not while compiling or tracing, nor inside ``vmap`` and its like."""
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        return False
+    return type(tensor) in (Tensor, torch.nn.Parameter) and not torch._C._are_functorch_transforms_active()
+
+
 def readable(tensor: Tensor) -> bool:
-    """Whether values may be looked at: not on a device that would have to be waited for, not while compiling."""
-    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+    """Whether values may be looked at: they are there, and not on a device that would have to be waited for."""
+    return tensor.device.type == "cpu" and concrete(tensor)
 
 
 def check_affine_values(argument: str, matrix: Tensor) -> None:

@@ -18,18 +18,12 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 def constant(values: Sequence[float], device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
     """Make a tensor (N,) of known numbers without waiting for the device.
 
-    On an accelerator the numbers travel as arguments of a kernel: a copy from the host's memory would wait, and cannot
-    be captured in a CUDA graph.
+    On an accelerator each number travels as an argument of a kernel: a copy from the host's memory would wait, and
+    cannot be captured in a CUDA graph.
     """
-    if device.type == "cpu" or torch.compiler.is_compiling():
-        return torch.tensor(values, dtype=dtype).to(device)
-    return filled(torch.zeros(len(values), device=device, dtype=dtype), values)
-
-
-def filled(zeros: Tensor, values: Sequence[float]) -> Tensor:
-    """Write numbers into zeros (N,) that nobody else has seen."""
-    torch._foreach_add_(list(zeros.unbind()), list(values))
-    return zeros
+    if device.type == "cpu":
+        return torch.tensor(values, dtype=dtype)
+    return torch.stack([torch.full((), value, device=device, dtype=dtype) for value in values])
 
 
 def normalize(z: Tensor) -> Tensor:

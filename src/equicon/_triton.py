@@ -15,25 +15,24 @@ from torch import Tensor
 from equicon._checks import Size
 from equicon._color import ColorMap, Normalization
 from equicon._frames import pixel_from_unit, unit_from_pixel
-from equicon._warp import FIRST, SECOND, last_level
+from equicon._warp import FIRST, SECOND
 
 _TILE = 16  # pixels to either side: what a turned tile reads lies close together
-_NO_COLOR, _PIXELS, _PIXELS_AND_MEAN = 0, 1, 2
 
 
 def fused_view(
     images: Tensor,
     matrix: Tensor,
     size: Size,
-    *,
+    last: int,
     color: ColorMap | None,
     normalization: Normalization | None,
     dtype: torch.dtype,
     memory_format: torch.memory_format,
 ) -> Tensor:
-    """Make views (B, 3, h, w) of images (B, 3, H, W) by unit-frame matrices (B, 3, 3), zeros beyond the source."""
+    """Make views (B, 3, h, w) of images (B, 3, H, W) from levels 0 to ``last``, zeros beyond the source."""
     height, width = source = (images.shape[-2], images.shape[-1])
-    batch, (rows, columns), last = len(images), size, last_level(source, size)
+    batch, (rows, columns) = len(images), size
     views = torch.empty(batch, 3, rows, columns, dtype=dtype, device=images.device, memory_format=memory_format)
     if batch == 0:
         return views
@@ -42,19 +41,21 @@ def fused_view(
     geometry = (matrix.float().contiguous(), (min(source) / min(size)) ** 2)
     options: dict[str, Any] = {"LAST": last, "FIRST": FIRST**2, "SECOND": SECOND**2, "TILE": _TILE}
 
-    mode = _NO_COLOR if color is None else _PIXELS_AND_MEAN if color.uses_mean else _PIXELS
+    waits = color is not None and color.uses_mean
     colors = geometry[0] if color is None else color.matrix.float().contiguous()
     normal = (*normalization.mean, *normalization.std) if normalization else (0.0,) * 3 + (1.0,) * 3
     tiles = triton.cdiv(rows, _TILE) * triton.cdiv(columns, _TILE)
-    sums = views.new_empty(batch, 3, tiles if mode == _PIXELS_AND_MEAN else 0, dtype=torch.float32)
+    sums = views.new_empty(batch, 3, tiles if waits else 0, dtype=torch.float32)
     # Until the mean is known, colours wait where the views will be. float16 is finer than bfloat16 in [0, 1].
-    waiting = views.view(torch.float16) if mode == _PIXELS_AND_MEAN and dtype == torch.bfloat16 else views
+    waiting = views.view(torch.float16) if waits and dtype == torch.bfloat16 else views
 
     with torch.cuda.device_of(images):
         halved = images
         if last > 1:
             shape = (batch, 3, triton.cdiv(height, 2), triton.cdiv(width, 2))
-            halved = views.new_empty(shape, dtype=torch.float16 if dtype.itemsize == 2 else torch.float32)
+            # Means of uint8 keep all that half-precision views show of them; other images may be out of its range.
+            short = images.dtype == torch.uint8 and dtype.itemsize == 2
+            halved = views.new_empty(shape, dtype=torch.float16 if short else torch.float32)
             cells = triton.cdiv(shape[2], _TILE) * triton.cdiv(shape[3], _TILE)
             _halve[(cells * batch,)](
                 images, *images.stride(), height, width, *geometry, scale, halved, *halved.stride(), **options
@@ -63,10 +64,13 @@ def fused_view(
             images, *images.stride(), height, width, *geometry, scale, halved, *halved.stride(),
             waiting, *views.stride(), rows, columns,
             unit.scale_x, unit.offset_x, unit.offset_y, pixel.scale_x, pixel.offset_x, pixel.offset_y,
-            colors, sums, *normal, MODE=mode, **options,
+            colors, sums, *normal, COLOR=color is not None, WAITS=waits, **options,
         )  # fmt: skip
-        if mode == _PIXELS_AND_MEAN:
-            _finish[(tiles * batch,)](waiting, views, *views.stride(), rows, columns, colors, sums, *normal, TILE=_TILE)
+        if waits:
+            means = sums.sum(-1) / (rows * columns)
+            _finish[(tiles * batch,)](
+                waiting, views, *views.stride(), rows, columns, colors, means, *normal, TILE=_TILE
+            )  # fmt: skip
     return views
 
 
@@ -111,10 +115,11 @@ def _halve(
             for j in range(stride):
                 for i in range(stride):
                     row, column = tl.minimum(y * stride + j, height - 1), tl.minimum(x * stride + i, width - 1)
-                    pixel = images + b * image_b + channel * image_c + row * image_y + column * image_x
+                    pixel = images + b * image_b + row * image_y + column * image_x
                     total += tl.load(pixel, mask=inside, other=0).to(tl.float32)
             place = halved + b * halved_b + channel * halved_c + y * halved_y + x * halved_x
             tl.store(place, total * (scale / (stride * stride)), mask=inside)
+            images += image_c
 
 
 @triton.jit
@@ -124,7 +129,8 @@ def _interpolate(
     views, view_b, view_c, view_y, view_x, rows, columns,
     unit_scale, unit_x, unit_y, pixel_scale, pixel_x, pixel_y,
     colors, sums, mean_r, mean_g, mean_b, std_r, std_g, std_b,
-    MODE: tl.constexpr, LAST: tl.constexpr, FIRST: tl.constexpr, SECOND: tl.constexpr, TILE: tl.constexpr,
+    COLOR: tl.constexpr, WAITS: tl.constexpr,
+    LAST: tl.constexpr, FIRST: tl.constexpr, SECOND: tl.constexpr, TILE: tl.constexpr,
 ):  # fmt: skip
     """Read a tile of a view from its level, and write it: coloured and normalised, or to wait for its mean."""
     b, tile, tiles, y, x, inside = _tile(rows, columns, TILE)
@@ -156,15 +162,16 @@ def _interpolate(
             halved + b * halved_b, halved_c, halved_y, halved_x,
             tl.cdiv(height, stride), tl.cdiv(width, stride), level_y, level_x, 1, seen, TAPS=3,
         )  # fmt: skip
-    red, green, blue = red * weight, green * weight, blue * weight
+    lost = (source_x + source_y) * 0  # a matrix that is not finite or has no inverse shows, as with torch
+    red, green, blue = red * weight + lost, green * weight + lost, blue * weight + lost
 
-    if MODE == 2:
+    if WAITS:
         sums += b * 3 * tiles + tile
         tl.store(sums, tl.sum(red))
         tl.store(sums + tiles, tl.sum(green))
         tl.store(sums + 2 * tiles, tl.sum(blue))
     else:
-        if MODE == 1:
+        if COLOR:
             red, green, blue = _product(colors + b * 36, red, green, blue)
             red, green, blue = _clamped(red), _clamped(green), _clamped(blue)
         red, green, blue = (red - mean_r) / std_r, (green - mean_g) / std_g, (blue - mean_b) / std_b
@@ -174,24 +181,12 @@ def _interpolate(
 @triton.jit
 def _finish(
     waiting, views, view_b, view_c, view_y, view_x, rows, columns,
-    colors, sums, mean_r, mean_g, mean_b, std_r, std_g, std_b, TILE: tl.constexpr,
+    colors, means, mean_r, mean_g, mean_b, std_r, std_g, std_b, TILE: tl.constexpr,
 ):  # fmt: skip
-    """Colour and normalise a tile of a view, now that the sums of all its tiles are known."""
-    b, _, tiles, y, x, inside = _tile(rows, columns, TILE)
-    colors, sums = colors + b * 36, sums + b * 3 * tiles
-    total_r = tl.zeros([TILE * TILE], tl.float32)
-    total_g = tl.zeros([TILE * TILE], tl.float32)
-    total_b = tl.zeros([TILE * TILE], tl.float32)
-    place = tl.arange(0, TILE * TILE)
-    for first in range(0, tiles, TILE * TILE):
-        known = first + place < tiles
-        total_r += tl.load(sums + first + place, mask=known, other=0)
-        total_g += tl.load(sums + tiles + first + place, mask=known, other=0)
-        total_b += tl.load(sums + 2 * tiles + first + place, mask=known, other=0)
-    count = rows * columns
-    of_mean_r, of_mean_g, of_mean_b = _product(
-        colors + 3, tl.sum(total_r) / count, tl.sum(total_g) / count, tl.sum(total_b) / count
-    )
+    """Colour and normalise a tile of a view, now that the view's mean is known."""
+    b, _, _, y, x, inside = _tile(rows, columns, TILE)
+    colors, means = colors + b * 36, means + b * 3
+    of_mean_r, of_mean_g, of_mean_b = _product(colors + 3, tl.load(means), tl.load(means + 1), tl.load(means + 2))
     offset = b * view_b + y * view_y + x * view_x
     red = tl.load(waiting + offset, mask=inside, other=0).to(tl.float32)
     green = tl.load(waiting + offset + view_c, mask=inside, other=0).to(tl.float32)
@@ -207,7 +202,7 @@ def _read(image, image_c, image_y, image_x, height, width, y, x, boxed, seen, TA
     """Read three channels of a level bilinearly, of the averages of 2 × 2 neighbours where ``boxed`` (1, else 0)."""
     first_y, y0, y1, y2 = _taps(y, height, boxed)
     first_x, x0, x1, x2 = _taps(x, width, boxed)
-    red, green, blue = x0 * 0, x0 * 0, x0 * 0
+    red, green, blue = tl.zeros_like(x0), tl.zeros_like(x0), tl.zeros_like(x0)
     for j in tl.static_range(TAPS):
         row = tl.minimum(first_y + j, height - 1)
         weight_y = y0 if j == 0 else y1 if j == 1 else y2
@@ -216,8 +211,11 @@ def _read(image, image_c, image_y, image_x, height, width, y, x, boxed, seen, TA
             weight = weight_y * (x0 if i == 0 else x1 if i == 1 else x2)
             place, read = image + row * image_y + column * image_x, seen & (weight > 0)
             red += weight * tl.load(place, mask=read, other=0).to(tl.float32)
-            green += weight * tl.load(place + image_c, mask=read, other=0).to(tl.float32)
-            blue += weight * tl.load(place + 2 * image_c, mask=read, other=0).to(tl.float32)
+            # One after the other: twice the stride may be beyond what an int32 holds.
+            place += image_c
+            green += weight * tl.load(place, mask=read, other=0).to(tl.float32)
+            place += image_c
+            blue += weight * tl.load(place, mask=read, other=0).to(tl.float32)
     return red, green, blue
 
 

@@ -61,32 +61,39 @@ def read(images: Tensor, matrix: Tensor, size: Size, level: int, mode: Mode, pad
 
     uint8 gives float32 in [0, 1], half precision float32, any other type itself.
     """
-    height, width = source = (images.shape[-2], images.shape[-1])
+    source = (images.shape[-2], images.shape[-1])
     scale = 1 / 255 if images.dtype == torch.uint8 else 1.0
-    images = at_least_float32(images)
-    extent = extent_matrix(matrix.to(images.dtype), source, size)
+    extent = extent_matrix(matrix.to(torch.promote_types(images.dtype, torch.float32)), source, size)
     if level == 0 and padding_mode != "reflection":
-        views = F.grid_sample(images, grid(extent, size), mode, padding_mode, align_corners=False)
+        places = grid(extent, size)
+        views = F.grid_sample(at_least_float32(images), places, mode, padding_mode, align_corners=False)
         return views if scale == 1 else views * scale
     # Sums, not means: what they are divided by goes into the weight. And padding belongs to the source, not to a level,
     # whose half pixel would reach far into the picture: its border is continued, and it fades where the source does.
     weight: float | Tensor = scale / 4**level
     if padding_mode == "zeros":
         weight = (covered(grid(extent, size), source) * weight)[:, None]
-    between = SAME
-    if level > 0:
-        stride = 2 ** (level - 1)
-        between = between_pixels(source, stride)
-        if height % stride or width % stride:  # the last pixels again, where a level has a part of a pixel
-            images = F.pad(images, (0, -width % stride, 0, -height % stride), mode="replicate")
-        for _ in range(level - 1):
-            images = _halve(images)
-        images = _add_neighbours(images)
+    between = SAME if level == 0 else between_pixels(source, 2 ** (level - 1))
     if padding_mode == "reflection":
         places = apply(between, reflected(grid(extent, size), source))
     else:
         places = grid(after(between, extent), size)
-    return F.grid_sample(images, places, mode, "border", align_corners=False) * weight
+    return F.grid_sample(_sums(images, level), places, mode, "border", align_corners=False) * weight
+
+
+def _sums(images: Tensor, level: int) -> Tensor:
+    """Add up the pixels that each place of a level is the mean of."""
+    if images.dtype == torch.uint8 and level == 1:
+        return _add_neighbours(images.to(torch.int16)).float()  # half the memory to go through
+    images = at_least_float32(images)
+    if level == 0:
+        return images
+    stride, (height, width) = 2 ** (level - 1), images.shape[-2:]
+    if height % stride or width % stride:  # the last pixels again, where the level has a part of a pixel
+        images = F.pad(images, (0, -width % stride, 0, -height % stride), mode="replicate")
+    for _ in range(level - 1):
+        images = _halve(images)
+    return _add_neighbours(images)
 
 
 def _halve(images: Tensor) -> Tensor:
