@@ -112,11 +112,13 @@ def _halve(
         inside = (y < tl.cdiv(height, stride)) & (x < tl.cdiv(width, stride))
         for channel in tl.static_range(3):
             total = tl.zeros([TILE * TILE], tl.float32)
-            for j in range(stride):
-                for i in range(stride):
-                    row, column = tl.minimum(y * stride + j, height - 1), tl.minimum(x * stride + i, width - 1)
-                    pixel = images + b * image_b + row * image_y + column * image_x
-                    total += tl.load(pixel, mask=inside, other=0).to(tl.float32)
+            tap = 0
+            while tap < stride * stride:  # not range: the interpreter of Triton 3.6 takes no tensor there
+                row = tl.minimum(y * stride + tap // stride, height - 1)
+                column = tl.minimum(x * stride + tap % stride, width - 1)
+                pixel = images + b * image_b + row * image_y + column * image_x
+                total += tl.load(pixel, mask=inside, other=0).to(tl.float32)
+                tap += 1
             place = halved + b * halved_b + channel * halved_c + y * halved_y + x * halved_x
             tl.store(place, total * (scale / (stride * stride)), mask=inside)
             images += image_c
