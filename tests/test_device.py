@@ -10,6 +10,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import equicon as eq
 
+pytestmark = pytest.mark.skipif(
+    not torch.backends.cuda.is_built(), reason="fakes CUDA tensors, which a CPU build has not"
+)
+
 # Noise and Appearance seed the device's own generator, which is there only where the device is.
 CHAIN = [
     entry.transform for name, entry in TRANSFORMS.items() if name not in ("noise", "compose") and "appear" not in name
