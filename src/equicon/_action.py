@@ -133,7 +133,7 @@ class Action:
         Raises:
             ValueError: if shapes, batch sizes or devices do not fit, or memory_format is another one.
             TypeError: if images are of an integer type other than uint8, frame is not an ``Affine``, or dtype is not
-                floating.
+                float16, bfloat16, float32 or float64.
         """
         return self._apply(images, size, frame, anchor, dtype, memory_format)
 

@@ -6,7 +6,6 @@ k − 1 times, each pixel then averaged with its neighbours (2 × 2): the blur o
 so that reading it bilinearly blurs it little more.
 """
 
-import math
 from typing import Literal, TypeAlias
 
 import torch
@@ -25,16 +24,22 @@ PaddingMode: TypeAlias = Literal["zeros", "border", "reflection"]
 FIRST, SECOND = 2**0.25, 2**1.5
 
 
+def _least_shrink(level: int) -> float:
+    """Tell from which shrink on images are read from a level ≥ 1."""
+    return FIRST if level == 1 else SECOND * 2 ** (level - 2)
+
+
 def last_level(source: Size, size: Size) -> int:
     """Count the levels that a view may need: for a shrink of twice the ratio of the sizes, as far as pixels go.
 
     The shrink is that of the whole map, for each image, so nothing about it is known on the host but that ratio. A
     stronger one is blurred as if it were that.
     """
-    most = 2 * min(source) / min(size)
-    wanted = 0 if most < FIRST else 1 if most < SECOND else 2 + math.floor(math.log2(most / SECOND))
+    most, last = 2 * min(source) / min(size), 0
     # Level k averages neighbours of an image halved k − 1 times, so there must be two.
-    return min(wanted, max(0, math.ceil(math.log2(min(source)))))
+    while most >= _least_shrink(last + 1) and min(source) > 2**last:
+        last += 1
+    return last
 
 
 def levels(matrix: Tensor, source: Size, size: Size, last: int) -> Tensor:
@@ -42,7 +47,7 @@ def levels(matrix: Tensor, source: Size, size: Size, last: int) -> Tensor:
     square = (min(source) / min(size)) ** 2 / determinant(matrix[:, :2, :2]).abs()
     level = torch.zeros_like(square, dtype=torch.int32)
     for k in range(1, last + 1):
-        level = level + (square >= (FIRST if k == 1 else SECOND * 2 ** (k - 2)) ** 2)
+        level = level + (square >= _least_shrink(k) ** 2)
     return level
 
 
