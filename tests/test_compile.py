@@ -50,8 +50,9 @@ def test_uint8_with_a_frame_compiles_whole():
 
 
 @pytest.mark.parametrize("entry", REPRESENTATIONS.values(), ids=REPRESENTATIONS)
-def test_the_loss_and_its_gradients_compile_whole(entry):
-    criterion = eq.PeCLRLoss(0.2, representation=entry.representation)
+@pytest.mark.parametrize("chunk_size", [None, 2], ids=["dense", "blocks"])
+def test_the_loss_and_its_gradients_compile_whole(entry, chunk_size):
+    criterion = eq.PeCLRLoss(0.2, representation=entry.representation, chunk_size=chunk_size)
     g1, g2 = random_affine(0).to(dtype=torch.float32), random_affine(1).to(dtype=torch.float32)
     compiled = torch.compile(criterion, fullgraph=True, backend="aot_eager")
     grads = []

@@ -49,8 +49,8 @@ def test_the_core_imports_without_the_extras():
 
 def test_imports_point_one_way():
     order = [
-        {"_checks"}, {"_matrix"}, {"_frames", "_random"}, {"_warp", "_color"}, {"_triton"}, {"_view"}, {"_affine"},
-        {"_action", "_representation"}, {"_transform", "_ntxent"},
+        {"_checks", "_distributed"}, {"_matrix", "_negatives"}, {"_frames", "_random"}, {"_warp", "_color"},
+        {"_triton"}, {"_view"}, {"_affine"}, {"_action", "_representation", "_grad_cache"}, {"_transform", "_ntxent"},
         {"_geometric", "_photometric", "_appearance", "_peclr"}, {"presets"}, {"testing"},
     ]  # fmt: skip
     rank = {name: i for i, names in enumerate(order) for name in names}

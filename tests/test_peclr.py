@@ -119,7 +119,7 @@ def test_bad_input_is_refused():
         (
             lambda: eq.PeCLRLoss(0.5, base_loss=eq.NTXentLoss()),
             ValueError,
-            "temperature: expected None where base_loss",
+            "temperature: expected None where another base_loss is given",
         ),
         (lambda: eq.PeCLRLoss(representation=eq.Points), TypeError, r"Call the class: Points\(\)"),
         (
