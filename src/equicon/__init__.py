@@ -14,6 +14,7 @@ from equicon._geometric import (
     RandomTranslate,
     RandomVerticalFlip,
 )
+from equicon._grad_cache import GradCache
 from equicon._ntxent import NTXentLoss, nt_xent
 from equicon._peclr import PeCLRLoss
 from equicon._photometric import ColorJitter, Normalize, RandomGrayscale
@@ -30,6 +31,7 @@ __all__ = [
     "Compose",
     "DirectSum",
     "EquivariantTransform",
+    "GradCache",
     "Invariant",
     "NTXentLoss",
     "Normalize",
