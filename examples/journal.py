@@ -55,6 +55,18 @@ class Stopwatch:
         return dict(spent)
 
 
+class _Nowhere:
+    """Stands in for TensorBoard's writer where nothing is to be written."""
+
+    def add_scalar(self, *_: object) -> None: ...
+
+    def add_figure(self, *_: object) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Journal:
     """Writes down a run; losses are kept on the device and read a few steps at a time.
 
@@ -66,14 +78,24 @@ class Journal:
         images: To a step.
         name: What the progress bar says.
         every: How many steps are read at a time; each reading waits for the device.
+        quiet: Whether it watches over the losses, and writes and shows nothing: another rank does.
     """
 
     def __init__(
-        self, folder: Path, device: torch.device, *, first: int, steps: int, images: int, name: str, every: int = 10
+        self,
+        folder: Path,
+        device: torch.device,
+        *,
+        first: int,
+        steps: int,
+        images: int,
+        name: str,
+        every: int = 10,
+        quiet: bool = False,
     ) -> None:
         self.watch = Stopwatch(device)
-        self._writer = SummaryWriter(str(folder), purge_step=first)
-        self._bar = tqdm(total=steps * images, initial=first * images, desc=name, unit="img")
+        self._writer = _Nowhere() if quiet else SummaryWriter(str(folder), purge_step=first)
+        self._bar = tqdm(total=steps * images, initial=first * images, desc=name, unit="img", disable=quiet)
         self._images, self._every = images, every
         self._pending: list[tuple[int, float, Tensor]] = []
         self._shown = self._note = ""
@@ -121,7 +143,8 @@ class Journal:
 
     def say(self, text: str) -> None:
         """Print a line above the progress bar."""
-        self._bar.write(text)
+        if not self._bar.disable:
+            self._bar.write(text)
 
     def __enter__(self) -> Self:
         return self

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from pretrain_options import RENDERED, is_freihand
+from ranks import ALONE, Ranks
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
@@ -68,14 +69,15 @@ class Rendered(Dataset[Hand]):
         return self.hands[index]
 
 
-def load_data(args: argparse.Namespace) -> Data:
+def load_data(args: argparse.Namespace, ranks: Ranks = ALONE) -> Data:
     counts = args.labelled, math.ceil(args.labelled / 2)
     if args.data == "stream":
-        fitting, testing = render(SyntheticHands(sum(counts), args.size, args.seed + _OTHERS), args.labelled)
+        labelled = SyntheticHands(sum(counts), args.size, args.seed + _OTHERS)
+        fitting, testing = render(labelled, args.labelled, quiet=not ranks.first)
         return Data(None, args.hands, (fitting, testing), "rendered hands to an epoch, without end")
     if args.data == "synthetic":
         source = SyntheticHands(args.hands + sum(counts), args.size, args.seed)
-        images, fitting, testing = render(source, args.hands, args.labelled)
+        images, fitting, testing = render(source, args.hands, args.labelled, quiet=not ranks.first)
         return Data(images, args.hands, (fitting, testing), "rendered hands")
 
     def reader(data: Any) -> Any:
@@ -106,10 +108,10 @@ def load_data(args: argparse.Namespace) -> Data:
     return Data(reader(photographs), len(photographs), None, what)
 
 
-def render(source: SyntheticHands, *counts: int) -> Iterator[Rendered]:
+def render(source: SyntheticHands, *counts: int, quiet: bool = False) -> Iterator[Rendered]:
     """Render a set and split it after the given counts."""
     hands: list[Hand] = []
-    with tqdm(total=len(source), desc="render hands", unit="hand") as bar:
+    with tqdm(total=len(source), desc="render hands", unit="hand", disable=quiet) as bar:
         for start in range(0, len(source), 64):
             hands += source.__getitems__(range(start, min(start + 64, len(source))))
             bar.update(len(hands) - bar.n)
@@ -126,12 +128,12 @@ def seed_of(seed: int, *key: int) -> int:
 class Batches(Sampler[list[int]]):
     """Indices for batch ``first`` and on, up to ``last``: a new order each epoch, which depends on the seed alone.
 
-    So a run that is resumed sees what it would have seen.
+    So a run that is resumed sees what it would have seen. Of each batch, a rank gets its part.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int, first: int, last: int) -> None:
+    def __init__(self, count: int, batch_size: int, seed: int, first: int, last: int, ranks: Ranks = ALONE) -> None:
         self.count, self.batch_size, self.seed = count, batch_size, seed
-        self.wanted = range(first, last)
+        self.wanted, self.part = range(first, last), ranks.part(batch_size)
 
     def __len__(self) -> int:
         return len(self.wanted)
@@ -143,17 +145,25 @@ class Batches(Sampler[list[int]]):
             if epoch != known:
                 generator = torch.Generator().manual_seed(seed_of(self.seed, 0, epoch))
                 order, known = torch.randperm(self.count, generator=generator), epoch
-            yield order[position * self.batch_size : (position + 1) * self.batch_size].tolist()
+            yield order[position * self.batch_size : (position + 1) * self.batch_size][self.part].tolist()
 
 
-def training_batches(data: Data, args: argparse.Namespace, first: int, last: int) -> Iterator[Batch]:
-    """Load batches ``first`` to ``last``; what is rendered without end is rendered where it is used."""
+def training_batches(
+    data: Data, args: argparse.Namespace, first: int, last: int, ranks: Ranks = ALONE
+) -> Iterator[Batch]:
+    """Load this rank's parts of batches ``first`` to ``last``; what is rendered without end is rendered in place."""
     if data.images is None:
-        size, start = args.batch_size, first * args.batch_size
-        stream = SyntheticHandStream(size, args.size, args.seed, first=start, device=torch.device(args.device))
-        return itertools.islice(iter(stream), last - first)
-    sampler = Batches(data.count, args.batch_size, args.seed, first, last)
+        return _stream(args, range(first, last), ranks.part(args.batch_size))
+    sampler = Batches(data.count, args.batch_size, args.seed, first, last, ranks)
     return iter(DataLoader(data.images, batch_sampler=sampler, **_loading(args)))
+
+
+def _stream(args: argparse.Namespace, wanted: range, part: slice) -> Iterator[Hand]:
+    for number in wanted:
+        start = number * args.batch_size + part.start
+        yield next(
+            iter(SyntheticHandStream(part.stop - part.start, args.size, args.seed, first=start, device=args.device))
+        )
 
 
 def labelled_batches(hands: Dataset[Hand], args: argparse.Namespace, batch_size: int) -> DataLoader[Hand]:

@@ -8,6 +8,10 @@ On FreiHAND, unpacked at data/freihand, by the paper's recipe (PeCLR: Spurr et a
 
     python examples/pretrain_freihand.py --data data/freihand --out runs/freihand
 
+On all GPUs of a machine (or of several, see docs/pretrain.md), with restarts if one of them fails:
+
+    torchrun --nproc-per-node gpu --max-restarts 3 examples/pretrain_freihand.py --data data/freihand
+
 Each image is seen twice through random transforms. The loss undoes each transform on its embedding before it asks which
 two embeddings show the same image. Before and after, probes on the frozen features look for the joints of hands that
 were never trained on. With --resume, a run that was stopped goes on as if it had not been. Writes to --out:
@@ -28,6 +32,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,7 +52,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pretrain_data import Batch, Data, frame_of, labelled_batches, load_data, seed_of, training_batches
 from pretrain_options import METHODS, PRECISIONS, RENDERED
+from ranks import ALONE, Ranks, joined, restarted
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
@@ -92,6 +99,18 @@ def make_head(width: int, args: argparse.Namespace) -> nn.Module:
     return nn.Sequential(nn.Linear(width, args.hidden), nn.BatchNorm1d(args.hidden), nn.ReLU(), last)
 
 
+class TwoViews(nn.Module):
+    """Sees both views in one batch, which batch norm normalises together."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
+        z1, z2 = self.model(torch.cat([x1, x2])).chunk(2)
+        return z1, z2
+
+
 def make_optimizer(model: nn.Module, args: argparse.Namespace) -> torch.optim.Optimizer:
     weights = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]  # biases and norms
@@ -115,8 +134,20 @@ class Run:
         probes: What the probes found, by step.
     """
 
-    def __init__(self, args: argparse.Namespace, count: int, checkpoints: Checkpoints, saved: dict[str, Any] | None):
-        self.args, self.device, self.dtype = args, torch.device(args.device), PRECISIONS[args.precision]
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        count: int,
+        checkpoints: Checkpoints,
+        saved: dict[str, Any] | None,
+        ranks: Ranks = ALONE,
+    ):
+        self.args, self.device, self.dtype, self.ranks = (
+            args,
+            torch.device(args.device),
+            PRECISIONS[args.precision],
+            ranks,
+        )
         per_epoch = count // args.batch_size / args.accumulate
         self.steps = max(1, round(args.epochs * per_epoch))
         self.per_epoch = self.steps / args.epochs
@@ -131,11 +162,21 @@ class Run:
         torch.manual_seed(args.seed)
         self.encoder, width = build_encoder(args.arch, "none" if saved else args.weights)
         parts = OrderedDict(encoder=self.encoder, head=make_head(width, args))
-        self.model = nn.Sequential(parts).to(self.device).to(memory_format=torch.channels_last)
+        model: nn.Module = nn.Sequential(parts)
+        if (
+            ranks.world > 1 and self.device.type == "cuda"
+        ):  # torch has none for the CPU, where each rank normalises alone
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self.model, args)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         if saved:
             self._restore(saved)
+        self.embed: nn.Module = TwoViews(self.model)
+        if args.micro_batch:
+            self.embed = eq.GradCache(self.embed, args.micro_batch)
+        if ranks.world > 1:
+            self.embed = DistributedDataParallel(self.embed)
 
     @property
     def minutes(self) -> float:
@@ -181,33 +222,37 @@ class Run:
 # --- training
 
 
-def pretrain(run: Run, data: Data, journal: Journal, stop: Stop) -> None:
-    """Train to the end, or until a signal comes: then save what is whole."""
-    args, model, watch = run.args, run.model.train(), journal.watch
+def pretrain(run: Run, data: Data, journal: Journal, stop: Stop) -> bool:
+    """Train to the end, or until a signal comes to any rank: then save what is whole. Say whether one came."""
+    args, model, watch, ranks = run.args, run.model.train(), journal.watch, run.ranks
     augment = eq.Compose([make_views(args), NORMALIZE])
-    criterion = eq.PeCLRLoss(args.temperature, representation=METHODS[args.method])
-    batches = training_batches(data, args, run.step * args.accumulate, run.steps * args.accumulate)
+    criterion = eq.PeCLRLoss(args.temperature, representation=METHODS[args.method], gather_distributed=True)
+    batches = training_batches(data, args, run.step * args.accumulate, run.steps * args.accumulate, ranks)
+    stopping = ranks.any(bool(stop.signal))
     watch.mark(PAUSE)
-    while run.step < run.steps and not stop.signal:
+    while run.step < run.steps and not stopping:
         total = torch.zeros((), device=run.device)
         before = [buffer.clone() for buffer in model.buffers()] if args.accumulate > 1 else []
         for k in range(args.accumulate):
             batch = next(batches)
             watch.mark("data")
-            torch.manual_seed(seed_of(args.seed, 1, run.step, k))
+            torch.manual_seed(seed_of(args.seed, 1, run.step, k, *([ranks.rank] if ranks.rank else [])))
             x1, g1, x2, g2 = two_views(augment, batch, run)
             watch.mark("views")
-            with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
-                z1, z2 = model(torch.cat([x1, x2])).chunk(2)
-            watch.mark("encoder")
-            loss = criterion(z1, z2, g1, g2) / args.accumulate
-            watch.mark("loss")
-            run.scaler.scale(loss).backward()
+            with ExitStack() as stack:
+                if isinstance(run.embed, DistributedDataParallel) and k + 1 < args.accumulate:
+                    stack.enter_context(run.embed.no_sync())  # gradients travel once in a step
+                with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
+                    z1, z2 = run.embed(x1, x2)
+                watch.mark("encoder")
+                loss = criterion(z1, z2, g1, g2) / args.accumulate
+                watch.mark("loss")
+                run.scaler.scale(loss).backward()
             total += loss.detach()
             watch.mark("encoder")
-            if stop.signal:
+            if stopping := ranks.any(bool(stop.signal)):
                 break
-        if stop.signal and k + 1 < args.accumulate:  # a step cut short is done again as a whole
+        if stopping and k + 1 < args.accumulate:  # a step cut short is done again as a whole
             for buffer, value in zip(model.buffers(), before, strict=True):
                 buffer.copy_(value)
             break
@@ -221,26 +266,29 @@ def pretrain(run: Run, data: Data, journal: Journal, stop: Stop) -> None:
 
         journal.step(run.step, lr, total, f"epoch {int(run.step / run.per_epoch) + 1}/{args.epochs:g}")
         run.step += 1
-        if run.due(args.picture_every):
+        if run.due(args.picture_every) and ranks.first:
             journal.picture(run.step - 1, "views", draw_views(batch, args, seed=run.step))
         if (run.due(args.save_every) or run.due(args.probe_every)) and run.step < run.steps:
             save(run, data, journal)
-        if run.due(args.probe_every) and run.step < run.steps and not stop.signal:
+        if run.due(args.probe_every) and run.step < run.steps and not stopping:
             measure(run, data, journal)
             model.train()
         watch.mark(PAUSE)
     save(run, data, journal)
+    return stopping
 
 
 def save(run: Run, data: Data, journal: Journal) -> None:
     """Save a run whose losses so far are finite, and name the corrupt images that it met."""
     journal.flush()
-    new = [path for path in map(str, data.skipped()) if path not in run.skipped]
+    skipped = {str(path) for paths in run.ranks.gather(data.skipped()) for path in paths}
+    new = sorted(skipped - set(run.skipped))
     if new:
         more = [f"... and without {len(new) - 5} more"] if len(new) > 5 else []
         journal.say("\n".join([f"went on without {path}, which is corrupt" for path in new[:5]] + more))
         run.skipped += new
-    run.save()
+    if run.ranks.first:
+        run.save()
 
 
 def is_finite(state: Any) -> bool:
@@ -267,7 +315,7 @@ def two_views(augment: eq.EquivariantTransform, batch: Batch, run: Run) -> tuple
 def measure(run: Run, data: Data, journal: Journal) -> None:
     """Probe, unless it was done before the run was stopped, and write down what was found."""
     if run.step not in run.probes:
-        run.probes[run.step] = probe_all(run, data)
+        run.probes[run.step] = run.ranks.of_first(lambda: probe_all(run, data))
         save(run, data, journal)
         if 0 < run.step < run.steps:
             journal.say(format_probes({f"epoch {run.step / run.per_epoch:.3g}": run.probes[run.step]}))
@@ -341,19 +389,29 @@ def draw_bones(axis: Axes, xy: Tensor) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = parse_args(argv)
+    with joined() as ranks:
+        words = [*(sys.argv[1:] if argv is None else argv), *(["--resume"] if restarted() else [])]
+        args = ranks.of_first(lambda: parse_args(words))
+        args.device = ranks.device(args.device)
+        pretrain_and_report(args, ranks)
+
+
+def pretrain_and_report(args: argparse.Namespace, ranks: Ranks) -> None:
     checkpoints, wrong = Checkpoints(args.out / "checkpoints", args.keep), ""
     try:
-        with checkpoints.held():
-            run, data = begin(args, checkpoints)
+        with ranks.quietly(checkpoints.held()):
+            run, data = begin(args, checkpoints, ranks)
             train(run, data)
-            report(run)
+            if ranks.first:
+                report(run)
     except CorruptImage as error:
         # What comes from a worker is a traceback that ends with the error.
         text = str(error).strip().splitlines()[-1].removeprefix("equicon.hands._corrupt.CorruptImage: ")
         wrong = f"{text} Here, that is --skip-corrupt, and --resume if the run had begun."
     except NotFiniteError as error:
         wrong = f"{error} {last_good(checkpoints)} Add --resume and a lower --lr to go on from there."
+        if not ranks.first:  # which says it, as all see the same loss
+            sys.exit(1)
     except OSError as error:
         wrong = f"{error} {last_good(checkpoints)}"
     except KeyboardInterrupt:
@@ -368,39 +426,52 @@ def last_good(checkpoints: Checkpoints) -> str:
     return f"The last good checkpoint is {paths[-1]}." if paths else "There is no checkpoint yet."
 
 
-def begin(args: argparse.Namespace, checkpoints: Checkpoints) -> tuple[Run, Data]:
+def begin(args: argparse.Namespace, checkpoints: Checkpoints, ranks: Ranks) -> tuple[Run, Data]:
     """Check all that can be checked before time is spent, and restore the run that is resumed."""
+    saved = ranks.of_first(lambda: open_folder(args, checkpoints, ranks))
+    try:
+        data = load_data(args, ranks)
+    except ValueError as error:
+        wrong = f"--{error}" if str(error).startswith("boxes:") else f"--data: {error}"
+        sys.exit(wrong if ranks.first else 1)
+    ranks.of_first(lambda: check_count(args, data.count))
+    try:
+        run = Run(args, data.count, checkpoints, saved, ranks)
+    except WeightsError as error:
+        sys.exit(str(error) if ranks.first else 1)
+    if ranks.first:
+        print(data)
+        several = f" on each of {ranks.world} ranks" if ranks.world > 1 else ""
+        print(
+            f"{args.arch} on {args.device}{several} in {args.precision}, weights '{args.weights}'; {run.steps:,} steps "
+            f"of {args.batch_size * args.accumulate:,} images seen twice, {args.batch_size:,} to a loss, where chance "
+            f"is {math.log(2 * args.batch_size - 1):.2f}"
+        )
+        if saved:
+            print(f"{args.out} goes on at step {run.step} of {run.steps}.")
+    return run, data
+
+
+def open_folder(args: argparse.Namespace, checkpoints: Checkpoints, ranks: Ranks) -> dict[str, Any] | None:
+    """Check the arguments and the folder, and load the state of the run that is resumed, if there is one."""
     if checkpoints.paths() and not args.resume:
         sys.exit(f"--out: {args.out} holds a run already. Go on with it (--resume), or give another folder.")
+    if args.batch_size < ranks.world:
+        sys.exit(f"--batch-size: expected at least one image for each of {ranks.world} ranks, got {args.batch_size}.")
+    if args.micro_batch and args.batch_size % ranks.world:
+        fix = "Then all put as many micro-batches through the network, as synchronised batch norm asks."
+        sys.exit(f"--batch-size: expected a multiple of {ranks.world}, the ranks, got {args.batch_size}. {fix}")
     if args.data in RENDERED:
         check_count(args, args.hands)
     checkpoints.check_room(0)
-    try:
-        saved = checkpoints.load()
-    except OSError as error:
-        sys.exit(str(error))
     try:
         make_views(args)
     except ValueError as error:
         sys.exit(f"views: {error}")
     try:
-        data = load_data(args)
-    except ValueError as error:
-        sys.exit(f"--{error}" if str(error).startswith("boxes:") else f"--data: {error}")
-    check_count(args, data.count)
-    try:
-        run = Run(args, data.count, checkpoints, saved)
-    except WeightsError as error:
+        return checkpoints.load()
+    except OSError as error:
         sys.exit(str(error))
-    print(data)
-    print(
-        f"{args.arch} on {args.device} in {args.precision}, weights '{args.weights}'; {run.steps:,} steps of "
-        f"{args.batch_size * args.accumulate:,} images seen twice, {args.batch_size:,} to a loss, where chance is "
-        f"{math.log(2 * args.batch_size - 1):.2f}"
-    )
-    if saved:
-        print(f"{args.out} goes on at step {run.step} of {run.steps}.")
-    return run, data
 
 
 def check_count(args: argparse.Namespace, count: int) -> None:
@@ -411,24 +482,34 @@ def check_count(args: argparse.Namespace, count: int) -> None:
 
 def train(run: Run, data: Data) -> None:
     """Probe, train, and probe again."""
-    args = run.args
-    run.checkpoints.check_room(3 * size_of(run.model.state_dict()))  # Adam keeps two numbers for each weight
-    write_text(args.out / "arguments.json", pretrain_options.arguments_text(args))
-    name, images = f"pre-train ({args.method})", args.batch_size * args.accumulate
-    book = Journal(args.out / "tensorboard", run.device, first=run.step, steps=run.steps, images=images, name=name)
-    with book as journal:
+    args, ranks = run.args, run.ranks
+    if ranks.first:
+        run.checkpoints.check_room(3 * size_of(run.model.state_dict()))  # Adam keeps two numbers for each weight
+        write_text(args.out / "arguments.json", pretrain_options.arguments_text(args))
+    with Journal(
+        args.out / "tensorboard",
+        run.device,
+        first=run.step,
+        steps=run.steps,
+        images=args.batch_size * args.accumulate,
+        name=f"pre-train ({args.method})",
+        quiet=not ranks.first,
+    ) as journal:
         if run.step == 0:
-            figure = draw_views(next(training_batches(data, args, 0, 1)), args, seed=args.seed)
-            write_whole(args.out / "views.png", lambda file: figure.savefig(file, format="png", dpi=110))
-            plt.close(figure)
+            if ranks.first:
+                figure = draw_views(next(training_batches(data, args, 0, 1, ranks)), args, seed=args.seed)
+                write_whole(args.out / "views.png", lambda file: figure.savefig(file, format="png", dpi=110))
+                plt.close(figure)
             save(run, data, journal)  # which also tries whether it can be done
         if run.step == 0 or run.due(args.probe_every):
             measure(run, data, journal)
         with Stop() as stop:
-            pretrain(run, data, journal, stop)
-        if stop.signal:
-            print(f"\nStopped by {stop.signal.name} and saved after step {run.step} of {run.steps}: --resume goes on.")
-            sys.exit(128 + stop.signal)
+            stopping = pretrain(run, data, journal, stop)
+        if stopping:
+            number = stop.signal or signal.SIGTERM  # it may have come to another rank
+            if ranks.first:
+                print(f"\nStopped by {number.name} and saved after step {run.step} of {run.steps}: --resume goes on.")
+            sys.exit(128 + number)
         measure(run, data, journal)
 
 

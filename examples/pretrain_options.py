@@ -45,8 +45,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 # What may change when a run is resumed; the rest would make it another run.
 FREE = {
-    "boxes", "data", "device", "keep", "lr", "out", "picture_every", "probe_every", "resume", "save_every",
-    "skip_corrupt", "weights", "workers",
+    "boxes", "data", "device", "keep", "lr", "micro_batch", "out", "picture_every", "probe_every", "resume",
+    "save_every", "skip_corrupt", "weights", "workers",
 }  # fmt: skip
 
 
@@ -190,7 +190,12 @@ def _parser(description: str) -> argparse.ArgumentParser:
     how = "how a transform acts on the embedding: as published, exactly, not at all"
     training.add_argument("--method", default="peclr", choices=METHODS, help=how)
     training.add_argument("--temperature", type=_number(above=0.0), default=0.5, help="of NT-Xent")
-    figure(training, "--batch-size", type=_whole(2), help="images that a loss compares; each is seen twice")
+    batch = "images that a loss compares, on all ranks together; each is seen twice"
+    figure(training, "--batch-size", type=_whole(2), help=batch)
+    micro = (
+        "images that a rank puts through the network at a time, for the gradients of the whole batch; all if not given"
+    )
+    training.add_argument("--micro-batch", type=_whole(1), help=micro)
     figure(training, "--accumulate", type=_whole(1), help="batches whose gradients make a step")
     figure(training, "--epochs", type=_number(above=0.0), help="passes over the unlabelled images")
     training.add_argument(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.distributed as dist
-from ranks import on_ranks
+from spawn_ranks import on_ranks
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
 

@@ -2,7 +2,7 @@ import weakref
 
 import pytest
 import torch
-from ranks import on_ranks
+from spawn_ranks import on_ranks
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close

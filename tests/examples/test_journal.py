@@ -55,6 +55,18 @@ def test_a_loss_that_is_not_finite_is_found_at_its_step(tmp_path):
     assert len(curve(tmp_path)) == 8
 
 
+def test_a_quiet_journal_writes_and_shows_nothing_and_watches_all_the_same(tmp_path, capsys):
+    with Journal(tmp_path, CPU, first=0, steps=9, images=4, name="train", quiet=True) as book:
+        book.step(0, 0.1, torch.tensor(1.0), "")
+        book.say("hello")
+        book.scalars(0, {"a": 1.0})
+        book.step(1, 0.1, torch.tensor(math.inf), "")
+        with pytest.raises(NotFiniteError, match="The loss is inf at step 1"):
+            book.flush()
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr() == ("", "")
+
+
 def test_the_parts_of_a_step_add_up():
     watch = Stopwatch(CPU)
     for _ in range(3):

@@ -13,6 +13,7 @@ pytest.importorskip("torchvision", reason="the examples need torchvision")
 
 from kornia.io import write_image
 from pretrain_data import Batches, frame_of, labelled_batches, load_data, seed_of, training_batches
+from ranks import Ranks
 
 import equicon as eq
 from equicon.hands import Boxed, FreiHAND, SyntheticHands, write_freihand
@@ -48,6 +49,13 @@ def test_batches_go_on_from_anywhere_and_each_epoch_is_a_new_permutation(count, 
         assert set(seen) <= set(range(count))
 
 
+@given(batch_size=st.integers(2, 12), world=st.integers(1, 4), cut=st.integers(0, 6))
+def test_ranks_share_the_batches_of_one_process(batch_size, world, cut):
+    whole = list(Batches(40, batch_size, 3, cut, 6))
+    parts = zip(*(Batches(40, batch_size, 3, cut, 6, Ranks(rank, world)) for rank in range(world)), strict=True)
+    assert [[i for part in batch for i in part] for batch in parts] == whole
+
+
 def test_epochs_and_seeds_differ():
     orders = [next(iter(Batches(50, 50, seed, epoch, epoch + 1))) for seed in (0, 1) for epoch in (0, 1)]
     assert len({tuple(order) for order in orders}) == 4
@@ -79,6 +87,8 @@ def test_an_endless_stream_goes_on_from_anywhere():
     found = load_data(args)
     whole = [batch.image for batch in training_batches(found, args, 0, 4)]
     assert all(torch.equal(a.image, b) for a, b in zip(training_batches(found, args, 2, 4), whole[2:], strict=True))
+    parts = zip(*(training_batches(found, args, 0, 4, Ranks(rank, 3)) for rank in range(3)), strict=True)
+    assert all(torch.equal(torch.cat([p.image for p in a]), b) for a, b in zip(parts, whole, strict=True))
 
 
 def test_of_freihand_no_sample_is_on_both_sides_and_the_probes_see_photographs(tmp_path):
