@@ -39,7 +39,7 @@ def dense_negatives(keys: Tensor, rows: int, views: int, labels: Tensor | None, 
     same = images[:rows, None] == images
     if len(keys) > len(images):
         same = torch.nn.functional.pad(same, (0, len(keys) - len(images)))
-    return (keys[:rows] / temperature @ keys.T).masked_fill(same, -math.inf).logsumexp(1)
+    return (keys[:rows] / temperature @ keys.T).masked_fill_(same, -math.inf).logsumexp(1)
 
 
 def blockwise_negatives(

@@ -1,5 +1,7 @@
 """NT-Xent, the contrastive loss of SimCLR."""
 
+import functools
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -79,10 +81,10 @@ def nt_xent(
         _check_extras(z1, weights, labels, negatives)
         if chunk_size is not None:
             check_int("chunk_size", chunk_size, low=1)
-    with torch.autocast(z1.device.type, enabled=False):  # also what stacks: it would bring all to one type
+    with torch.autocast(z1.device.type, enabled=False):  # also of what stacks: it would bring all to one type
         z = normalize(torch.stack([at_least_float32(view) for view in views.values()], 1))
-    count, number, width = z.shape  # views of an image are neighbours
-    keys, rows, total = z.flatten(0, 1), count * number, count
+    (count, number, width), keys = z.shape, z.flatten(0, 1)  # views of an image are neighbours
+    rows, total = count * number, count
     counts: tuple[int, ...] = ()
     if labels is not None:
         labels = labels.repeat_interleave(number)
@@ -101,13 +103,14 @@ def nt_xent(
         else:
             block = -(-block // number) * number  # all views of an image in one
             sums = blockwise_negatives(keys, rows, number, labels, temperature, block, counts)
-        scores = z / temperature @ z.mT  # (B, views, views), rounded as those of the negatives are
-    losses = -nn.functional.logsigmoid(scores - sums.view(count, number, 1))
-    pairs = 1 - torch.eye(number, dtype=z.dtype, device=z.device)
-    each = (losses * pairs).sum((1, 2)) / (number * (number - 1))
-    if weights is not None:
-        each = each * weights.to(z.dtype)
-    return _mean_of_ranks(each.sum() / total) if gather else each.sum() / total
+    sums, terms = sums.view(count, number), []
+    for (u, a), (v, b) in itertools.combinations(enumerate(z.unbind(1)), 2):
+        scores = (a / temperature * b).sum(1, keepdim=True)
+        terms.append(nn.functional.logsigmoid(scores - sums[:, u : v + 1 : v - u]).sum(1))  # of rows u and v
+    losses = -functools.reduce(torch.add, terms)
+    losses = losses if weights is None else losses * weights.to(z.dtype)
+    mean = losses.sum() / (total * number * (number - 1))
+    return _mean_of_ranks(mean) if gather else mean
 
 
 def _mean_of_ranks(share: Tensor) -> Tensor:
