@@ -40,6 +40,7 @@ class Checkpoints:
             file = (self.folder / "lock").open("w")
         except OSError as error:
             raise OSError(f"{self.folder} cannot be written to: {error}") from error
+        os.register_at_fork(after_in_child=file.close)  # a worker that outlives a killed run must not hold the folder
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -52,7 +52,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pretrain_data import Batch, Data, frame_of, labelled_batches, load_data, seed_of, training_batches
 from pretrain_options import METHODS, PRECISIONS, RENDERED
-from ranks import ALONE, Ranks, joined, restarted
+from ranks import ALONE, Ranks, joined
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset
@@ -390,8 +390,8 @@ def draw_bones(axis: Axes, xy: Tensor) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     with joined() as ranks:
-        words = [*(sys.argv[1:] if argv is None else argv), *(["--resume"] if restarted() else [])]
-        args = ranks.of_first(lambda: parse_args(words))
+        words = [*(sys.argv[1:] if argv is None else argv)]
+        args = ranks.of_first(lambda: parse_args([*words, "--resume"] if ranks.restarted else words))
         args.device = ranks.device(args.device)
         pretrain_and_report(args, ranks)
 
@@ -429,6 +429,7 @@ def last_good(checkpoints: Checkpoints) -> str:
 def begin(args: argparse.Namespace, checkpoints: Checkpoints, ranks: Ranks) -> tuple[Run, Data]:
     """Check all that can be checked before time is spent, and restore the run that is resumed."""
     saved = ranks.of_first(lambda: open_folder(args, checkpoints, ranks))
+    ranks.begin()
     try:
         data = load_data(args, ranks)
     except ValueError as error:

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 T = TypeVar("T")
-RESTARTS = "TORCHELASTIC_RESTART_COUNT"
+BEGUN = "equicon: the run has begun"
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,13 @@ class Ranks:
         rank: Its number, from 0.
         world: How many there are.
         local: Its number among those on this machine.
+        store: Where ranks leave word for those that are started after them.
     """
 
     rank: int = 0
     world: int = 1
     local: int = 0
+    store: Any = None
 
     @property
     def first(self) -> bool:
@@ -37,6 +39,16 @@ class Ranks:
     def device(self, wanted: str) -> str:
         """Give each rank of a machine a GPU of its own."""
         return f"cuda:{self.local}" if self.world > 1 and wanted.startswith("cuda") else wanted
+
+    def begin(self) -> None:
+        """Leave word that this launch has begun its run."""
+        if self.store is not None and self.first:
+            self.store.set(BEGUN, "yes")
+
+    @property
+    def restarted(self) -> bool:
+        """Whether this launch had begun its run before a rank ended and all were started again."""
+        return self.store is not None and bool(self.store.check([BEGUN]))
 
     def part(self, count: int) -> slice:
         """Take this rank's part of so many; the parts of two ranks differ by one at most."""
@@ -90,16 +102,13 @@ def joined() -> Iterator[Ranks]:
         yield ALONE
         return
     store, rank, world = next(rendezvous("env://"))
-    # The store outlives a restart, and with it the addresses of ranks that have ended: gloo would call them.
-    store = dist.PrefixStore(f"attempt {os.environ.get(RESTARTS, 0)}", store)  # type: ignore[attr-defined]
-    ranks = Ranks(rank, world, int(os.environ.get("LOCAL_RANK", 0)))
+    ranks = Ranks(rank, world, int(os.environ.get("LOCAL_RANK", 0)), store)
+    if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]:  # machines count their restarts apart
+        # The store outlives a restart, and with it the addresses of ranks that have ended: gloo would call them.
+        attempt = f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
+        store = dist.PrefixStore(attempt, store)  # type: ignore[attr-defined]
     if torch.cuda.is_available() and ranks.local < torch.cuda.device_count():
         torch.cuda.set_device(ranks.local)
     dist.init_process_group(store=store, rank=rank, world_size=world)  # gloo for the CPU, and NCCL for GPUs
     yield ranks
     dist.destroy_process_group()  # not after an error: others may be waiting, and would wait on
-
-
-def restarted() -> bool:
-    """Say whether ``torchrun`` started this process again after one of the ranks had ended."""
-    return os.environ.get(RESTARTS, "0") != "0"

@@ -19,6 +19,10 @@ EXTRAS = {
         "weights": torch.linspace(0, 2, IMAGES, dtype=torch.float64),
         "labels": torch.tensor([0, 1, 2, 0, 3, 4, 5, 1, 6, 0, 7]),
     },
+    "labels of another type and a queue": {
+        "labels": torch.tensor([3, 1, 1, 0, 3, 4, 5, 1, 6, 0, 7], dtype=torch.int32),
+        "negatives": torch.linspace(-2, 1, 24, dtype=torch.float64).cos().view(3, 8),
+    },
     "queue": {"negatives": torch.linspace(-1, 1, 40, dtype=torch.float64).sin().view(5, 8)},
 }
 
@@ -44,6 +48,8 @@ def one_step(name: str, chunk_size: int | None, more: bool, extras: dict, start:
     x, g = part_of_batch(start, stop)
     z = model(torch.cat(x)).chunk(3)
     given = {key: value if key == "negatives" else value[start:stop] for key, value in extras.items()}
+    if start and "labels" in given:
+        given["labels"] = given["labels"].long()
     if name == "plain":
         criterion = eq.NTXentLoss(0.2, gather_distributed=True, chunk_size=chunk_size)
         loss = criterion(z[0], z[1], more_views=[z[2]] if more else [], **given)
@@ -83,7 +89,7 @@ def test_ranks_do_together_what_one_process_does(world):
 
 
 def traffic(rank: int, world: int) -> dict[str, list[int]]:
-    moved: dict[str, list[int]] = {"all_gather": [], "all_reduce": [], "others": []}
+    moved: dict[str, list[int]] = {"all_gather": [], "all_reduce": []}
     gather, reduce = dist.all_gather, dist.all_reduce
 
     def count_gather(parts, tensor):

@@ -144,6 +144,21 @@ def test_batch_norm_is_that_of_a_loop_over_chunks_and_its_statistics_move_once(m
     assert int(model[2].num_batches_tracked) == 2
 
 
+def test_a_second_backward_pass_is_as_the_first():
+    model = eq.GradCache(network(nn.BatchNorm1d(32)), 5)
+    loss = eq.nt_xent(model(images()), model(images().flip(3)))
+    grads = [torch.autograd.grad(loss, list(model.parameters()), retain_graph=True) for _ in range(2)]
+    assert_close(grads[0], grads[1], rtol=0, atol=0)
+
+
+def test_no_chunk_is_a_small_rest():
+    seen = []
+    model = network(nn.BatchNorm1d(32))
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    eq.GradCache(model, 7)(images(15))
+    assert seen == [5, 5, 5]
+
+
 def test_without_gradients_it_runs_once():
     model = Counting()
     with torch.no_grad():

@@ -94,6 +94,32 @@ def test_nothing_is_kept_but_embeddings_and_a_number_for_each():
     assert max(kept) <= 800 * 16
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # jvp's own
+def test_other_derivatives_take_the_dense_path():
+    z1, z2, tangent = unit(20, 6), unit(20, 6, seed=1), unit(20, 6, seed=2)
+    dense, blocks = (lambda z, size=size: eq.nt_xent(z, z2, chunk_size=size) for size in (100, 8))
+    assert_close(torch.func.grad(blocks)(z1), torch.func.grad(dense)(z1))
+    assert_close(torch.func.jvp(blocks, (z1,), (tangent,)), torch.func.jvp(dense, (z1,), (tangent,)))
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(z1, tangent)
+        found = torch.autograd.forward_ad.unpack_dual(blocks(dual)).tangent
+    assert_close(found, (torch.func.grad(dense)(z1) * tangent).sum())
+
+
+def test_a_block_is_no_larger_than_the_batch():
+    z, queue = unit(4, 8), unit(50, 8, seed=1)
+    with Largest() as mode:
+        eq.nt_xent(z, z.flip(1), chunk_size=40, negatives=queue)
+    assert mode.numel == (4 + 4 + 50) * 8  # the keys
+
+
+@pytest.mark.parametrize("temperature", [0.02, 0.0252, 0.03, 0.038, 0.05])
+def test_a_large_loss_scale_stays_finite(temperature):
+    z = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [-1.0, 0.0]]).requires_grad_()  # far from all negatives
+    (2.0**20 * eq.nt_xent(z[:2], z[2:], temperature, chunk_size=2)).backward()
+    assert z.grad.isfinite().all()
+
+
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # of the check's own copies
 def test_the_operators_are_well_formed():
     others, labels = unit(5, 4, seed=1), torch.arange(8) // 2

@@ -1,7 +1,7 @@
 """``GradCache``: the gradients of a large batch with the memory of a small one."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -19,12 +19,14 @@ class GradCache(nn.Module):
 
     What comes out are the embeddings of the whole batch, for a loss that compares all of them. Its ``backward`` runs
     the module again, chunk by chunk, and each chunk's activations are gone before the next one's are made: gradients
-    are those of the whole batch, for one more forward pass. Random numbers are drawn again as they were, so dropout
-    is the same and so are views, if the module makes them. Autocast, gradient scalers and accumulation work as
-    ever. Wrap it for many ranks, ``DistributedDataParallel(GradCache(model, 128))``: gradients are reduced once.
+    are those of the whole batch, for one more forward pass. Random numbers are drawn again as they were, from the
+    global generators of the CPU and of the inputs' device, so dropout is the same and so are views, if the module
+    makes them. Autocast, gradient scalers and accumulation work as ever. Compile the module and not this, and wrap
+    this for many ranks: ``DistributedDataParallel(GradCache(torch.compile(model), 128))``. Gradients are reduced once.
 
     Batch norm sees a chunk, as in a loop over small batches, and not the whole batch; its running statistics move
-    once for each chunk. Without batch norm nothing differs from the whole batch.
+    once for each chunk. Synchronised, it asks for as many chunks on every rank. What else a module changes while it
+    runs, such as the vectors of spectral norm, it changes twice. Without those nothing differs from the whole batch.
 
     Args:
         module: takes tensors and ``Affine`` of B rows, and gives the same, or a tuple of them, row by row.
@@ -59,34 +61,37 @@ class GradCache(nn.Module):
         if rows <= self.chunk_size:
             return self.module(*inputs)
         outputs = []
-        for start in range(0, rows, self.chunk_size):
-            chunk = [value[start : start + self.chunk_size] for value in inputs]
+        size = -(-rows // -(-rows // self.chunk_size))  # chunks of one size, but for the last
+        for start in range(0, rows, size):
+            chunk = [value[start : start + size] for value in inputs]
             output = checkpoint(self.module, *chunk, use_reentrant=False, context_fn=self._contexts)
             _count("the module's outputs", output if isinstance(output, tuple) else (output,), len(chunk[0]))
             outputs.append(output)
         return _join(outputs)
 
     def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _still_statistics(self.module)
+        return nullcontext(), _StillStatistics(self.module)
 
     def extra_repr(self) -> str:
         """Show the number of rows."""
         return f"chunk_size={self.chunk_size}"
 
 
-@contextmanager
-def _still_statistics(module: nn.Module) -> Iterator[None]:
-    """Keep running statistics of norms, which have moved already when a chunk is run again."""
-    norms = [part for part in module.modules() if isinstance(part, _NormBase)]
-    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
-    try:
-        for norm in norms:
+class _StillStatistics:
+    """Keeps running statistics of norms, which have moved already when a chunk is run again."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._norms = [part for part in module.modules() if isinstance(part, _NormBase)]
+
+    def __enter__(self) -> None:
+        self._before = [(norm.momentum, norm.num_batches_tracked) for norm in self._norms]
+        for norm in self._norms:
             norm.momentum = 0.0
             if norm.num_batches_tracked is not None:
                 norm.num_batches_tracked = norm.num_batches_tracked.clone()
-        yield
-    finally:
-        for norm, (momentum, count) in zip(norms, before, strict=True):
+
+    def __exit__(self, *_: object) -> None:
+        for norm, (momentum, count) in zip(self._norms, self._before, strict=True):
             norm.momentum, norm.num_batches_tracked = momentum, count
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
+from torch.nn.functional import pad
 
 from equicon._distributed import gather_others
 
@@ -20,6 +22,13 @@ _BLOCK_ELSEWHERE = 4096  # and 128 MB of a device's memory
 def block_size(device: torch.device) -> int:
     """Choose how many rows and keys are compared at a time; as many keys in all are compared densely."""
     return _BLOCK.get(device.type, _BLOCK_ELSEWHERE)
+
+
+def gradient_is_enough(keys: Tensor) -> bool:
+    """Whether only a gradient may be asked for, as blocks have: not by ``torch.func``, nor in forward mode."""
+    if torch.compiler.is_compiling():
+        return True
+    return not torch._C._are_functorch_transforms_active() and unpack_dual(keys).tangent is None
 
 
 def dense_negatives(keys: Tensor, rows: int, views: int, labels: Tensor | None, temperature: float) -> Tensor:
@@ -38,7 +47,7 @@ def dense_negatives(keys: Tensor, rows: int, views: int, labels: Tensor | None, 
     images = torch.arange(rows, device=keys.device) // views if labels is None else labels
     same = images[:rows, None] == images
     if len(keys) > len(images):
-        same = torch.nn.functional.pad(same, (0, len(keys) - len(images)))
+        same = pad(same, (0, len(keys) - len(images)))
     return (keys[:rows] / temperature @ keys.T).masked_fill_(same, -math.inf).logsumexp(1)
 
 
@@ -132,7 +141,8 @@ def _blocks(
 
     Of two blocks of rows, the scores come once. The tensors are overwritten by the next block.
     """
-    first, second = (z.new_empty(block * block) for _ in range(2))
+    size = min(block, len(z)) * min(block, max(len(z), len(others)))
+    first, second = (z.new_empty(size) for _ in range(2))
     scaled = z / temperature
     for i in _slices(0, len(z), block):
         for j in (*_slices(i.start, len(z), block), *_slices(len(z), len(z) + len(others), block)):
@@ -166,7 +176,7 @@ def _slices(start: int, stop: int, step: int) -> Iterator[slice]:
 
 def _bound(temperature: float, dtype: torch.dtype) -> float | None:
     """Bound all scores, where the exponential of none of them, less the bound, can vanish."""
-    return 1 / temperature if 2 / temperature < 0.9 * math.log(torch.finfo(dtype).max) else None
+    return 1 / temperature if 2 / temperature < 0.6 * math.log(torch.finfo(dtype).max) else None
 
 
 def _log_sum_exp(scores: Tensor, dim: int, spare: Tensor) -> Tensor:
@@ -196,8 +206,8 @@ def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     if ctx.counts:
         numbers = torch.cat([numbers, gather_others(numbers, ctx.counts)])
     queue = len(z) + len(others) - len(numbers)
-    numbers = torch.cat([numbers, numbers.new_tensor([[math.inf, 0.0]]).expand(queue, 2)])
-    dz = _blockwise_backward(z, others, labels, *ctx.settings, *numbers.T.contiguous())
+    results, grads = (pad(numbers[:, i], (0, queue), value=fill) for i, fill in enumerate((math.inf, 0.0)))
+    dz = _blockwise_backward(z, others, labels, *ctx.settings, results, grads)
     return dz, *(None,) * 6
 
 
@@ -207,7 +217,7 @@ _blockwise.register_autograd(_differentiate, setup_context=_setup)
 def _refuse(ctx: Any, grad: Tensor) -> None:
     raise RuntimeError(
         "nt_xent: the blocks of a large batch can be differentiated once, and a second derivative was asked for. Take "
-        "the dense path: chunk_size=len(z1) * views + len(negatives), or more."
+        "the dense path: chunk_size=len(z1) * views + len(negatives), or more. Across ranks there is none."
     )
 
 

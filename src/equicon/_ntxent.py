@@ -1,7 +1,6 @@
 """NT-Xent, the contrastive loss of SimCLR."""
 
 import functools
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from equicon._checks import check_int, check_positive, type_error, value_error
 from equicon._distributed import Batch, exchange, gather_others, many_ranks, refuse_together
 from equicon._matrix import at_least_float32, normalize
-from equicon._negatives import block_size, blockwise_negatives, dense_negatives
+from equicon._negatives import block_size, blockwise_negatives, dense_negatives, gradient_is_enough
 from equicon._representation import check_embeddings
 
 
@@ -52,7 +51,8 @@ def nt_xent(
             ``DistributedDataParallel`` takes it, is the gradient of that value. Batches may differ in B; ``negatives``
             are each rank's own.
         chunk_size: how many embeddings are compared with how many at a time. If all fit in one, the path is dense, and
-            can be differentiated twice. Chosen by the device where None.
+            can be differentiated twice; across ranks it never is, and for ``torch.func`` and forward-mode derivatives
+            always. Chosen by the device where None.
 
     Returns:
         The loss, a scalar, computed in float32 at least, also under autocast. The product of embeddings follows
@@ -87,7 +87,7 @@ def nt_xent(
     rows, total = count * number, count
     counts: tuple[int, ...] = ()
     if labels is not None:
-        labels = labels.repeat_interleave(number)
+        labels = labels.long().repeat_interleave(number)  # of one type on all ranks
     if gather:
         batches = exchange(Batch(count, number, width, str(z.dtype), labels is not None))
         counts, total = tuple(number * batch.images for batch in batches), sum(batch.images for batch in batches)
@@ -98,14 +98,14 @@ def nt_xent(
         keys = torch.cat([keys, normalize(negatives.to(z.dtype))])
     block = block_size(z.device) if chunk_size is None else chunk_size
     with torch.autocast(z.device.type, enabled=False):
-        if len(keys) <= block and not gather:
+        if not gather and (len(keys) <= block or not gradient_is_enough(keys)):
             sums = dense_negatives(keys, rows, number, labels, temperature)
         else:
             block = -(-block // number) * number  # all views of an image in one
             sums = blockwise_negatives(keys, rows, number, labels, temperature, block, counts)
     sums, terms = sums.view(count, number), []
-    for (u, a), (v, b) in itertools.combinations(enumerate(z.unbind(1)), 2):
-        scores = (a / temperature * b).sum(1, keepdim=True)
+    for u, v in [(first, second) for second in range(number) for first in range(second)]:
+        scores = (z[:, u] / temperature * z[:, v]).sum(1, keepdim=True)
         terms.append(nn.functional.logsigmoid(scores - sums[:, u : v + 1 : v - u]).sum(1))  # of rows u and v
     losses = -functools.reduce(torch.add, terms)
     losses = losses if weights is None else losses * weights.to(z.dtype)
@@ -118,7 +118,7 @@ def _mean_of_ranks(share: Tensor) -> Tensor:
     whole = share.detach().clone()
     dist.all_reduce(whole)
     local = share * dist.get_world_size()
-    return local + (whole - local.detach())
+    return whole + (local - local.detach())
 
 
 def check_views(views: dict[str, Tensor]) -> None:

@@ -19,6 +19,7 @@ import tiny_encoder
 from checkpoints import Checkpoints
 from kornia.io import write_image
 from pretrain_data import Batches, seed_of
+from ranks import Ranks
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import equicon as eq
@@ -338,11 +339,11 @@ rank, restart = int(os.environ["RANK"]), int(os.environ["TORCHELASTIC_RESTART_CO
 seed_of, draw = pretrain_freihand.seed_of, pretrain_data.Batches.__iter__
 
 def seed_and_event(*numbers):
-    if restart == 0 and numbers[1:3] == (1, 5) and rank == 1 and event != "none":
-        if event == "SIGTERM":  # as a queue ends a job
+    if restart == 0 and numbers[1:3] == (1, 5) and rank == 0:
+        if event == "end the job":
             os.kill(os.getppid(), signal.SIGTERM)
-        else:
-            os.kill(os.getpid(), getattr(signal, event))
+        if event == "kill a rank":  # the one that writes
+            os.kill(os.getpid(), signal.SIGKILL)
     return seed_of(*numbers)
 
 def draw_and_log(batches):
@@ -405,7 +406,7 @@ def test_a_rank_that_is_killed_is_started_again_and_the_run_ends_as_if_nothing_h
     two_ranks, photos, tmp_path
 ):
     out = tmp_path / "killed"
-    done = torchrun(out, 2, *short(photos), event="SIGKILL")
+    done = torchrun(out, 2, *short(photos), event="kill a rank")
     assert done.returncode == 0, done.stderr
     assert "goes on at step 4 of 12" in done.stdout
     assert same(out, two_ranks[0])
@@ -416,7 +417,9 @@ def test_a_rank_that_is_killed_is_started_again_and_the_run_ends_as_if_nothing_h
 
 def test_a_run_stopped_by_a_signal_goes_on_with_another_number_of_ranks(photos, whole, tmp_path):
     out = tmp_path / "stopped"
-    done = torchrun(out, 2, *short(photos, "--micro-batch", 2, "--batch-size", 6, "--accumulate", 1), event="SIGTERM")
+    done = torchrun(
+        out, 2, *short(photos, "--micro-batch", 2, "--batch-size", 6, "--accumulate", 1), event="end the job"
+    )
     assert done.returncode != 0
     assert "Stopped by SIGTERM and saved after step" in done.stdout
     step = Checkpoints(out / "checkpoints").load()["step"]
@@ -432,11 +435,25 @@ def test_a_run_stopped_by_a_signal_goes_on_with_another_number_of_ranks(photos, 
     assert encoder(out).keys() == encoder(whole).keys()
 
 
-def test_what_is_wrong_is_said_once_and_ends_all_ranks(photos, tmp_path):
-    done = torchrun(tmp_path / "out", 2, *short(photos), "--micro-batch", 2, restarts=0)
+def test_what_is_wrong_is_said_once_and_ends_all_ranks(photos, whole):
+    before = (whole / "encoder.pt").read_bytes()
+    done = torchrun(whole, 2, *short(photos), restarts=1)
     assert done.returncode == 1
-    assert done.stderr.count("--batch-size: expected a multiple of 2, the ranks, got 3.") == 1
-    assert not (tmp_path / "out" / "arguments.json").exists()
+    assert done.stderr.count("holds a run already. Go on with it (--resume)") == 2  # and was not resumed by the restart
+    assert (whole / "encoder.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--batch-size", 3], "expected at least one image for each of 4 ranks, got 3"),
+        (["--batch-size", 6, "--micro-batch", 2], "expected a multiple of 4, the ranks, got 6"),
+    ],
+)
+def test_batches_that_ranks_cannot_share_are_refused(tmp_path, words, message):
+    args = pretrain_freihand.parse_args([str(word) for word in words])
+    with pytest.raises(SystemExit, match=f"^--batch-size: {message}"):
+        pretrain_freihand.open_folder(args, Checkpoints(tmp_path), Ranks(0, 4))
 
 
 def test_data_that_changed_is_noticed(tiny, photos, tmp_path):

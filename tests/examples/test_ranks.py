@@ -3,8 +3,9 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ranks import ALONE, Ranks, joined, restarted
+from ranks import ALONE, Ranks, joined
 from spawn_ranks import on_ranks
+from torch.distributed import HashStore
 
 
 @given(count=st.integers(0, 200), world=st.integers(1, 9))
@@ -32,12 +33,15 @@ def test_each_rank_of_a_machine_has_a_gpu_of_its_own():
     assert ALONE.device("cuda:3") == "cuda:3"
 
 
-def test_a_restart_is_told_from_a_start(monkeypatch):
-    assert not restarted()
-    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
-    assert not restarted()
-    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
-    assert restarted()
+def test_a_restart_is_told_from_a_start():
+    store = HashStore()
+    ranks = [Ranks(rank, 2, rank, store) for rank in range(2)]
+    ranks[1].begin()
+    assert not any(rank.restarted for rank in ranks)
+    ranks[0].begin()
+    assert all(rank.restarted for rank in ranks)
+    ALONE.begin()
+    assert not ALONE.restarted
 
 
 def ask(rank: int, world: int) -> list[object]:
