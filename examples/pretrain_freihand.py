@@ -142,12 +142,8 @@ class Run:
         saved: dict[str, Any] | None,
         ranks: Ranks = ALONE,
     ):
-        self.args, self.device, self.dtype, self.ranks = (
-            args,
-            torch.device(args.device),
-            PRECISIONS[args.precision],
-            ranks,
-        )
+        self.args, self.ranks = args, ranks
+        self.device, self.dtype = torch.device(args.device), PRECISIONS[args.precision]
         per_epoch = count // args.batch_size / args.accumulate
         self.steps = max(1, round(args.epochs * per_epoch))
         self.per_epoch = self.steps / args.epochs
@@ -163,9 +159,7 @@ class Run:
         self.encoder, width = build_encoder(args.arch, "none" if saved else args.weights)
         parts = OrderedDict(encoder=self.encoder, head=make_head(width, args))
         model: nn.Module = nn.Sequential(parts)
-        if (
-            ranks.world > 1 and self.device.type == "cuda"
-        ):  # torch has none for the CPU, where each rank normalises alone
+        if ranks.world > 1 and self.device.type == "cuda":  # on a CPU, torch cannot, and each rank normalises alone
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self.model, args)

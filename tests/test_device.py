@@ -1,6 +1,7 @@
 """What would wait for a GPU, without one: fake tensors have a device and a shape, but no values that could be read."""
 
 import traceback
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import equicon as eq
+from equicon import _negatives
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.cuda.is_built(), reason="fakes CUDA tensors, which a CPU build has not"
@@ -66,10 +68,21 @@ def test_no_view_waits(dtype, monkeypatch):
 
 
 @pytest.mark.parametrize("entry", REPRESENTATIONS.values(), ids=REPRESENTATIONS)
-def test_no_loss_waits(entry):
+@pytest.mark.parametrize("chunk_size", [None, 4], ids=["dense", "blocks"])
+def test_no_loss_waits(entry, chunk_size):
     with FakeTensorMode(allow_non_fake_inputs=True), Copies() as copies:
         z1, z2 = (fake(6, entry.width).requires_grad_() for _ in range(2))
         g1, g2 = (eq.RandomAffine(45, 0.1).sample(6, device="cuda").affine for _ in range(2))
-        loss = eq.PeCLRLoss(0.5, representation=entry.representation)(z1, z2, g1, g2)
-        assert loss.device.type == "cuda"
+        criterion = eq.PeCLRLoss(0.5, representation=entry.representation, chunk_size=chunk_size)
+        given = {"weights": fake(6), "labels": fake(6, dtype=torch.long), "negatives": fake(5, entry.width)}
+        for extras in ({}, given):
+            loss = criterion(z1, z2, g1, g2, **extras)
+            assert loss.device.type == "cuda"
+        assert not copies.waiting, copies.waiting[0]
+
+
+def test_the_gradient_of_blocks_does_not_wait():
+    with FakeTensorMode(allow_non_fake_inputs=True), Copies() as copies:  # where autograd itself does not run
+        ctx = SimpleNamespace(saved_tensors=(fake(8, 4), fake(5, 4), None, fake(8)), settings=[2, 0.5, 4], counts=())
+        assert _negatives._differentiate(ctx, fake(8))[0].shape == (8, 4)
         assert not copies.waiting, copies.waiting[0]

@@ -38,7 +38,7 @@ def test_nothing_waits_for_the_device(path, dtype, monkeypatch):
     if path == "torch":
         monkeypatch.setattr("equicon._view.why_not_triton", lambda *_: "a test asks for the other path")
     chain = eq.Compose([e.transform for name, e in TRANSFORMS.items() if "appearance" not in name])
-    criterion = eq.PeCLRLoss(0.5)
+    criteria = eq.PeCLRLoss(0.5), eq.PeCLRLoss(0.5, chunk_size=4)
     images = torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8, device="cuda").to(dtype)
     boxes = torch.tensor([[8.0, 8.0, 56.0, 56.0]] * 8, device="cuda")
     anchor = torch.full((8, 2), 32.0)
@@ -49,7 +49,8 @@ def test_nothing_waits_for_the_device(path, dtype, monkeypatch):
                 frame = eq.Affine.from_boxes(boxes, (64, 64))
                 x, g = chain(images, size=(32, 32), frame=frame, anchor=anchor, generator=generator)
                 z = x.flatten(1).requires_grad_()
-                criterion(z, z.flip(0), g, g.inverse()).backward()
+                for criterion in criteria:
+                    criterion(z, z.flip(0), g, g.inverse()).backward()
             finally:
                 torch.cuda.set_sync_debug_mode("default")
 
@@ -92,3 +93,22 @@ def test_a_whole_view_is_captured_in_a_cuda_graph(path, monkeypatch):
         seen.append((views.clone(), action.affine.matrix.clone()))
     assert not seen[0][0].equal(seen[1][0])  # each replay draws anew
     assert not seen[0][1].equal(seen[1][1])
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.5])
+def test_blocks_are_those_of_the_cpu(temperature):
+    z = [torch.randn(5000, 32, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)]
+    found = []
+    for device in ("cpu", "cuda"):
+        leaves = [view.to(device, torch.float64).requires_grad_() for view in z]
+        loss = eq.nt_xent(*leaves, temperature)
+        found.append([value.detach().cpu() for value in (loss, *torch.autograd.grad(loss, leaves))])
+    assert_close(found[0], found[1])
+
+
+def test_a_large_batch_fits_in_2_gb():
+    z1, z2 = (torch.randn(65536, 128, device="cuda").requires_grad_() for _ in range(2))
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    eq.nt_xent(z1, z2, 0.2).backward()
+    assert torch.cuda.max_memory_allocated() - before < 2 * 2**30
