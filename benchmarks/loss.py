@@ -9,11 +9,11 @@ the embeddings, but not what libraries allocate past torch. MB and GB are 2^20 a
 """
 
 import argparse
-import itertools
 import math
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,10 +33,13 @@ import torch
 import torch.nn.functional as F
 from matplotlib import pyplot as plt
 from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
 import equicon as eq
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from memory import peak_megabytes
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 TEMPERATURE = 0.2
@@ -144,23 +147,9 @@ def milliseconds(work: Callable[[], Any], device: str) -> float:
 
 
 def profiled(work: Callable[[], Any], device: str) -> Cost:
-    """Measure the most memory that torch holds during the work, beyond what it held before; and the time it took.
-
-    On a CPU, the profiler notes each operation: the 65,792 blocks of 2 × 65,536 take it a minute and 6 GB.
-    """
-    if device == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        ms = milliseconds(work, device)
-        return Cost(ms, (torch.cuda.max_memory_allocated() - before) / 2**20)
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
-        ms = milliseconds(work, device)
-    assert found.profiler is not None
-    assert found.profiler.kineto_results is not None
-    events = [event for event in found.profiler.kineto_results.events() if event.name() == "[memory]"]
-    held = itertools.accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns()))
-    return Cost(ms, max(held) / 2**20)
+    times: list[float] = []
+    megabytes = peak_megabytes(lambda: times.append(milliseconds(work, device)), device)
+    return Cost(times[0], megabytes)
 
 
 def measure(losses: dict[str, Loss], batch: int, rounds: int, args: argparse.Namespace) -> dict[str, Cost]:

@@ -9,11 +9,13 @@ import itertools
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 os.environ.update(KINETO_LOG_LEVEL="99", TORCH_CPP_LOG_LEVEL="ERROR")  # the profiler has much to say
@@ -31,6 +33,10 @@ from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
 import equicon as eq
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from memory import peak_megabytes
 
 BARE = "bare affine_grid + grid_sample"
 NORMALIZE = eq.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -214,26 +220,6 @@ def milliseconds(work: Callable[[], Any], device: str) -> float:
     last.record()
     last.synchronize()
     return float(first.elapsed_time(last)) / 10
-
-
-def peak_megabytes(work: Callable[[], Any], device: str) -> float:
-    """Measure the most memory that torch holds during the work, beyond what it held before: the views included."""
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        work()
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
-        kept = work()
-    del kept
-    held = most = 0
-    assert found.profiler is not None
-    assert found.profiler.kineto_results is not None
-    for event in sorted(found.profiler.kineto_results.events(), key=lambda event: event.start_ns()):
-        if event.name() == "[memory]":
-            held += event.nbytes()
-            most = max(most, held)
-    return most / 2**20
 
 
 def launches(work: Callable[[], Any]) -> int:

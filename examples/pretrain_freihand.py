@@ -32,7 +32,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -233,9 +233,9 @@ def pretrain(run: Run, data: Data, journal: Journal, stop: Stop) -> bool:
             torch.manual_seed(seed_of(args.seed, 1, run.step, k, *([ranks.rank] if ranks.rank else [])))
             x1, g1, x2, g2 = two_views(augment, batch, run)
             watch.mark("views")
-            with ExitStack() as stack:
-                if isinstance(run.embed, DistributedDataParallel) and k + 1 < args.accumulate:
-                    stack.enter_context(run.embed.no_sync())  # gradients travel once in a step
+            last = k + 1 == args.accumulate  # when gradients travel
+            ddp = run.embed if isinstance(run.embed, DistributedDataParallel) else None
+            with nullcontext() if last or ddp is None else ddp.no_sync():
                 with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
                     z1, z2 = run.embed(x1, x2)
                 watch.mark("encoder")
