@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torchvision
-from checkpoints import load
 from torch import Tensor, nn
+
+from equicon.hands import load_weights, read_encoder
 
 ARCHS = torchvision.models.list_models(module=torchvision.models, include=["resnet*", "resnext*", "wide_resnet*"])
 
@@ -20,7 +21,8 @@ def build_encoder(arch: str, weights: str) -> tuple[nn.Module, int]:
     Args:
         arch: One of ``ARCHS``.
         weights: ``"none"`` for random ones; ``"imagenet"`` for torchvision's IMAGENET1K_V1, which it downloads once;
-            or a file with a state dict under torchvision's names, with or without the classifier.
+            or a file that ``equicon.hands.read_encoder`` reads: a state dict under torchvision's names, with or without
+            the classifier, or a checkpoint of the official PeCLR program.
 
     Returns:
         The network, whose ``fc`` is the identity, and the width of its features.
@@ -32,7 +34,11 @@ def build_encoder(arch: str, weights: str) -> tuple[nn.Module, int]:
     width = int(encoder.fc.in_features)
     encoder.fc = nn.Identity()
     if weights != "none":
-        load_encoder(encoder, fetch_imagenet(arch) if weights == "imagenet" else read_weights(Path(weights)), weights)
+        state = fetch_imagenet(arch) if weights == "imagenet" else read_weights(Path(weights))
+        try:
+            load_weights(encoder, state, weights)
+        except ValueError as error:
+            raise WeightsError(f"--weights: {error} Give its --arch.") from error
     return encoder, width
 
 
@@ -45,36 +51,13 @@ def fetch_imagenet(arch: str) -> Mapping[str, Tensor]:
             f"--weights imagenet: {known.url} could not be had: {error}. Download it where there is a network and give "
             f"the file (--weights {Path(known.url).name}), or start at random (--weights none)."
         ) from error
-    return state
+    return {name: value for name, value in state.items() if not name.startswith("fc.")}
 
 
 def read_weights(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
         raise WeightsError(f"--weights: expected 'imagenet', 'none' or a file, got {path}, which is no file.")
     try:
-        state = load(path)
-    except Exception as error:  # a damaged file may raise nearly anything
-        raise WeightsError(f"--weights: {path} is no state dict of tensors: {error}") from error
-    if not isinstance(state, dict):
-        raise WeightsError(f"--weights: {path} is no state dict of tensors, it holds a {type(state).__name__}.")
-    return state
-
-
-def load_encoder(encoder: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Load weights strictly, the classifier apart."""
-    known = encoder.state_dict()
-    given = {name: value for name, value in state.items() if not name.startswith("fc.")}
-    missing, unexpected = sorted(known.keys() - given.keys()), sorted(given.keys() - known.keys())
-    wrong = sorted(
-        name for name in known.keys() & given.keys() if getattr(given[name], "shape", None) != known[name].shape
-    )
-    if missing or unexpected or wrong:
-        raise WeightsError(
-            f"--weights: {source} holds another network: {listed('missing', missing)}, "
-            f"{listed('unexpected', unexpected)}, {listed('of another shape', wrong)}. Give its --arch."
-        )
-    encoder.load_state_dict(given)
-
-
-def listed(what: str, names: list[str]) -> str:
-    return f"{len(names)} {what}" + (f" ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" if names else "")
+        return read_encoder(path)
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"--weights: {error}") from error

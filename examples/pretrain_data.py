@@ -1,4 +1,4 @@
-"""The images of ``pretrain_freihand.py``: where they come from, in which order, and where in them the hand is."""
+"""The images of ``pretrain_freihand.py``: where they come from, and where in them the hand is."""
 
 import argparse
 import itertools
@@ -6,22 +6,33 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
-from pretrain_options import RENDERED, is_freihand
+from batches import Batches, Shares
+from mixture import Mixture
+from pretrain_options import is_freihand, is_rendered, is_youtube
 from ranks import ALONE, Ranks
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 import equicon as eq
-from equicon.hands import Boxed, FreiHAND, Hand, SkipCorrupt, SyntheticHands, SyntheticHandStream, UnlabelledImages
+from equicon.hands import (
+    Boxed,
+    FreiHAND,
+    Hand,
+    SkipCorrupt,
+    SyntheticHands,
+    SyntheticHandStream,
+    UnlabelledImages,
+    YouTube3DHands,
+)
 
 Batch: TypeAlias = Hand | Boxed
+_NO_LABELS = "no labels, nothing to probe"
 _OTHERS = 2**31  # labelled hands of the endless stream: of the same seed, but from another one's samples
 
 
@@ -35,24 +46,32 @@ class Data:
         labelled: Hands to fit a probe on and hands to test it on; None without labels.
         name: What it is, for people.
         unprobed: Why there is nothing to probe.
+        notes: What else to say about it.
     """
 
     images: Dataset[Any] | None
     count: int
     labelled: tuple[Dataset[Hand], Dataset[Hand]] | None
     name: str
-    unprobed: str = "no labels, nothing to probe"
+    unprobed: str = _NO_LABELS
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         probes = self.unprobed
         if self.labelled:
             fit, test = (len(part) for part in self.labelled)  # type: ignore[arg-type]
             probes = f"probes learn from {fit:,} other hands and are tested on {test:,}"
-        return f"{self.count:,} {self.name}; {probes}"
+        return "\n".join((f"{self.count:,} {self.name}; {probes}", *self.notes))
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many images each of the data sets has that are mixed."""
+        return self.images.counts if isinstance(self.images, Mixture) else (self.count,)
 
     def skipped(self) -> list[Path]:
         """List the corrupt images that others stood in for."""
-        parts = (self.images, *(self.labelled or ()))
+        sources = self.images.parts if isinstance(self.images, Mixture) else (self.images,)
+        parts = (*sources, *(self.labelled or ()))
         return [path for part in parts if isinstance(part, SkipCorrupt) for path in part.skipped]
 
 
@@ -70,40 +89,69 @@ class Rendered(Dataset[Hand]):
 
 
 def load_data(args: argparse.Namespace, ranks: Ranks = ALONE) -> Data:
-    counts = args.labelled, math.ceil(args.labelled / 2)
-    if args.data == "stream":
-        labelled = SyntheticHands(sum(counts), args.size, args.seed + _OTHERS)
-        fitting, testing = render(labelled, args.labelled, quiet=not ranks.first)
-        return Data(None, args.hands, (fitting, testing), "rendered hands to an epoch, without end")
-    if args.data == "synthetic":
-        source = SyntheticHands(args.hands + sum(counts), args.size, args.seed)
-        images, fitting, testing = render(source, args.hands, args.labelled, quiet=not ranks.first)
-        return Data(images, args.hands, (fitting, testing), "rendered hands")
+    """Open what ``--data`` names, and mix it if it names several."""
+    if is_rendered(args.data):
+        return _load_rendered(args, quiet=not ranks.first)
+    found = [_load_folder(args, Path(name)) for name in args.data]
+    if len(found) == 1:
+        return found[0]
+    labelled = next((data.labelled for data in found if data.labelled), None)
+    unprobed = next((data.unprobed for data in found if data.unprobed != _NO_LABELS), _NO_LABELS)
+    names = " and ".join(f"{data.count:,} {data.name}" for data in found)
+    images = Mixture([data.images for data in found if data.images is not None])
+    notes = tuple(note for data in found for note in data.notes)
+    return Data(images, len(images), labelled, f"images, which are {names}", unprobed, notes)
 
+
+def _load_rendered(args: argparse.Namespace, quiet: bool) -> Data:
+    counts = _probe_counts(args)
+    if args.data[0] == "stream":
+        labelled = SyntheticHands(sum(counts), args.size, args.seed + _OTHERS)
+        fitting, testing = render(labelled, args.labelled, quiet=quiet)
+        return Data(None, args.hands, (fitting, testing), "rendered hands to an epoch, without end")
+    source = SyntheticHands(args.hands + sum(counts), args.size, args.seed)
+    images, fitting, testing = render(source, args.hands, args.labelled, quiet=quiet)
+    return Data(images, args.hands, (fitting, testing), "rendered hands")
+
+
+def _probe_counts(args: argparse.Namespace) -> tuple[int, int]:
+    return args.labelled, math.ceil(args.labelled / 2)
+
+
+def _load_folder(args: argparse.Namespace, root: Path) -> Data:
     def reader(data: Any) -> Any:
         return SkipCorrupt(data) if args.skip_corrupt else data
 
-    root = Path(args.data)
     if not root.is_dir():
         raise ValueError(f"expected 'synthetic', 'stream' or a folder, got {root}, which is no folder.")
-    if is_freihand(args.data):
+    # A view that shrinks, turns and shifts reaches to the corners of a square 2.5 times the box.
+    margin = 2.5
+    around = round(margin * args.size)
+    if is_youtube(str(root)):
+        if is_freihand(str(root)):
+            raise ValueError(f"expected one data set in a folder, got {root}, which holds FreiHAND and YouTube3DHands.")
+        hands = YouTube3DHands(root, size=around, margin=margin, mirror_left=args.mirror_left)
+        what = f"hands of YouTube3DHands in {root}"
+        return Data(reader(hands), len(hands), None, what, notes=(f"YouTube3DHands: {hands.summary}",))
+    if is_freihand(str(root)):
         everything = FreiHAND(root)
         if args.holdout == 0:
             return Data(reader(everything), len(everything), None, f"images of FreiHAND in {root}")
         training, probing = everything.holdout(args.holdout, seed=args.seed)
         fit, test = probing.select(versions=[0]).holdout(1 / 3, seed=args.seed)
-        fit, test = (part.select(range(min(n, len(part)))) for part, n in zip((fit, test), counts, strict=True))
+        fit, test = (
+            part.select(range(min(n, len(part)))) for part, n in zip((fit, test), _probe_counts(args), strict=True)
+        )
         what = f"images of FreiHAND in {root}"
         if len(fit) < 5:
             few = f"{len(probing.samples)} labelled hands are too few to probe, raise --holdout"
             return Data(reader(training), len(training), None, what, few)
         return Data(reader(training), len(training), (reader(fit), reader(test)), what)
     for near in (root.parent, *sorted(root.iterdir())):
-        if (near / "training_K.json").exists():
-            raise ValueError(f"expected a folder of photographs, got {root}, but FreiHAND is {near}: give that.")
-    # A view that shrinks, turns and shifts reaches to the corners of a square 2.5 times the box.
-    size = round(2.5 * args.size) if args.boxes else 2 * args.size
-    photographs = UnlabelledImages(root, size, boxes=args.boxes, margin=2.5)
+        for name, known in (("FreiHAND", "training_K.json"), ("YouTube3DHands", "youtube_train.json")):
+            if (near / known).exists():
+                raise ValueError(f"expected a folder of photographs, got {root}, but {name} is {near}: give that.")
+    photographs = UnlabelledImages(root, around if args.boxes else 2 * args.size, boxes=args.boxes, margin=margin)
     what = f"boxes in photographs in {root}" if args.boxes else f"photographs in {root}"
     return Data(reader(photographs), len(photographs), None, what)
 
@@ -119,42 +167,14 @@ def render(source: SyntheticHands, *counts: int, quiet: bool = False) -> Iterato
     return (Rendered(hands[start:end]) for start, end in itertools.pairwise(edges))
 
 
-def seed_of(seed: int, *key: int) -> int:
-    """Make a seed of its own for each key."""
-    # A spawn key, because entropy itself is padded with zeros: (s, i) and (s, i, 0) would be one.
-    return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-class Batches(Sampler[list[int]]):
-    """Indices for batch ``first`` and on, up to ``last``: a new order each epoch, which depends on the seed alone.
-
-    So a run that is resumed sees what it would have seen. Of each batch, a rank gets its part.
-    """
-
-    def __init__(self, count: int, batch_size: int, seed: int, first: int, last: int, ranks: Ranks = ALONE) -> None:
-        self.count, self.batch_size, self.seed = count, batch_size, seed
-        self.wanted, self.part = range(first, last), ranks.part(batch_size)
-
-    def __len__(self) -> int:
-        return len(self.wanted)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        per_epoch, known = self.count // self.batch_size, -1
-        for number in self.wanted:
-            epoch, position = divmod(number, per_epoch)
-            if epoch != known:
-                generator = torch.Generator().manual_seed(seed_of(self.seed, 0, epoch))
-                order, known = torch.randperm(self.count, generator=generator), epoch
-            yield order[position * self.batch_size : (position + 1) * self.batch_size][self.part].tolist()
-
-
 def training_batches(
     data: Data, args: argparse.Namespace, first: int, last: int, ranks: Ranks = ALONE
 ) -> Iterator[Batch]:
     """Load this rank's parts of batches ``first`` to ``last``; what is rendered without end is rendered in place."""
     if data.images is None:
         return _stream(args, range(first, last), ranks.part(args.batch_size))
-    sampler = Batches(data.count, args.batch_size, args.seed, first, last, ranks)
+    shares = Shares(data.counts, args.data_weights) if args.data_weights else None
+    sampler = Batches(data.count, args.batch_size, args.seed, first, last, ranks, shares)
     return iter(DataLoader(data.images, batch_sampler=sampler, **_loading(args)))
 
 
@@ -196,11 +216,11 @@ def _leave_soon(*_: object) -> None:
     timer.start()
 
 
-def frame_of(batch: Batch, data: str, margin: float = 1.0) -> eq.Affine:
+def frame_of(batch: Batch, data: Sequence[str], margin: float = 1.0) -> eq.Affine:
     """Frame the hand: by its joints as the paper does, in place of a detector, or by its box; or take all of it."""
     size = (batch.image.shape[-2], batch.image.shape[-1])
     if isinstance(batch, Boxed):
         return eq.Affine.from_boxes(batch.box, size, margin)
-    if data in RENDERED:
+    if is_rendered(data):
         return eq.Affine.identity(len(batch.image), device=batch.image.device)
     return eq.Affine.from_points(batch.xy, size, margin)

@@ -8,6 +8,10 @@ On FreiHAND, unpacked at data/freihand, by the paper's recipe (PeCLR: Spurr et a
 
     python examples/pretrain_freihand.py --data data/freihand --out runs/freihand
 
+On FreiHAND and YouTube3DHands, two images of the former to one of the latter:
+
+    python examples/pretrain_freihand.py --data data/freihand --data data/youtube --data-weights 2 1 --out runs/both
+
 On all GPUs of a machine (or of several, see docs/pretrain.md), with restarts if one of them fails:
 
     torchrun --nproc-per-node gpu --max-restarts 3 examples/pretrain_freihand.py --data data/freihand
@@ -45,13 +49,14 @@ import pretrain_options
 import torch
 import torchvision
 from backbone import WeightsError, build_encoder
+from batches import seed_of
 from checkpoints import Checkpoints, Stop, size_of, write_whole
 from journal import PAUSE, Journal, NotFiniteError
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pretrain_data import Batch, Data, frame_of, labelled_batches, load_data, seed_of, training_batches
-from pretrain_options import METHODS, PRECISIONS, RENDERED
+from pretrain_data import Batch, Data, frame_of, labelled_batches, load_data, training_batches
+from pretrain_options import METHODS, PRECISIONS, is_rendered
 from ranks import ALONE, Ranks, joined
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -137,17 +142,17 @@ class Run:
     def __init__(
         self,
         args: argparse.Namespace,
-        count: int,
+        counts: tuple[int, ...],
         checkpoints: Checkpoints,
         saved: dict[str, Any] | None,
         ranks: Ranks = ALONE,
     ):
         self.args, self.ranks = args, ranks
         self.device, self.dtype = torch.device(args.device), PRECISIONS[args.precision]
-        per_epoch = count // args.batch_size / args.accumulate
+        per_epoch = sum(counts) // args.batch_size / args.accumulate
         self.steps = max(1, round(args.epochs * per_epoch))
         self.per_epoch = self.steps / args.epochs
-        self.count, self.checkpoints = count, checkpoints
+        self.counts, self.checkpoints = counts, checkpoints
         self.step = 0
         self.probes: dict[int, list[ProbeResult]] = {}
         self.skipped: list[str] = []
@@ -190,7 +195,7 @@ class Run:
             "scaler": self.scaler.state_dict(),
             "probes": {step: [tuple(row) for row in rows] for step, rows in self.probes.items()},
             "skipped": self.skipped,
-            "count": self.count,
+            "counts": list(self.counts),
             "minutes": self.minutes,
         }
         if not (is_finite(state["model"]) and is_finite(state["optimizer"])):
@@ -201,10 +206,11 @@ class Run:
         self.checkpoints.save(self.step, state)
 
     def _restore(self, state: dict[str, Any]) -> None:
-        if state["count"] != self.count:
-            sys.exit(
-                f"--data: the run was begun on {state['count']:,} images, got {self.count:,}. Give it the same data."
-            )
+        # Before there were several data sets, there was one number.
+        counts = tuple(state["counts"] if "counts" in state else [state["count"]])
+        if counts != self.counts:
+            begun, got = (" + ".join(f"{count:,}" for count in each) for each in (counts, self.counts))
+            sys.exit(f"--data: the run was begun on {begun} images, got {got}. Give it the same data.")
         self.step, self.skipped = state["step"], state["skipped"]
         self.probes = {step: [ProbeResult(*row) for row in rows] for step, rows in state["probes"].items()}
         self.model.load_state_dict(state["model"])
@@ -426,12 +432,14 @@ def begin(args: argparse.Namespace, checkpoints: Checkpoints, ranks: Ranks) -> t
     ranks.begin()
     try:
         data = load_data(args, ranks)
+    except CorruptImage:  # which is a ValueError, and says more
+        raise
     except ValueError as error:
         wrong = f"--{error}" if str(error).startswith("boxes:") else f"--data: {error}"
         sys.exit(wrong if ranks.first else 1)
     ranks.of_first(lambda: check_count(args, data.count))
     try:
-        run = Run(args, data.count, checkpoints, saved, ranks)
+        run = Run(args, data.counts, checkpoints, saved, ranks)
     except WeightsError as error:
         sys.exit(str(error) if ranks.first else 1)
     if ranks.first:
@@ -456,7 +464,7 @@ def open_folder(args: argparse.Namespace, checkpoints: Checkpoints, ranks: Ranks
     if args.micro_batch and args.batch_size % ranks.world:
         fix = "Then all put as many micro-batches through the network, as synchronised batch norm asks."
         sys.exit(f"--batch-size: expected a multiple of {ranks.world}, the ranks, got {args.batch_size}. {fix}")
-    if args.data in RENDERED:
+    if is_rendered(args.data):
         check_count(args, args.hands)
     checkpoints.check_room(0)
     try:

@@ -54,10 +54,12 @@ def parse_args(description: str, argv: Sequence[str] | None = None) -> argparse.
     """Parse the command line: what is not given comes from the run that is resumed, or from the recipe."""
     parser = _parser(description)
     wanted = parser.parse_args(argv)
-    recipe = wanted.recipe or ("quick" if wanted.data in RENDERED else "paper")
     begun = _begun(wanted.out) if wanted.resume else {}
-    parser.set_defaults(**(RECIPES[recipe] | begun))
+    data = wanted.data or begun.get("data") or ["synthetic"]
+    recipe = wanted.recipe or ("quick" if is_rendered(data) else "paper")
+    parser.set_defaults(**(RECIPES[recipe] | begun | {"data": None}))  # a default would be appended to
     args = parser.parse_args(argv)
+    args.data = data
     for name, value in begun.items():
         if name not in FREE and _plain(getattr(args, name)) != value:
             flag = f"--{name.replace('_', '-')}"
@@ -65,8 +67,8 @@ def parse_args(description: str, argv: Sequence[str] | None = None) -> argparse.
                 f"{flag}: the run in {args.out} was begun with {value}, got {_plain(getattr(args, name))}. "
                 f"Leave {flag} out, or begin another run in another --out."
             )
-    if args.boxes and (args.data in RENDERED or is_freihand(args.data)):
-        parser.error("--boxes: only a folder of unlabelled images takes it; FreiHAND and rendered hands have joints.")
+    if wrong := _wrong_data(args):
+        parser.error(wrong)
     if args.holdout >= 1:
         parser.error(f"--holdout: expected a share in [0, 1), got {args.holdout:g}.")
     if args.margin[0] > args.margin[1]:
@@ -80,6 +82,27 @@ def parse_args(description: str, argv: Sequence[str] | None = None) -> argparse.
     return args
 
 
+def _wrong_data(args: argparse.Namespace) -> str:
+    """Say which options of the data do not go together, if any do not."""
+    data, weights = args.data, args.data_weights
+    rendered = [name for name in data if name in RENDERED]
+    if rendered and len(data) > 1:
+        return f"--data: '{rendered[0]}' stands alone, got {', '.join(data)}."
+    if sum(map(is_freihand, data)) > 1:
+        return f"--data: expected FreiHAND once, for the probes are of its samples, got {', '.join(data)}."
+    if weights and len(data) == 1:
+        return "--data-weights: one data set has nothing to be weighed against. Give --data for each."
+    if weights and len(weights) != len(data):
+        return f"--data-weights: expected {len(data)} numbers, one for each --data, got {len(weights)}."
+    plain = [name for name in data if name not in RENDERED and not is_freihand(name) and not is_youtube(name)]
+    if args.boxes and len(plain) != 1:
+        known = (
+            "; FreiHAND, YouTube3DHands and rendered hands have their own" if not plain else ", and only one of them"
+        )
+        return f"--boxes: only a folder of unlabelled images takes it{known}."
+    return ""
+
+
 def _fast_precision(device: str) -> str:
     """Choose bfloat16 where it is faster than float32: on a CPU only where it has the instructions."""
     if device.startswith("cuda"):
@@ -88,9 +111,19 @@ def _fast_precision(device: str) -> str:
     return "bfloat16" if device == "cpu" and (known.get("avx512_bf16") or known.get("amx_bf16")) else "float32"
 
 
+def is_rendered(data: Sequence[str]) -> bool:
+    """Tell hands that are rendered, which come alone, from what is on disk."""
+    return data[0] in RENDERED
+
+
 def is_freihand(data: str) -> bool:
     """Tell a FreiHAND root from another folder of images."""
     return (Path(data) / "training").is_dir()
+
+
+def is_youtube(data: str) -> bool:
+    """Tell a YouTube3DHands root from another folder of images."""
+    return (Path(data) / "youtube_train.json").is_file()
 
 
 def arguments_text(args: argparse.Namespace) -> str:
@@ -102,6 +135,8 @@ def arguments_text(args: argparse.Namespace) -> str:
 def _begun(out: Path) -> dict[str, Any]:
     path = out / "arguments.json"
     begun: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if isinstance(begun.get("data"), str):  # there was one, before there could be several
+        begun["data"] = [begun["data"]]
     return begun
 
 
@@ -129,9 +164,23 @@ def _parser(description: str) -> argparse.ArgumentParser:
     data = parser.add_argument_group("data")
     data.add_argument(
         "--data",
-        default="synthetic",
-        help="'synthetic' renders --hands hands once, 'stream' renders new ones for ever, on --device; or the folder "
-        "of FreiHAND; or a folder of unlabelled images, where there is nothing to probe",
+        action="append",
+        help="'synthetic', the default, renders --hands hands once, 'stream' renders new ones for ever, on --device; "
+        "or the folder of FreiHAND; or that of YouTube3DHands, or of unlabelled images, where there is nothing to "
+        "probe. Several folders, each with its --data, are mixed",
+    )
+    data.add_argument(
+        "--data-weights",
+        type=_number(above=0.0),
+        nargs="+",
+        metavar="SHARE",
+        help="of the images seen, for each --data; not given: each image once an epoch",
+    )
+    data.add_argument(
+        "--mirror-left",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="mirror the left hands of YouTube3DHands to right ones, as the authors do",
     )
     data.add_argument(
         "--boxes", type=Path, help='for a folder of images: JSON {"path in it": [x0, y0, x1, y1], or several} [pixels]'

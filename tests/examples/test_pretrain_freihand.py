@@ -16,14 +16,14 @@ torchvision = pytest.importorskip("torchvision", reason="the examples need torch
 
 import pretrain_freihand
 import tiny_encoder
+from batches import Batches, seed_of
 from checkpoints import Checkpoints
 from kornia.io import write_image
-from pretrain_data import Batches, seed_of
 from ranks import Ranks
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import equicon as eq
-from equicon.hands import SyntheticHands, write_freihand
+from equicon.hands import SyntheticHands, write_freihand, write_youtube
 
 SCRIPT = Path(pretrain_freihand.__file__)
 TOY = ["--recipe", "quick", "--size", 32, "--labelled", 24]
@@ -249,6 +249,57 @@ def test_a_resumed_run_shows_all_that_the_uninterrupted_one_does(tiny, tmp_path,
     assert found[0] == found[1]
 
 
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """FreiHAND and YouTube3DHands: 140 images to learn from and 20 hands."""
+    root = tmp_path_factory.mktemp("both")
+    write_freihand(root / "freihand", 50, size=40)
+    write_youtube(root / "youtube", 14, size=40)
+    return ["--data", root / "freihand", "--data", root / "youtube", "--holdout", 0.3]
+
+
+@pytest.mark.parametrize("weights", [[], ["--data-weights", 1, 2]], ids=["all", "weights"])
+def test_learns_from_freihand_and_youtube_and_resumes(tiny, both, tmp_path, monkeypatch, capsys, weights):
+    words = [*both, *weights, "--batch-size", 20, "--epochs", 1, "--save-every", 0.25, "--probe-every", 0.5]
+    run(*words, "--out", tmp_path / "whole")
+    printed = capsys.readouterr().out
+    assert "YouTube3DHands: 21 hands in 14 images. Left out: " in printed
+    assert "After: peclr pre-training" in printed
+    begun = json.loads((tmp_path / "whole" / "arguments.json").read_text())
+    assert begun["data"] == [str(both[1]), str(both[3])]
+    result = json.loads((tmp_path / "whole" / "result.json").read_text())
+    assert list(result["probes"]) == ["0", "4", "8"]
+
+    def seed_and_signal(*numbers):
+        if numbers[1:] == (1, 5, 0):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return seed_of(*numbers)
+
+    monkeypatch.setattr(pretrain_freihand, "seed_of", seed_and_signal)
+    with pytest.raises(SystemExit):
+        run(*words, "--workers", 1, "--out", tmp_path / "cut")
+    monkeypatch.setattr(pretrain_freihand, "seed_of", seed_of)
+    assert Checkpoints(tmp_path / "cut" / "checkpoints").load()["counts"] == [140, 21]
+    with pytest.raises(SystemExit, match=r"--data: the run was begun on 140 \+ 21 images, got 21 \+ 140\. Give it the"):
+        run("--resume", "--data", both[3], "--data", both[1], "--out", tmp_path / "cut")
+    run("--resume", "--out", tmp_path / "cut")
+    assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
+    assert same(tmp_path / "cut", tmp_path / "whole")
+
+
+def test_a_checkpoint_from_before_there_were_several_data_sets_is_read(tiny, photos, whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "old")
+    path = Checkpoints(tmp_path / "old" / "checkpoints").paths()[-1]
+    state = torch.load(path, weights_only=True)
+    (state["count"],) = state.pop("counts")
+    torch.save(state, path)
+    run("--resume", "--out", tmp_path / "old")
+    assert same(tmp_path / "old", whole)
+    torch.save(state | {"count": 25}, path)
+    with pytest.raises(SystemExit, match="--data: the run was begun on 25 images, got 24"):
+        run("--resume", "--out", tmp_path / "old")
+
+
 def driver(code: str, words: list[object]) -> subprocess.CompletedProcess[str]:
     """Run Python with the tiny encoder in a process group of its own."""
     start = (
@@ -332,11 +383,11 @@ def test_a_run_killed_at_any_moment_goes_on_and_ends_alike(photos, whole, tmp_pa
 TORCHRUN = """
 import json, os, signal, sys
 from pathlib import Path
-import pretrain_data, pretrain_freihand, tiny_encoder
+import batches, pretrain_freihand, tiny_encoder
 pretrain_freihand.build_encoder = tiny_encoder.build_tiny_encoder
 log, event, *words = sys.argv[1:]
 rank, restart = int(os.environ["RANK"]), int(os.environ["TORCHELASTIC_RESTART_COUNT"])
-seed_of, draw = pretrain_freihand.seed_of, pretrain_data.Batches.__iter__
+seed_of, draw = pretrain_freihand.seed_of, batches.Batches.__iter__
 
 def seed_and_event(*numbers):
     if restart == 0 and numbers[1:3] == (1, 5) and rank == 0:
@@ -346,13 +397,13 @@ def seed_and_event(*numbers):
             os.kill(os.getpid(), signal.SIGKILL)
     return seed_of(*numbers)
 
-def draw_and_log(batches):
-    for number, indices in zip(batches.wanted, draw(batches)):
+def draw_and_log(sampler):
+    for number, indices in zip(sampler.wanted, draw(sampler)):
         with open(f"{log}.{rank}", "a") as file:
             file.write(json.dumps([number, indices]) + "\\n")
         yield indices
 
-pretrain_freihand.seed_of, pretrain_data.Batches.__iter__ = seed_and_event, draw_and_log
+pretrain_freihand.seed_of, batches.Batches.__iter__ = seed_and_event, draw_and_log
 pretrain_freihand.main(words)
 """
 

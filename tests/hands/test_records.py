@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from equicon.hands import _records
+from equicon.hands import _json
 from equicon.hands._records import read_records
 
 
@@ -22,7 +22,7 @@ def read(path: Path, text: str, shape: tuple[int, ...], window: int) -> Tensor:
     """Read a text through a window of so many characters."""
     path.write_text(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_records, "_WINDOW", window)
+        patch.setattr(_json, "_WINDOW", window)
         return read_records(path, shape)
 
 
@@ -108,7 +108,7 @@ def test_another_number_of_records_than_the_other_file_raises(path: Path) -> Non
 def test_the_text_is_never_in_memory_as_a_whole(path: Path, damage: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     text = json.dumps(torch.rand(300, 200, 3, dtype=torch.float64).tolist())
     path.write_text(text.replace(",", ";", 1) if damage else text)
-    monkeypatch.setattr(_records, "_WINDOW", 2**14)
+    monkeypatch.setattr(_json, "_WINDOW", 2**14)
     tracemalloc.start()
     try:
         if damage:

@@ -3,41 +3,20 @@
 import json
 import os
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, final
+from typing import Any, NoReturn, final
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from equicon._checks import check_int, check_positive, describe, value_error
-from equicon.hands._corrupt import check_index, corrupt_image, read_rgb
+from equicon.hands._corrupt import check_index, read_rgb
+from equicon.hands._names import Names
+from equicon.hands._square import Boxed, cut_box, cut_middle
 
 _ENDINGS = (".jpg", ".jpeg", ".png")
-
-
-class Boxed(NamedTuple):
-    """A square image and a box in it, or a batch of them.
-
-    A tuple of tensors, so the default ``collate_fn`` of a ``DataLoader`` turns a list of them into a batch.
-
-    Convention: boxes are x1, y1, x2, y2 in integer pixel centres, as ``Affine.from_boxes`` takes them.
-
-    Args:
-        image: (3, size, size) uint8, RGB, or (B, 3, size, size).
-        box: (4,) float32, in pixels of that image, or (B, 4).
-
-    Examples:
-        >>> from equicon import Affine
-        >>> batch = Boxed(torch.zeros(2, 3, 64, 64, dtype=torch.uint8), torch.tensor([[16.0, 20, 40, 50]]).repeat(2, 1))
-        >>> Affine.from_boxes(batch.box, (64, 64), margin=1.5).warp(batch.image, (32, 32)).shape
-        torch.Size([2, 3, 32, 32])
-    """
-
-    image: Tensor
-    box: Tensor
 
 
 @final
@@ -104,44 +83,24 @@ class UnlabelledImages(Dataset[Boxed]):
             self.left_out = len(names) - len(found)
             names = [name for name, several in found.items() for _ in several]
             self._boxes = torch.from_numpy(np.concatenate(list(found.values())))
-        # One text and where each name ends, for a million names: workers that look at a list of them copy it.
-        encoded = [os.fsencode(name) for name in names]
-        self._names = torch.frombuffer(bytearray().join(encoded), dtype=torch.uint8)
-        self._ends = torch.tensor([0, *map(len, encoded)]).cumsum(0)
+        self._names = Names(names)
 
     def path(self, index: int) -> Path:
         """Give the file that an item is cut from."""
-        position = check_index(index, len(self))
-        start, end = self._ends[position : position + 2].tolist()
-        return self.root / os.fsdecode(self._names[start:end].numpy().tobytes())
+        return self.root / self._names[check_index(index, len(self))]
 
     def __len__(self) -> int:
         """Count the boxes, or the images where there are no boxes."""
-        return len(self._ends) - 1
+        return len(self._names)
 
     def __getitem__(self, index: int) -> Boxed:
         """Read one image and cut it; ``CorruptImage`` where it cannot be read or lies beside its box."""
         position = check_index(index, len(self))
         path = self.path(position)
         image = read_rgb(path, position)
-        height, width = image.shape[1:]
-        # Counted in edges, where pixel 0 reaches from 0 to 1, so that squares begin and end at whole numbers.
         if self._boxes is None:
-            side = min(height, width)
-            left, top = (width - side) // 2, (height - side) // 2
-            box = torch.tensor([left, top, left + side, top + side])
-        else:
-            given = self._boxes[position]
-            box = (given + 0.5).clamp(min=0).minimum(torch.tensor([width, height] * 2))
-            x1, y1, x2, y2 = box.tolist()
-            if not (x1 < x2 and y1 < y2):
-                wanted = f"a box in the image of {width} × {height} pixels"
-                raise corrupt_image(path, position, wanted, f"x1, y1, x2, y2 = {given.tolist()}")
-            side = max(1, round(self.margin * max(x2 - x1, y2 - y1)))
-            left, top = round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2)
-        square = F.pad(image, (-left, left + side - width, -top, top + side - height))
-        resized = F.interpolate(square[None], (self.size, self.size), mode="bilinear", antialias=True)[0]
-        return Boxed(resized, (box - torch.tensor([left, top] * 2)) * (self.size / side) - 0.5)
+            return cut_middle(image, self.size)
+        return cut_box(image, self._boxes[position], self.margin, self.size, path=path, index=position)
 
 
 def _list_images(root: Path) -> list[str]:

@@ -1,8 +1,6 @@
 """Annotation files: a JSON list of records of one shape, checked and made one tensor."""
 
 import json
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equicon._checks import describe, value_error
+from equicon.hands._json import stream_list
 
-_WINDOW = 2**20  # characters that are looked at together; a record of 778 vertices has about 46,000
-_TOKEN = 64  # more than a number or a word of JSON has
-_OPENING = re.compile(r"\s*\[\s*(\]?)\s*")
-_FOLLOWING = re.compile(r"\s*([,\]])\s*")
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -55,8 +50,8 @@ def read_records(path: Path, shape: tuple[int, ...], *, like: tuple[Path, int] |
     """
     values, count = bytearray(), 0
     try:
-        for record in _stream(path):
-            values += _numbers(path, count, record, shape).tobytes()
+        for record in stream_list(path):
+            values += numbers(f"{path} (record {count})", record, shape).tobytes()
             count += 1
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         fix = "It may be cut short: unpack it again."
@@ -69,45 +64,16 @@ def read_records(path: Path, shape: tuple[int, ...], *, like: tuple[Path, int] |
     return torch.frombuffer(values, dtype=torch.float32).reshape(-1, *shape)
 
 
-def _stream(path: Path) -> Iterator[Any]:
-    """Give the items of a JSON list one after another, through a window on the text that moves along it."""
-    decode = json.JSONDecoder().raw_decode
-    with path.open(encoding="utf-8") as file:
-        text = file.read(_WINDOW)
-        opening = _OPENING.match(text)
-        if opening is None:
-            whole = json.loads(text + file.read())
-            raise value_error(str(path), "a list of records", describe(whole))
-        position, done = opening.end(), bool(opening[1])
-        while not done:
-            try:
-                item, end = decode(text, position)
-                # Without what follows it, a number may go on beyond the window.
-                following = _FOLLOWING.match(text, end)
-                if following is None:
-                    raise json.JSONDecodeError("Expecting ',' delimiter", text, end)
-            except json.JSONDecodeError as error:
-                # What breaks off at the end of the window may go on; what is wrong before it is damage.
-                more = file.read(_WINDOW) if error.pos > len(text) - _TOKEN else ""
-                if not more:
-                    raise json.JSONDecodeError(error.msg, text[position:], error.pos - position) from None
-                text, position = (text[position:] + more).lstrip(), 0
-                continue
-            yield item
-            position, done = following.end(), following[1] == "]"
-        if text[position:] or file.read(_WINDOW).strip():
-            raise json.JSONDecodeError("Extra data", text[position:], 0)
-
-
-def _numbers(path: Path, index: int, record: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def numbers(where: str, record: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Check a record's numbers: all of one shape, finite, and no larger than a float32 can be."""
     wanted = f"numbers of shape {shape}" if shape else "a number"
     try:
         # By way of float64: as float32, what is too large for it would only warn.
         array = np.asarray(record, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise value_error(f"{path} (record {index})", wanted, describe(record)) from error
+        raise value_error(where, wanted, describe(record)) from error
     if array.shape != shape:
-        raise value_error(f"{path} (record {index})", wanted, f"shape {array.shape}")
+        raise value_error(where, wanted, f"shape {array.shape}")
     if not (np.abs(array) <= _LARGEST).all():
-        raise value_error(f"{path} (record {index})", "finite numbers", describe(record))
+        raise value_error(where, "finite numbers", describe(record))
     return array.astype(np.float32)

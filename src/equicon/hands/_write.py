@@ -81,13 +81,13 @@ def write_freihand(
         samples = range(first, min(first + _BATCH, count))
         hands = render_hands([start + sample for sample in samples], size, seed, domain, version=version)
         for sample, image in zip(samples, hands.image, strict=True):
-            _write_image(folder / split / "rgb" / f"{version * count + sample:08d}.jpg", image)
+            save_image(folder / split / "rgb" / f"{version * count + sample:08d}.jpg", image)
         if version == 0:
             labels[f"{split}_K"] += hands.K.tolist()
             labels[f"{split}_xyz"] += hands.xyz.tolist()
             labels[f"{split}_scale"] += (hands.xyz[:, 10] - hands.xyz[:, 9]).norm(dim=-1).tolist()
     for name, records in labels.items():
-        _write_json(folder / f"{name}.json", records)
+        save_json(folder / f"{name}.json", records)
 
 
 def _check_free(folder: Path) -> None:
@@ -97,13 +97,15 @@ def _check_free(folder: Path) -> None:
             raise value_error("root", "a folder without a FreiHAND set", there, "Choose or make an empty folder.")
 
 
-def _write_image(path: Path, image: torch.Tensor) -> None:
+def save_image(path: Path, image: torch.Tensor) -> None:
+    """Write a JPEG, whole or not at all."""
     part = path.with_name(f".{path.name}")  # it must end in .jpg, which chooses the format
     write_image(part, image, quality=95)
     part.replace(path)
 
 
-def _write_json(path: Path, records: list[Any]) -> None:
+def save_json(path: Path, records: Any) -> None:
+    """Write JSON, whole or not at all."""
     part = path.with_name(f".{path.name}")
     part.write_text(json.dumps(records))
     part.replace(path)

@@ -1,0 +1,40 @@
+"""Write the encoder of any checkpoint of PeCLR as a plain torchvision state dict.
+
+python examples/convert_weights.py peclr_rn50_yt3dh_fh.pth encoder.pt
+
+It reads what ``equicon.hands.read_encoder`` reads: torchvision's state dicts, the official pre-training's Lightning
+checkpoints, released and own fine-tuned models. A ResNet takes the result by ``load_state_dict(..., strict=False)``.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from checkpoints import write_whole
+
+from equicon.hands import read_encoder
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("source", metavar="SOURCE", type=Path, help="the checkpoint; nothing in it runs")
+    parser.add_argument("target", metavar="TARGET", type=Path, help="the file to write; it must not exist")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    if args.target.exists():
+        sys.exit(f"TARGET: {args.target} exists. Remove it, or give another name.")
+    try:
+        state = read_encoder(args.source)
+        write_whole(args.target, lambda file: torch.save(state, file))
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
+    print(f"{args.target}: {len(state)} tensors")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""State dicts: read without running anything that is in the file, and loaded whole or not at all."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Load a state dict into a module: all of it, or, where anything differs, nothing.
+
+    ``load_state_dict(strict=True)`` with an error that can be read, and that comes before the first weight is changed.
+
+    Convention: names are those of ``module.state_dict()``.
+
+    Args:
+        module: Any module.
+        state: Tensors by name, of any type and on any device.
+        source: What to call the state dict in an error, such as its file's name.
+
+    Raises:
+        ValueError: If names are missing or unexpected, or shapes differ: how many, and the first three of each.
+
+    Examples:
+        >>> encoder = torch.nn.Linear(8, 2)
+        >>> load_weights(encoder, {"weight": torch.zeros(2, 8), "bias": torch.zeros(2)}, "weights.pt")
+        >>> load_weights(encoder, {"weight": torch.zeros(2, 8)}, "weights.pt")
+        Traceback (most recent call last):
+        ValueError: weights.pt holds another network: 1 missing (bias), 0 unexpected, 0 of another shape.
+    """
+    check_weights({name: value.shape for name, value in module.state_dict().items()}, state, source)
+    module.load_state_dict(state)
+
+
+def check_weights(shapes: Mapping[str, Iterable[int]], state: Mapping[str, Tensor], source: str) -> None:
+    """Check that tensors have just these names and shapes."""
+    missing, unexpected = sorted(shapes.keys() - state.keys()), sorted(state.keys() - shapes.keys())
+    wrong = sorted(
+        name for name in shapes.keys() & state.keys() if getattr(state[name], "shape", None) != tuple(shapes[name])
+    )
+    if missing or unexpected or wrong:
+        raise ValueError(
+            f"{source} holds another network: {listed('missing', missing)}, {listed('unexpected', unexpected)}, "
+            f"{listed('of another shape', wrong)}."
+        )
+
+
+def listed(what: str, names: list[str]) -> str:
+    """Say how many names there are, and the first three."""
+    return f"{len(names)} {what}" + (f" ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" if names else "")
+
+
+def read_state(path: str | Path) -> dict[str, Tensor]:
+    """Read a state dict, or the one under ``"state_dict"``, without the prefix of ``DistributedDataParallel``.
+
+    Raises:
+        OSError: If the file cannot be opened.
+        ValueError: If it is damaged, or holds anything else.
+    """
+    found = _read(path)
+    state = found.get("state_dict", found) if isinstance(found, dict) else found
+    if not isinstance(state, dict):
+        raise _no_state(path, f"a {type(state).__name__}")
+    odd = [f"{name!r}, a {type(value).__name__}" for name, value in state.items() if not isinstance(value, Tensor)]
+    if odd or not state:
+        raise _no_state(path, odd[0] if odd else "nothing")
+    if all(str(name).startswith("module.") for name in state):
+        return {name.removeprefix("module."): value for name, value in state.items()}
+    return dict(state)
+
+
+def _read(path: str | Path) -> Any:
+    try:
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except UnpicklingError as error:
+            # Checkpoints of trainers hold settings and states of classes that are not to be run, nor need be installed.
+            try:
+                names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+            except (ValueError, UnpicklingError):  # torch's format before 1.6, or pickled by another protocol
+                raise error from None
+            with torch.serialization.safe_globals([(_stand_in(name), name) for name in names]):
+                return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file may raise nearly anything
+        reason = str(error).partition("\n")[0].removesuffix(".") + "."
+        raise ValueError(
+            f"{path} is no state dict of tensors that torch.load(weights_only=True) can read: {type(error).__name__}: "
+            f"{reason} If you trust the file, load it where it was written and save its state dict alone: "
+            'torch.save(checkpoint["state_dict"], "weights.pt").'
+        ) from error
+
+
+def _stand_in(name: str) -> Any:
+    """Make what takes a name's place in a pickle, whether that is called, filled, given a state, or only named."""
+
+    class StandIn:
+        def __new__(cls, *_: object) -> Any:
+            # The restricted unpickler fills mappings of a few types only, and asks the instance for a __setstate__.
+            filled: Counter[Any] = Counter()
+            vars(filled)["__setstate__"] = lambda state: None
+            return filled
+
+    StandIn.__qualname__ = StandIn.__name__ = f"stand-in for {name}"
+    return StandIn
+
+
+def _no_state(path: str | Path, got: str) -> ValueError:
+    return ValueError(f"{path} is no state dict of tensors, it holds {got}. Save model.state_dict() alone.")
