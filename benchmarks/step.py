@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 import pretrain_freihand as example
 from journal import Stopwatch
-from pretrain_options import PRECISIONS
+from options import PRECISIONS
+from training import NORMALIZE
 
 WARM_UP = 3
 PARTS = ("views", "encoder", "loss", "optimizer")
@@ -44,7 +45,7 @@ def measure(device: str, arch: str, side: int, source: int, batch: int, steps: i
     encoder.fc = nn.Identity()
     model = nn.Sequential(encoder, example.make_head(width, args)).to(device).to(memory_format=torch.channels_last)
     optimizer, criterion = example.make_optimizer(model, args), eq.PeCLRLoss(args.temperature)
-    augment = eq.Compose([example.make_views(args), example.NORMALIZE])
+    augment = eq.Compose([example.make_views(args), NORMALIZE])
     images = torch.randint(0, 256, (batch, 3, source, source), dtype=torch.uint8, device=device)
     written: dict[str, Any] = {"size": (side, side), "dtype": dtype, "memory_format": torch.channels_last}
     written["frame"] = eq.Affine.identity(batch, device=device)

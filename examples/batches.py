@@ -1,8 +1,12 @@
-"""Which images make which batch: a function of the seed and the batch's number, so that a run goes on from anywhere."""
+"""Which images make which batch, by seed and number so that a run goes on from anywhere, and how they are loaded."""
 
+import argparse
 import itertools
+import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -76,3 +80,29 @@ class Batches(Sampler[list[int]]):
             if epoch != known:
                 order, known = draw_order(self.count, self.seed, epoch, self.shares), epoch
             yield order[position * self.batch_size : (position + 1) * self.batch_size][self.part].tolist()
+
+
+def loading(args: argparse.Namespace) -> dict[str, Any]:
+    """Give what a ``DataLoader`` is to be made with."""
+    # A generator of its own: the loader draws a seed for its workers, and the global state is the run's.
+    return {
+        "num_workers": args.workers,
+        "pin_memory": args.device.startswith("cuda"),
+        "worker_init_fn": _outlive_signals,
+        "generator": torch.Generator(),
+    }
+
+
+def _outlive_signals(_: int) -> None:
+    """Let a worker serve on while the run, which got the same Ctrl-C or SIGTERM, ends its step and saves.
+
+    Not for ever: SIGTERM is also how the run's own process ends its workers.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave_soon)
+
+
+def _leave_soon(*_: object) -> None:
+    timer = threading.Timer(3.0, os._exit, (0,))  # any other exit code would raise an error in the run
+    timer.daemon = True
+    timer.start()

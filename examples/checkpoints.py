@@ -56,7 +56,7 @@ class Checkpoints:
     def save(self, step: int, state: dict[str, Any]) -> Path:
         """Write a state as that of a step, and only then remove the oldest."""
         path = self.folder / f"step_{step:08d}.pt"
-        write_whole(path, lambda file: torch.save(state, file))
+        write_state(path, state)
         for old in self.paths()[: -self.keep]:
             old.unlink()
         return path
@@ -125,6 +125,15 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def write_state(path: Path, state: Any) -> None:
+    """Write tensors, and dicts and lists of them."""
+    write_whole(path, lambda file: torch.save(state, file))
 
 
 def size_of(state: Any) -> int:

@@ -8,12 +8,17 @@ from types import TracebackType
 from typing import Self
 
 import torch
+from checkpoints import write_whole
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 PAUSE = "pause"  # what is no part of a step, and does not count
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    write_whole(path, lambda file: figure.savefig(file, format="png", dpi=110))
 
 
 class NotFiniteError(Exception):

@@ -3,16 +3,12 @@
 import argparse
 import itertools
 import math
-import os
-import signal
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import torch
-from batches import Batches, Shares
+from batches import Batches, Shares, loading
 from mixture import Mixture
 from pretrain_options import is_freihand, is_rendered, is_youtube
 from ranks import ALONE, Ranks
@@ -175,7 +171,7 @@ def training_batches(
         return _stream(args, range(first, last), ranks.part(args.batch_size))
     shares = Shares(data.counts, args.data_weights) if args.data_weights else None
     sampler = Batches(data.count, args.batch_size, args.seed, first, last, ranks, shares)
-    return iter(DataLoader(data.images, batch_sampler=sampler, **_loading(args)))
+    return iter(DataLoader(data.images, batch_sampler=sampler, **loading(args)))
 
 
 def _stream(args: argparse.Namespace, wanted: range, part: slice) -> Iterator[Hand]:
@@ -188,32 +184,7 @@ def _stream(args: argparse.Namespace, wanted: range, part: slice) -> Iterator[Ha
 
 def labelled_batches(hands: Dataset[Hand], args: argparse.Namespace, batch_size: int) -> DataLoader[Hand]:
     """Load hands in their order."""
-    return DataLoader(hands, batch_size, **_loading(args))
-
-
-def _loading(args: argparse.Namespace) -> dict[str, Any]:
-    # A generator of its own: the loader draws a seed for its workers, and the global state is the run's.
-    return {
-        "num_workers": args.workers,
-        "pin_memory": args.device.startswith("cuda"),
-        "worker_init_fn": _outlive_signals,
-        "generator": torch.Generator(),
-    }
-
-
-def _outlive_signals(_: int) -> None:
-    """Let a worker serve on while the run, which got the same Ctrl-C or SIGTERM, ends its step and saves.
-
-    Not for ever: SIGTERM is also how the run's own process ends its workers.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave_soon)
-
-
-def _leave_soon(*_: object) -> None:
-    timer = threading.Timer(3.0, os._exit, (0,))  # any other exit code would raise an error in the run
-    timer.daemon = True
-    timer.start()
+    return DataLoader(hands, batch_size, **loading(args))
 
 
 def frame_of(batch: Batch, data: Sequence[str], margin: float = 1.0) -> eq.Affine:

@@ -31,14 +31,11 @@ were never trained on. With --resume, a run that was stopped goes on as if it ha
 import argparse
 import json
 import math
-import signal
 import sys
-import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -50,22 +47,23 @@ import torch
 import torchvision
 from backbone import WeightsError, build_encoder
 from batches import seed_of
-from checkpoints import Checkpoints, Stop, size_of, write_whole
-from journal import PAUSE, Journal, NotFiniteError
+from checkpoints import Checkpoints, Stop, size_of, write_state, write_text
+from journal import PAUSE, Journal, write_figure
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from options import arguments_text
+from poses import draw_bones
 from pretrain_data import Batch, Data, frame_of, labelled_batches, load_data, training_batches
-from pretrain_options import METHODS, PRECISIONS, is_rendered
+from pretrain_options import METHODS, is_rendered
 from ranks import ALONE, Ranks, joined
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset
 from tqdm import tqdm
+from training import NORMALIZE, Training, conclude, leave, plain_state
 
 import equicon as eq
 from equicon.hands import (
-    BONES,
     CorruptImage,
     Features,
     Hand,
@@ -75,7 +73,6 @@ from equicon.hands import (
     probe_table,
 )
 
-NORMALIZE = eq.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 ERRORS = {"px": "2D [px]", "mm": "3D [mm]", "pa_mm": "aligned 3D [mm]"}
 PROBE_MARGIN = 1.2  # the middle of the paper's margins
 PROBE_BATCH = 128
@@ -123,19 +120,10 @@ def make_optimizer(model: nn.Module, args: argparse.Namespace) -> torch.optim.Op
     return torch.optim.Adam(groups, args.lr)
 
 
-def learning_rate(step: int, steps: int, args: argparse.Namespace) -> float:
-    """Rise linearly, then fall as half a cosine; a function of the step, so that a resumed run goes on along it."""
-    warm = min(steps, round(steps * args.warmup))
-    if step < warm:
-        return float(args.lr * (step + 1) / warm)
-    return float(args.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm))))
-
-
-class Run:
-    """A run in progress: what is trained, and how far it is.
+class Run(Training):
+    """A run in progress.
 
     Attributes:
-        step: Steps done.
         probes: What the probes found, by step.
     """
 
@@ -146,77 +134,22 @@ class Run:
         checkpoints: Checkpoints,
         saved: dict[str, Any] | None,
         ranks: Ranks = ALONE,
-    ):
-        self.args, self.ranks = args, ranks
-        self.device, self.dtype = torch.device(args.device), PRECISIONS[args.precision]
-        per_epoch = sum(counts) // args.batch_size / args.accumulate
-        self.steps = max(1, round(args.epochs * per_epoch))
-        self.per_epoch = self.steps / args.epochs
-        self.counts, self.checkpoints = counts, checkpoints
-        self.step = 0
-        self.probes: dict[int, list[ProbeResult]] = {}
-        self.skipped: list[str] = []
-        self._start = time.monotonic()
-
-        if self.device.type == "cuda" and self.device.index is not None:
-            torch.cuda.set_device(self.device)  # for what asks for no device, such as the thread that pins memory
-        torch.manual_seed(args.seed)
+    ) -> None:
+        super().__init__(args, counts, sum(counts) // args.batch_size / args.accumulate, checkpoints, ranks)
         self.encoder, width = build_encoder(args.arch, "none" if saved else args.weights)
         parts = OrderedDict(encoder=self.encoder, head=make_head(width, args))
-        model: nn.Module = nn.Sequential(parts)
-        if ranks.world > 1 and self.device.type == "cuda":  # on a CPU, torch cannot, and each rank normalises alone
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-        self.model = model.to(self.device).to(memory_format=torch.channels_last)
-        self.optimizer = make_optimizer(self.model, args)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+        self.prepare(nn.Sequential(parts), lambda model: make_optimizer(model, args), saved)
+        self.probes: dict[int, list[ProbeResult]] = {}
         if saved:
-            self._restore(saved)
+            self.probes = {step: [ProbeResult(*row) for row in rows] for step, rows in saved["probes"].items()}
         self.embed: nn.Module = TwoViews(self.model)
         if args.micro_batch:
             self.embed = eq.GradCache(self.embed, args.micro_batch)
         if ranks.world > 1:
             self.embed = DistributedDataParallel(self.embed)
 
-    @property
-    def minutes(self) -> float:
-        """Time spent, before the run was resumed too."""
-        return (time.monotonic() - self._start) / 60
-
-    def due(self, epochs: float) -> bool:
-        """Say whether something that is done every so many epochs is to be done after this step."""
-        return epochs > 0 and self.step % max(1, round(epochs * self.per_epoch)) == 0
-
-    def save(self) -> None:
-        # Random generators, schedule and sampler have no state: they are functions of the seed and the step.
-        state = {
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "probes": {step: [tuple(row) for row in rows] for step, rows in self.probes.items()},
-            "skipped": self.skipped,
-            "counts": list(self.counts),
-            "minutes": self.minutes,
-        }
-        if not (is_finite(state["model"]) and is_finite(state["optimizer"])):
-            lr = learning_rate(self.step - 1, self.steps, self.args)
-            raise NotFiniteError(
-                f"Weights or moments are not finite after step {self.step - 1}, at learning rate {lr:.3g}."
-            )
-        self.checkpoints.save(self.step, state)
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        # Before there were several data sets, there was one number.
-        counts = tuple(state["counts"] if "counts" in state else [state["count"]])
-        if counts != self.counts:
-            begun, got = (" + ".join(f"{count:,}" for count in each) for each in (counts, self.counts))
-            sys.exit(f"--data: the run was begun on {begun} images, got {got}. Give it the same data.")
-        self.step, self.skipped = state["step"], state["skipped"]
-        self.probes = {step: [ProbeResult(*row) for row in rows] for step, rows in state["probes"].items()}
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        self._start -= 60 * state["minutes"]
+    def state(self) -> dict[str, Any]:
+        return super().state() | {"probes": {step: [*map(tuple, rows)] for step, rows in self.probes.items()}}
 
 
 # --- training
@@ -256,7 +189,7 @@ def pretrain(run: Run, data: Data, journal: Journal, stop: Stop) -> bool:
             for buffer, value in zip(model.buffers(), before, strict=True):
                 buffer.copy_(value)
             break
-        lr = learning_rate(run.step, run.steps, args)
+        lr = run.rate
         for group in run.optimizer.param_groups:
             group["lr"] = lr
         run.scaler.step(run.optimizer)
@@ -269,35 +202,13 @@ def pretrain(run: Run, data: Data, journal: Journal, stop: Stop) -> bool:
         if run.due(args.picture_every) and ranks.first:
             journal.picture(run.step - 1, "views", draw_views(batch, args, seed=run.step))
         if (run.due(args.save_every) or run.due(args.probe_every)) and run.step < run.steps:
-            save(run, data, journal)
+            run.save(journal, data.skipped())
         if run.due(args.probe_every) and run.step < run.steps and not stopping:
             measure(run, data, journal)
             model.train()
         watch.mark(PAUSE)
-    save(run, data, journal)
+    run.save(journal, data.skipped())
     return stopping
-
-
-def save(run: Run, data: Data, journal: Journal) -> None:
-    """Save a run whose losses so far are finite, and name the corrupt images that it met."""
-    journal.flush()
-    skipped = {str(path) for paths in run.ranks.gather(data.skipped()) for path in paths}
-    new = sorted(skipped - set(run.skipped))
-    if new:
-        more = [f"... and without {len(new) - 5} more"] if len(new) > 5 else []
-        journal.say("\n".join([f"went on without {path}, which is corrupt" for path in new[:5]] + more))
-        run.skipped += new
-    if run.ranks.first:
-        run.save()
-
-
-def is_finite(state: Any) -> bool:
-    """Say whether all tensors in nested dicts and lists are finite."""
-    if isinstance(state, Tensor):
-        return bool(state.isfinite().all())
-    if isinstance(state, dict):
-        state = list(state.values())
-    return not isinstance(state, list) or all(map(is_finite, state))
 
 
 def two_views(augment: eq.EquivariantTransform, batch: Batch, run: Run) -> tuple[Tensor, eq.Affine, Tensor, eq.Affine]:
@@ -316,7 +227,7 @@ def measure(run: Run, data: Data, journal: Journal) -> None:
     """Probe, unless it was done before the run was stopped, and write down what was found."""
     if run.step not in run.probes:
         run.probes[run.step] = run.ranks.of_first(lambda: probe_all(run, data))
-        save(run, data, journal)
+        run.save(journal, data.skipped())
         if 0 < run.step < run.steps:
             journal.say(format_probes({f"epoch {run.step / run.per_epoch:.3g}": run.probes[run.step]}))
     journal.scalars(run.step, named(run.probes[run.step]))
@@ -379,12 +290,6 @@ def draw_views(batch: Batch, args: argparse.Namespace, *, seed: int, count: int 
     return figure
 
 
-def draw_bones(axis: Axes, xy: Tensor) -> None:
-    for parent, child in BONES:
-        bone = xy[[parent, child]]
-        axis.plot(bone[:, 0], bone[:, 1], color=plt.get_cmap("hsv")((child - 1) // 4 / 5), linewidth=1.5)
-
-
 # --- a run, from its beginning or from where it stopped
 
 
@@ -393,37 +298,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         words = [*(sys.argv[1:] if argv is None else argv)]
         args = ranks.of_first(lambda: parse_args([*words, "--resume"] if ranks.restarted else words))
         args.device = ranks.device(args.device)
-        pretrain_and_report(args, ranks)
+        checkpoints = Checkpoints(args.out / "checkpoints", args.keep)
+        conclude(lambda: pretrain_and_report(args, checkpoints, ranks), checkpoints, ranks)
 
 
-def pretrain_and_report(args: argparse.Namespace, ranks: Ranks) -> None:
-    checkpoints, wrong = Checkpoints(args.out / "checkpoints", args.keep), ""
-    try:
-        with ranks.quietly(checkpoints.held()):
-            run, data = begin(args, checkpoints, ranks)
-            train(run, data)
-            if ranks.first:
-                report(run)
-    except CorruptImage as error:
-        # What comes from a worker is a traceback that ends with the error.
-        text = str(error).strip().splitlines()[-1].removeprefix("equicon.hands._corrupt.CorruptImage: ")
-        wrong = f"{text} Here, that is --skip-corrupt, and --resume if the run had begun."
-    except NotFiniteError as error:
-        wrong = f"{error} {last_good(checkpoints)} Add --resume and a lower --lr to go on from there."
-        if not ranks.first:  # which says it, as all see the same loss
-            sys.exit(1)
-    except OSError as error:
-        wrong = f"{error} {last_good(checkpoints)}"
-    except KeyboardInterrupt:
-        print(f"\nStopped. {last_good(checkpoints)} --resume goes on.", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
-    if wrong:  # only now that the error is gone, and with it the workers that its traceback held
-        sys.exit(wrong)
-
-
-def last_good(checkpoints: Checkpoints) -> str:
-    paths = checkpoints.paths()
-    return f"The last good checkpoint is {paths[-1]}." if paths else "There is no checkpoint yet."
+def pretrain_and_report(args: argparse.Namespace, checkpoints: Checkpoints, ranks: Ranks) -> None:
+    run, data = begin(args, checkpoints, ranks)
+    train(run, data)
+    if ranks.first:
+        report(run)
 
 
 def begin(args: argparse.Namespace, checkpoints: Checkpoints, ranks: Ranks) -> tuple[Run, Data]:
@@ -488,7 +371,7 @@ def train(run: Run, data: Data) -> None:
     args, ranks = run.args, run.ranks
     if ranks.first:
         run.checkpoints.check_room(3 * size_of(run.model.state_dict()))  # Adam keeps two numbers for each weight
-        write_text(args.out / "arguments.json", pretrain_options.arguments_text(args))
+        write_text(args.out / "arguments.json", arguments_text(args))
     with Journal(
         args.out / "tensorboard",
         run.device,
@@ -501,18 +384,15 @@ def train(run: Run, data: Data) -> None:
         if run.step == 0:
             if ranks.first:
                 figure = draw_views(next(training_batches(data, args, 0, 1, ranks)), args, seed=args.seed)
-                write_whole(args.out / "views.png", lambda file: figure.savefig(file, format="png", dpi=110))
+                write_figure(args.out / "views.png", figure)
                 plt.close(figure)
-            save(run, data, journal)  # which also tries whether it can be done
+            run.save(journal, data.skipped())  # which also tries whether it can be done
         if run.step == 0 or run.due(args.probe_every):
             measure(run, data, journal)
         with Stop() as stop:
             stopping = pretrain(run, data, journal, stop)
         if stopping:
-            number = stop.signal or signal.SIGTERM  # it may have come to another rank
-            if ranks.first:
-                print(f"\nStopped by {number.name} and saved after step {run.step} of {run.steps}: --resume goes on.")
-            sys.exit(128 + number)
+            leave(stop.signal, run)
         measure(run, data, journal)
 
 
@@ -528,14 +408,12 @@ def named(rows: list[ProbeResult]) -> dict[str, float]:
 def report(run: Run) -> None:
     """Write the encoder and the results, and print what a person wants to know."""
     out, skipped, minutes = run.args.out, run.skipped, run.minutes
-    # On the CPU and without the channels-last strides, so that it loads anywhere.
-    state = {name: value.cpu().contiguous() for name, value in run.encoder.state_dict().items()}
-    write_whole(out / "encoder.pt", lambda file: torch.save(state, file))
+    write_state(out / "encoder.pt", plain_state(run.encoder))
     result = {
         "probes": {step: [row._asdict() for row in rows] for step, rows in run.probes.items()},
         "minutes": minutes,
         "skipped": skipped,
-        "arguments": json.loads(pretrain_options.arguments_text(run.args)),
+        "arguments": json.loads(arguments_text(run.args)),
         "versions": {"equicon": eq.__version__, "torch": torch.__version__, "torchvision": torchvision.__version__},
     }
     write_text(out / "result.json", json.dumps(result, indent=2) + "\n")
@@ -551,10 +429,6 @@ def report(run: Run) -> None:
         )
         print(format_probes({"before": run.probes[0], "after": run.probes[run.steps]}))
     print(f"\n{minutes:.1f} minutes. The encoder is {out / 'encoder.pt'}; see {out / 'views.png'}.")
-
-
-def write_text(path: Path, text: str) -> None:
-    write_whole(path, lambda file: file.write(text.encode()))
 
 
 if __name__ == "__main__":

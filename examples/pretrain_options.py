@@ -1,20 +1,29 @@
 """The options of ``pretrain_freihand.py``, and the two recipes that they start from."""
 
 import argparse
-import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from backbone import ARCHS
+from options import (
+    PRECISIONS,
+    Help,
+    add_figure,
+    check_begun,
+    check_device,
+    fast_precision,
+    number,
+    read_arguments,
+    whole,
+)
 
 import equicon as eq
 
 METHODS: dict[str, eq.Representation] = {"peclr": eq.PeCLRPoints(), "exact": eq.Points(), "simclr": eq.Invariant()}
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 RENDERED = ("synthetic", "stream")
 
 # "paper" is the configuration that was released with PeCLR (Spurr et al., ICCV 2021, arXiv 2106.05953). It wraps Adam
@@ -60,25 +69,16 @@ def parse_args(description: str, argv: Sequence[str] | None = None) -> argparse.
     parser.set_defaults(**(RECIPES[recipe] | begun | {"data": None}))  # a default would be appended to
     args = parser.parse_args(argv)
     args.data = data
-    for name, value in begun.items():
-        if name not in FREE and _plain(getattr(args, name)) != value:
-            flag = f"--{name.replace('_', '-')}"
-            parser.error(
-                f"{flag}: the run in {args.out} was begun with {value}, got {_plain(getattr(args, name))}. "
-                f"Leave {flag} out, or begin another run in another --out."
-            )
+    check_begun(parser, args, begun, FREE)
     if wrong := _wrong_data(args):
         parser.error(wrong)
     if args.holdout >= 1:
         parser.error(f"--holdout: expected a share in [0, 1), got {args.holdout:g}.")
     if args.margin[0] > args.margin[1]:
         parser.error(f"--margin: expected LOW <= HIGH, got {args.margin[0]:g} {args.margin[1]:g}.")
-    try:
-        torch.zeros((), device=args.device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # each kind of device has its own
-        parser.error(f"--device: expected one that is there, got {args.device}: {str(error).splitlines()[0]}")
+    check_device(parser, args.device)
     if args.precision == "auto":  # written down, so that it is the same where the run is resumed
-        args.precision = _fast_precision(args.device)
+        args.precision = fast_precision(args.device)
     return args
 
 
@@ -103,14 +103,6 @@ def _wrong_data(args: argparse.Namespace) -> str:
     return ""
 
 
-def _fast_precision(device: str) -> str:
-    """Choose bfloat16 where it is faster than float32: on a CPU only where it has the instructions."""
-    if device.startswith("cuda"):
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-    known = torch.cpu.get_capabilities()
-    return "bfloat16" if device == "cpu" and (known.get("avx512_bf16") or known.get("amx_bf16")) else "float32"
-
-
 def is_rendered(data: Sequence[str]) -> bool:
     """Tell hands that are rendered, which come alone, from what is on disk."""
     return data[0] in RENDERED
@@ -126,40 +118,15 @@ def is_youtube(data: str) -> bool:
     return (Path(data) / "youtube_train.json").is_file()
 
 
-def arguments_text(args: argparse.Namespace) -> str:
-    """Write the arguments as JSON, for ``--resume`` and for people."""
-    kept = {name: _plain(value) for name, value in vars(args).items() if name not in ("out", "resume")}
-    return json.dumps(kept, indent=2) + "\n"
-
-
 def _begun(out: Path) -> dict[str, Any]:
-    path = out / "arguments.json"
-    begun: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    begun = read_arguments(out)
     if isinstance(begun.get("data"), str):  # there was one, before there could be several
         begun["data"] = [begun["data"]]
     return begun
 
 
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
-
-
-class _Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Says the default of an option where it has one."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        silent = action.default is None or action.default is False
-        return action.help if silent else super()._get_help_string(action)
-
-
 def _parser(description: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=description, formatter_class=_Help, allow_abbrev=False)
-
-    def figure(group: Any, name: str, *, help: str, **options: Any) -> None:
-        """Add an option that has a value in each recipe."""
-        values = {recipe: figures[name[2:].replace("-", "_")] for recipe, figures in RECIPES.items()}
-        said = ", ".join(f"{k}: {v:.4g}" if isinstance(v, float) else f"{k}: {v}" for k, v in values.items())
-        group.add_argument(name, help=f"{help} ({said})", default=argparse.SUPPRESS, **options)
+    parser = argparse.ArgumentParser(description=description, formatter_class=Help, allow_abbrev=False)
 
     data = parser.add_argument_group("data")
     data.add_argument(
@@ -171,7 +138,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     )
     data.add_argument(
         "--data-weights",
-        type=_number(above=0.0),
+        type=number(above=0.0),
         nargs="+",
         metavar="SHARE",
         help="of the images seen, for each --data; not given: each image once an epoch",
@@ -185,45 +152,48 @@ def _parser(description: str) -> argparse.ArgumentParser:
     data.add_argument(
         "--boxes", type=Path, help='for a folder of images: JSON {"path in it": [x0, y0, x1, y1], or several} [pixels]'
     )
-    data.add_argument("--hands", type=_whole(1), default=4096, help="hands to render; of 'stream', those of an epoch")
+    data.add_argument("--hands", type=whole(1), default=4096, help="hands to render; of 'stream', those of an epoch")
     data.add_argument(
         "--skip-corrupt", action="store_true", help="go on without images that cannot be read; names them"
     )
     data.add_argument(
         "--holdout",
-        type=_number(),
+        type=number(),
         default=0.1,
         help="share of FreiHAND's samples kept for the probes; 0: learn from all",
     )
-    figure(data, "--workers", type=_whole(0), help="processes that read images")
+    add_figure(data, "--workers", RECIPES, type=whole(0), help="processes that read images")
 
     network = parser.add_argument_group("network")
-    figure(network, "--arch", choices=ARCHS, metavar="NAME", help=f"a torchvision ResNet: {', '.join(ARCHS)}")
-    figure(
+    add_figure(
+        network, "--arch", RECIPES, choices=ARCHS, metavar="NAME", help=f"a torchvision ResNet: {', '.join(ARCHS)}"
+    )
+    add_figure(
         network,
         "--weights",
+        RECIPES,
         help="to begin with: 'none' (random), 'imagenet' (torchvision's, which it downloads), or a file of an encoder",
     )
-    network.add_argument("--hidden", type=_whole(1), default=512, help="width of the projection head's hidden layer")
-    network.add_argument("--points", type=_whole(1), default=64, help="points (x, y) of the embedding")
+    network.add_argument("--hidden", type=whole(1), default=512, help="width of the projection head's hidden layer")
+    network.add_argument("--points", type=whole(1), default=64, help="points (x, y) of the embedding")
 
     views = parser.add_argument_group("views")
-    figure(views, "--size", type=_whole(8), help="side of the views [pixels]")
+    add_figure(views, "--size", RECIPES, type=whole(8), help="side of the views [pixels]")
     views.add_argument(
         "--margin",
-        type=_number(above=0.0),
+        type=number(above=0.0),
         nargs=2,
         metavar=("LOW", "HIGH"),
         default=[0.9, 1.5],
         help="half-side of the crop over the distance from the joints' mean to the farthest; or over a box or picture",
     )
-    views.add_argument("--degrees", type=_number(), default=45.0, help="rotation to either side, at most [degrees]")
+    views.add_argument("--degrees", type=number(), default=45.0, help="rotation to either side, at most [degrees]")
     views.add_argument(
-        "--translate", type=_number(), default=15 / 128, help="shift to either side, at most [share of the view's side]"
+        "--translate", type=number(), default=15 / 128, help="shift to either side, at most [share of the view's side]"
     )
     views.add_argument(
         "--jitter",
-        type=_number(),
+        type=number(),
         nargs=4,
         metavar=("BRIGHT", "CONTRAST", "SATURATION", "HUE"),
         default=[0.5, 0.1, 0.5, 0.01],
@@ -238,27 +208,27 @@ def _parser(description: str) -> argparse.ArgumentParser:
     )
     how = "how a transform acts on the embedding: as published, exactly, not at all"
     training.add_argument("--method", default="peclr", choices=METHODS, help=how)
-    training.add_argument("--temperature", type=_number(above=0.0), default=0.5, help="of NT-Xent")
+    training.add_argument("--temperature", type=number(above=0.0), default=0.5, help="of NT-Xent")
     batch = "images that a loss compares, on all ranks together; each is seen twice"
-    figure(training, "--batch-size", type=_whole(2), help=batch)
+    add_figure(training, "--batch-size", RECIPES, type=whole(2), help=batch)
     micro = (
         "images that a rank puts through the network at a time, for the gradients of the whole batch; all if not given"
     )
-    training.add_argument("--micro-batch", type=_whole(1), help=micro)
-    figure(training, "--accumulate", type=_whole(1), help="batches whose gradients make a step")
-    figure(training, "--epochs", type=_number(above=0.0), help="passes over the unlabelled images")
+    training.add_argument("--micro-batch", type=whole(1), help=micro)
+    add_figure(training, "--accumulate", RECIPES, type=whole(1), help="batches whose gradients make a step")
+    add_figure(training, "--epochs", RECIPES, type=number(above=0.0), help="passes over the unlabelled images")
     training.add_argument(
         "--warmup",
-        type=_number(),
+        type=number(),
         default=0.1,
         help="share of the run in which the learning rate rises, then a cosine",
     )
     lr = "learning rate of Adam at its highest; the paper's grows as the root of the images that make a step"
-    figure(training, "--lr", type=_number(above=0.0), help=lr)
+    add_figure(training, "--lr", RECIPES, type=number(above=0.0), help=lr)
     training.add_argument(
-        "--weight-decay", type=_number(), default=1e-6, help="L2 penalty on weights, not on biases and norms"
+        "--weight-decay", type=number(), default=1e-6, help="L2 penalty on weights, not on biases and norms"
     )
-    training.add_argument("--seed", type=_whole(0), default=0, help="of everything random")
+    training.add_argument("--seed", type=whole(0), default=0, help="of everything random")
     training.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to train")
     training.add_argument(
         "--precision",
@@ -270,39 +240,16 @@ def _parser(description: str) -> argparse.ArgumentParser:
     run = parser.add_argument_group("run")
     run.add_argument("--out", type=Path, default=Path("runs/pretrain"), help="folder for the results")
     run.add_argument("--resume", action="store_true", help="go on with the run in --out, if there is one")
-    run.add_argument("--save-every", type=_number(above=0.0), default=1.0, help="between checkpoints [epochs]")
-    run.add_argument("--keep", type=_whole(1), default=3, help="checkpoints to keep")
-    run.add_argument("--picture-every", type=_number(above=0.0), default=1.0, help="between pictures of views [epochs]")
+    run.add_argument("--save-every", type=number(above=0.0), default=1.0, help="between checkpoints [epochs]")
+    run.add_argument("--keep", type=whole(1), default=3, help="checkpoints to keep")
+    run.add_argument("--picture-every", type=number(above=0.0), default=1.0, help="between pictures of views [epochs]")
     run.add_argument(
-        "--probe-every", type=_number(), default=0.0, help="between probes [epochs]; 0: first and last only"
+        "--probe-every", type=number(), default=0.0, help="between probes [epochs]; 0: first and last only"
     )
     run.add_argument(
         "--labelled",
-        type=_whole(10),
+        type=whole(10),
         default=2000,
         help="labelled hands of the probes, at most; half as many test them",
     )
     return parser
-
-
-def _number(*, above: float | None = None) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value = float(text)
-        if not math.isfinite(value) or value < 0 or (above is not None and value <= above):
-            wanted = "of at least 0" if above is None else f"above {above:g}"
-            raise argparse.ArgumentTypeError(f"expected a number {wanted}, got {text}")
-        return value
-
-    parse.__name__ = "number"
-    return parse
-
-
-def _whole(low: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        value = int(text)
-        if value < low:
-            raise argparse.ArgumentTypeError(f"expected at least {low}, got {text}")
-        return value
-
-    parse.__name__ = "whole number"
-    return parse

@@ -18,8 +18,6 @@ from equicon._checks import (
 )
 from equicon.hands._pose25d import Pose
 
-_FIRST = 0.33  # of the picture's sides, about its centre: the official program's first box
-
 
 def pose_frame(
     boxes: Tensor, size: tuple[int, int], out_size: tuple[int, int] = (224, 224), fill: float = 0.7
@@ -72,11 +70,12 @@ def predict_two_pass(
     K: Tensor,
     *,
     size: int = 224,
+    first: float = 0.33,
     normalize: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Pose, Affine]:
     """Predict hands that nobody boxed, by the official evaluation's protocol.
 
-    The first box is the middle third of the picture, the second one the extent of the first prediction, in pixels of
+    The first box is the middle of the picture, the second one the extent of the first prediction, in pixels of
     its view and truncated to integers. The official program interpolates by OpenCV, without
     anti-aliasing; here every view is made by ``Affine.warp``. Both show black outside the picture.
     Spurr et al., ICCV 2021 (the program that they released).
@@ -89,6 +88,8 @@ def predict_two_pass(
         images: (B, 3, H, W), uint8 or in [0, 1].
         K: (B, 3, 3) intrinsics in pixels of the images.
         size: Of the views, in pixels.
+        first: Sides of the first box over those of the picture; the official program's third suits FreiHAND, whose
+            hands are small and central.
         normalize: Applied to the views before the model, such as torchvision's ``Normalize``; by default nothing.
 
     Returns:
@@ -110,16 +111,17 @@ def predict_two_pass(
     check_floating("K", K, "(B, 3, 3)", last=(3, 3), ndim=3)
     check_batch("K", len(K), len(images), "images")
     views = (check_int("size", size, low=1),) * 2
+    check_positive("first", first)
     source = (images.shape[-2], images.shape[-1])
 
     def predict(frame: Affine) -> Pose:
         view = frame.warp(images, views)
         return model(view if normalize is None else normalize(view), frame.intrinsics(K, source, views))
 
-    ends = [side * (1 + sign * _FIRST) / 2 for sign in (-1, 1) for side in reversed(source)]
+    ends = [side * (1 + sign * first) / 2 for sign in (-1, 1) for side in reversed(source)]
     # Each number as an argument of a kernel: a copy of all four would wait for the device.
-    first = torch.stack([torch.full((len(images),), end, device=images.device) for end in ends], -1)
-    frame = pose_frame(first, source, views)
+    middle = torch.stack([torch.full((len(images),), end, device=images.device) for end in ends], -1)
+    frame = pose_frame(middle, source, views)
     xy = predict(frame).xy
     box = torch.cat([xy.amin(1), xy.amax(1)], -1).trunc()
     frame = pose_frame(frame.inverse().boxes(box, views, source), source, views)

@@ -1,0 +1,173 @@
+"""Which runs ``reproduce_ablation.py`` is made of: its presets, and its pieces as functions of what is known so far."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+Results: TypeAlias = Mapping[str, Mapping[str, Any]]
+METHODS = ("simclr", "peclr", "exact", "exact, scale kept")
+FRACTIONS = (0.01, 0.1, 1.0)
+GEOMETRY = ("scale", "rotation", "translation")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How large everything is.
+
+    Args:
+        arch: A torchvision ResNet, or ``"slim"``: ResNet-18 of a quarter of its width.
+        size: Side of all images [pixels].
+        unlabelled: Hands of the domain ``wild`` to pre-train on.
+        labelled: Hands of the domain ``studio`` to fit probes on and to fine-tune on.
+        tested: Hands of either domain to test on, and of ``studio`` to choose temperatures by.
+        steps: Of pre-training, ``batch`` hands (each seen twice) to a step.
+        tune_steps: Of fine-tuning, ``tune_batch`` hands to a step.
+        temperatures: To choose from, for each method.
+        seeds: Of the rows of the table.
+        processes: Pieces at a time.
+    """
+
+    arch: str
+    size: int
+    unlabelled: int
+    labelled: int
+    tested: int
+    steps: int
+    batch: int
+    lr: float
+    tune_steps: int
+    tune_batch: int
+    tune_lr: float
+    temperatures: tuple[float, ...]
+    seeds: int
+    processes: int
+
+
+PRESETS = {
+    "cpu": Preset("slim", 64, 8192, 2000, 1000, 250, 128, 3e-3, 300, 64, 3e-3, (0.2, 0.5, 1.0), 3, 2),
+    "gpu": Preset("resnet18", 128, 65536, 10000, 4000, 5000, 256, 1e-3, 3000, 128, 1e-3, (0.2, 0.5, 1.0), 5, 1),
+    "toy": Preset("slim", 32, 24, 20, 12, 2, 8, 1e-3, 2, 8, 1e-3, (0.5, 1.0), 2, 1),
+}
+
+
+@dataclass(frozen=True)
+class Pretrain:
+    """A pre-training and the probes on its frozen features.
+
+    Args:
+        method: One of ``METHODS``, or ``"none"``: random weights.
+        temperature: Of NT-Xent.
+        seed: Of everything random.
+        geometry: Which of ``GEOMETRY`` the views vary in, beside colour.
+        degrees: Of the rotation to either side.
+        share: Of the steps, to be made of as many times the images; ``1`` is the plain run.
+        cached: Whether a step of many images is one loss over all of them (cached gradients), or the sum of the losses
+            of plain batches (accumulation).
+    """
+
+    method: str
+    temperature: float = 0.5
+    seed: int = 0
+    geometry: tuple[str, ...] = GEOMETRY
+    degrees: float = 45.0
+    times: int = 1
+    cached: bool = False
+
+    @property
+    def key(self) -> str:
+        """Name the piece, for files and for people."""
+        words = [self.method, f"temperature {self.temperature:g}", f"seed {self.seed}"]
+        if self.method == "none":
+            words = ["random weights", words[2]]
+        if self.geometry != GEOMETRY:
+            words.append(f"only {' '.join((*self.geometry, 'colour'))}")
+        if self.degrees != 45:
+            words.append(f"{self.degrees:g} degrees")
+        if self.times > 1:
+            words.append(f"{self.times} batches to a step, {'cached' if self.cached else 'accumulated'}")
+        return "pre-train, " + ", ".join(words)
+
+
+@dataclass(frozen=True)
+class FineTune:
+    """A 2.5D model that begins with an encoder and learns from a share of the labels.
+
+    Args:
+        start: The pre-training that the encoder comes from; ``"none"`` is supervised training from scratch.
+        fraction: Of the labels.
+    """
+
+    start: Pretrain
+    fraction: float
+
+    @property
+    def key(self) -> str:
+        """Name the piece, for files and for people."""
+        return f"fine-tune with {100 * self.fraction:g} % of the labels after {self.start.key}"
+
+
+Piece: TypeAlias = Pretrain | FineTune
+
+
+def sweep(preset: Preset) -> Iterator[Pretrain]:
+    """List the runs by which each method's temperature is chosen: of the first seed."""
+    for method in METHODS:
+        for temperature in preset.temperatures:
+            yield Pretrain(method, temperature)
+
+
+def best_temperature(method: str, preset: Preset, done: Results) -> float | None:
+    """Choose a method's temperature: the least 2D error of a probe on hands that are for this only.
+
+    None while a run of its sweep is to be done.
+    """
+    runs = [run for run in sweep(preset) if run.method == method]
+    if any(run.key not in done for run in runs):
+        return None
+    return min(runs, key=lambda run: float(done[run.key]["chosen by"])).temperature
+
+
+def rows(preset: Preset, done: Results) -> Iterator[Pretrain]:
+    """List the pre-trainings of the table as far as their temperatures are known, all methods of a seed together."""
+    for seed in range(preset.seeds):
+        yield Pretrain("none", seed=seed)
+        for method in METHODS:
+            if (temperature := best_temperature(method, preset, done)) is not None:
+                yield Pretrain(method, temperature, seed)
+
+
+def questions(preset: Preset, done: Results) -> dict[str, list[Pretrain]]:
+    """List the runs, of the first seed, that answer the paper's questions, under the questions' names."""
+    found: dict[str, list[Pretrain]] = {"augmentations": [], "batch": [], "rotation": []}
+    for method in ("simclr", "peclr", "exact"):
+        if (temperature := best_temperature(method, preset, done)) is None:
+            continue
+        base = Pretrain(method, temperature)
+        found["augmentations"] += [replace(base, geometry=(name,)) for name in GEOMETRY]
+        found["rotation"].append(replace(base, degrees=180.0))
+        if method == "simclr":
+            found["augmentations"].append(replace(base, geometry=()))
+        if method == "exact":
+            found["batch"] += [replace(base, times=4, cached=cached) for cached in (False, True)]
+    return found
+
+
+def ready(preset: Preset, done: Results) -> list[Piece]:
+    """List all pieces that can be run with what is known, and those that are done, in the order they are wanted."""
+    pieces: list[Piece] = [*sweep(preset), *rows(preset, done)]
+    for fraction in FRACTIONS:
+        pieces += [FineTune(start, fraction) for start in rows(preset, done) if start.key in done]
+    for runs in questions(preset, done).values():
+        pieces += runs
+    return list(dict.fromkeys(pieces))
+
+
+def count(preset: Preset) -> int:
+    """Count the pieces of a whole ablation."""
+    table = preset.seeds * (len(METHODS) + 1)
+    others = len(METHODS) * (len(preset.temperatures) - 1) + 3 * len(GEOMETRY) + 3 + 1 + 2
+    return table * (1 + len(FRACTIONS)) + others
+
+
+def missing(pieces: Iterable[Piece], done: Results) -> list[Piece]:
+    return [piece for piece in pieces if piece.key not in done]

@@ -1,0 +1,235 @@
+"""Test a fine-tuned model by FreiHAND's official protocol, and write the file that its leaderboard takes.
+
+On rendered hands that it never saw:
+
+    python examples/evaluate_freihand.py runs/finetune/best.pt
+
+On the evaluation set of FreiHAND, unpacked at data/freihand; also with the models that PeCLR's authors released:
+
+    python examples/evaluate_freihand.py runs/tenth/best.pt --data data/freihand --out runs/tenth
+    python examples/evaluate_freihand.py rn50_peclr_yt3d-fh_pt_fh_ft.pth --data data/freihand --out runs/released
+
+Each image is predicted twice: its middle first, and then what is around the hand that was found there. The length of
+one bone, which comes with the images, turns bone lengths into metres. Writes to --out:
+
+    pred.zip         pred.json: joints (21, 3) of every image in metres, and vertices (778, 3), which are all 0, since
+                     the model has no mesh
+    evaluation.json  where there are labels: EPE, PA-EPE, their medians, AUC and PCK as the official program has them
+    pck.png          where there are labels: the share of joints by how far they may be off
+    predictions.png  the first images with what was predicted
+"""
+
+import argparse
+import json
+import math
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import torch
+from backbone import ARCHS, build_encoder
+from checkpoints import write_text, write_whole
+from journal import write_figure
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from options import Help, check_device, number, read_arguments, whole
+from poses import draw_skeletons, pose_errors
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+from training import NORMALIZE
+
+from equicon.hands import (
+    FreiHAND,
+    Hand,
+    Pose25D,
+    SyntheticHands,
+    epe,
+    load_weights,
+    pck,
+    predict_two_pass,
+    procrustes_align,
+    project,
+    read_pose25d,
+)
+
+SEED = 2**31  # of the rendered hands: not those of a training run
+VERTICES = 778
+CENTRAL = {"synthetic": 0.65}  # the first box over the picture, where hands are larger than FreiHAND's
+THRESHOLDS = torch.linspace(0, 0.05, 100, dtype=torch.float64)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0], formatter_class=Help)
+    parser.add_argument("model", type=Path, help="best.pt of finetune_freihand.py, or a released fine-tuned model")
+    parser.add_argument(
+        "--data", default="synthetic", help="'synthetic' renders --hands hands; or a folder of FreiHAND"
+    )
+    parser.add_argument("--hands", type=whole(1), default=1000, help="hands to render")
+    arch = "the model's ResNet; not given: what arguments.json beside the model says, else resnet50"
+    parser.add_argument("--arch", choices=ARCHS, metavar="NAME", help=arch)
+    size = "side of the views [pixels]; not given: what arguments.json beside the model says, else 224"
+    parser.add_argument("--size", type=whole(8), help=size)
+    first = "sides of the first box over the image's; not given: 0.33 as in the official protocol, 0.65 if synthetic"
+    parser.add_argument("--first", type=number(above=0.0), help=first)
+    parser.add_argument("--batch-size", type=whole(1), default=64, help="images at a time")
+    parser.add_argument("--workers", type=whole(0), default=0, help="processes that read images")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to predict")
+    parser.add_argument("--out", type=Path, help="folder for the results; not given: that of the model")
+    args = parser.parse_args(argv)
+    check_device(parser, args.device)
+    begun = read_arguments(args.model.parent)
+    args.arch = args.arch or begun.get("arch", "resnet50")
+    args.size = args.size or begun.get("size", 224)
+    args.first = args.first or CENTRAL.get(args.data, 0.33)
+    args.out = args.out or args.model.parent
+    return args
+
+
+class Tested(NamedTuple):
+    """Hands to test on: their images and cameras, the length of a bone [m] of each, and whether joints are known."""
+
+    hands: Any
+    scale: Tensor
+    labelled: bool
+
+
+def load_data(args: argparse.Namespace) -> Tested:
+    if args.data == "synthetic":
+        hands = SyntheticHands(args.hands, args.size, SEED)
+        xyz = torch.cat([hands.render(range(k, min(k + 64, args.hands))).xyz for k in range(0, args.hands, 64)])
+        return Tested(hands, (xyz[:, 10] - xyz[:, 9]).norm(dim=-1), True)
+    data = FreiHAND(args.data, "evaluation")
+    return Tested(data, data.scale, bool(data[0].xyz.isfinite().all()))
+
+
+def load_model(args: argparse.Namespace) -> Pose25D:
+    encoder, width = build_encoder(args.arch, "none")
+    model = Pose25D(encoder, width)
+    load_weights(model, read_pose25d(args.model), str(args.model))
+    return model.eval().to(args.device).to(memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+def predict(model: Pose25D, tested: Tested, args: argparse.Namespace) -> tuple[Tensor, Tensor, Tensor]:
+    """Predict joints (N, 21, 3) in metres, and give them with the true ones and K."""
+    found = []
+    loader = DataLoader(tested.hands, args.batch_size, num_workers=args.workers)
+    with tqdm(total=len(tested.scale), desc="evaluate", unit="img") as bar:
+        for hand, scale in zip(loader, tested.scale.split(args.batch_size), strict=True):
+            images, K = hand.image.to(args.device), hand.K.to(args.device)
+            pose, _ = predict_two_pass(
+                model, images, K, size=args.size, first=args.first, normalize=lambda views: NORMALIZE(views)[0]
+            )
+            found.append((pose.joints(scale.to(args.device)).cpu(), hand.xyz, hand.K))
+            bar.update(len(images))
+    joints, xyz, K = (torch.cat(values) for values in zip(*found, strict=True))
+    return joints, xyz, K
+
+
+def measure(joints: Tensor, xyz: Tensor, K: Tensor) -> dict[str, Any]:
+    """Measure as the official program does, in centimetres, and our own figures in pixels and from the wrist."""
+    joints, xyz = joints.double(), xyz.double()
+    aligned = procrustes_align(joints, xyz)
+    errors = pose_errors(joints, xyz, K)
+    return {
+        "hands": len(joints),
+        "EPE [cm]": errors.epe_mm / 10,
+        "median EPE [cm]": 100 * epe(joints, xyz, reduction="median").item(),
+        "AUC": errors.auc,
+        "PA-EPE [cm]": errors.pa_mm / 10,
+        "median PA-EPE [cm]": 100 * epe(aligned, xyz, reduction="median").item(),
+        "PA-AUC": errors.pa_auc,
+        "from the wrist [cm]": errors.mm / 10,
+        "2D [px]": errors.px,
+        "thresholds [cm]": (100 * THRESHOLDS).tolist(),
+        "PCK": pck(joints, xyz, THRESHOLDS).tolist(),
+        "PA-PCK": pck(aligned, xyz, THRESHOLDS).tolist(),
+    }
+
+
+def write_leaderboard(path: Path, joints: Tensor) -> None:
+    """Write pred.json into a zip, and check it by reading it back.
+
+    Raises:
+        OSError: If it cannot be written, or what was read is not what was written.
+    """
+    # The vertices are all alike: as Python's numbers they would take a gigabyte.
+    mesh = json.dumps([[0.0, 0.0, 0.0]] * VERTICES)
+    text = f"[{json.dumps(joints.double().tolist())}, [{', '.join([mesh] * len(joints))}]]"
+
+    def write(file: Any) -> None:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("pred.json", text)
+
+    write_whole(path, write)
+    check_leaderboard(path, joints)
+
+
+def check_leaderboard(path: Path, joints: Tensor) -> None:
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        xyz, verts = json.loads(archive.read("pred.json"))
+    shapes = {(len(mesh), *{len(vertex) for vertex in mesh}) for mesh in verts}
+    same = torch.equal(torch.tensor(xyz, dtype=torch.float64), joints.double())
+    finite = all(math.isfinite(value) for hand in xyz for joint in hand for value in joint)
+    if names != ["pred.json"] or not same or not finite or len(verts) != len(xyz) or shapes != {(VERTICES, 3)}:
+        raise OSError(f"{path}: what was read back is not what was written.")
+
+
+def draw_pck(found: dict[str, Any]) -> Figure:
+    figure, axis = plt.subplots(figsize=(5, 3.6))
+    at = found["thresholds [cm]"]
+    for name, prefix in (("as predicted", ""), ("after alignment (PA)", "PA-")):
+        label = f"{name}: EPE {found[f'{prefix}EPE [cm]']:.2f} cm, AUC {found[f'{prefix}AUC']:.3f}"
+        axis.plot(at, found[f"{prefix}PCK"], label=label)
+    axis.set(xlabel="error at most [cm]", ylabel="share of joints (PCK)", xlim=(0, 5), ylim=(0, 1))
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+    figure.tight_layout()
+    return figure
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    try:
+        evaluate(args)
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    model, tested = load_model(args), load_data(args)
+    joints, xyz, K = predict(model, tested, args)
+    first = [tested.hands[index] for index in range(min(8, len(joints)))]
+    shown = Hand(*(torch.stack(field) for field in zip(*first, strict=True)))
+    figure = draw_skeletons(shown.image / 255, project(joints[:8], shown.K), shown.xy if tested.labelled else None)
+    write_figure(args.out / "predictions.png", figure)
+    plt.close(figure)
+    write_leaderboard(args.out / "pred.zip", joints)
+    if tested.labelled:
+        found = measure(joints, xyz, K) | {"model": str(args.model), "data": args.data}
+        write_text(args.out / "evaluation.json", json.dumps(found, indent=1) + "\n")
+        curve = draw_pck(found)
+        write_figure(args.out / "pck.png", curve)
+        plt.close(curve)
+        print(
+            f"{len(joints):,} hands: EPE {found['EPE [cm]']:.2f} cm (AUC {found['AUC']:.3f}), "
+            f"PA-EPE {found['PA-EPE [cm]']:.2f} cm (AUC {found['PA-AUC']:.3f}), "
+            f"from the wrist {found['from the wrist [cm]']:.2f} cm, 2D {found['2D [px]']:.2f} px of the image"
+        )
+    else:
+        print(f"{len(joints):,} hands. There are no labels in {args.data} to measure by.")
+    print(
+        f"For the leaderboard: {args.out / 'pred.zip'} (read back and found whole). See {args.out / 'predictions.png'}."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""What the options of the examples share: how numbers are read, recipes, and what a resumed run may change."""
+
+import argparse
+import json
+import math
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Says the default of an option where it has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        silent = action.default is None or action.default is False
+        return action.help if silent else super()._get_help_string(action)
+
+
+def add_figure(group: Any, name: str, recipes: Mapping[str, Mapping[str, Any]], *, help: str, **options: Any) -> None:
+    """Add an option that has a value in each recipe."""
+    values = {recipe: figures[name[2:].replace("-", "_")] for recipe, figures in recipes.items()}
+    said = ", ".join(f"{k}: {v:.4g}" if isinstance(v, float) else f"{k}: {v}" for k, v in values.items())
+    group.add_argument(name, help=f"{help} ({said})", default=argparse.SUPPRESS, **options)
+
+
+def number(*, above: float | None = None) -> Callable[[str], float]:
+    """Make what reads a finite number of at least 0, or above a bound."""
+
+    def parse(text: str) -> float:
+        value = float(text)
+        if not math.isfinite(value) or value < 0 or (above is not None and value <= above):
+            wanted = "of at least 0" if above is None else f"above {above:g}"
+            raise argparse.ArgumentTypeError(f"expected a number {wanted}, got {text}")
+        return value
+
+    parse.__name__ = "number"
+    return parse
+
+
+def whole(low: int) -> Callable[[str], int]:
+    """Make what reads a whole number of at least ``low``."""
+
+    def parse(text: str) -> int:
+        value = int(text)
+        if value < low:
+            raise argparse.ArgumentTypeError(f"expected at least {low}, got {text}")
+        return value
+
+    parse.__name__ = "whole number"
+    return parse
+
+
+def check_device(parser: argparse.ArgumentParser, device: str) -> None:
+    try:
+        torch.zeros((), device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # each kind of device has its own
+        parser.error(f"--device: expected one that is there, got {device}: {str(error).splitlines()[0]}")
+
+
+def fast_precision(device: str) -> str:
+    """Choose bfloat16 where it is faster than float32: on a CPU only where it has the instructions."""
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    known = torch.cpu.get_capabilities()
+    return "bfloat16" if device == "cpu" and (known.get("avx512_bf16") or known.get("amx_bf16")) else "float32"
+
+
+def arguments_text(args: argparse.Namespace) -> str:
+    """Write the arguments as JSON, for ``--resume`` and for people."""
+    kept = {name: _plain(value) for name, value in vars(args).items() if name not in ("out", "resume")}
+    return json.dumps(kept, indent=2) + "\n"
+
+
+def read_arguments(out: Path) -> dict[str, Any]:
+    """Read the arguments of the run in a folder; none where there is no run."""
+    path = out / "arguments.json"
+    begun: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return begun
+
+
+def check_begun(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, begun: Mapping[str, Any], free: Collection[str]
+) -> None:
+    """Check that what is given is what the run was begun with, apart from what may change."""
+    for name, value in begun.items():
+        if name not in free and _plain(getattr(args, name)) != value:
+            flag = f"--{name.replace('_', '-')}"
+            parser.error(
+                f"{flag}: the run in {args.out} was begun with {value}, got {_plain(getattr(args, name))}. "
+                f"Leave {flag} out, or begin another run in another --out."
+            )
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
