@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 Results: TypeAlias = Mapping[str, Mapping[str, Any]]
-METHODS = ("simclr", "peclr", "exact", "exact, scale kept")
+SWEPT = ("simclr", "peclr", "exact")
+METHODS = (*SWEPT, "exact, scale kept")  # the last one at the temperature of the one before
 FRACTIONS = (0.01, 0.1, 1.0)
 GEOMETRY = ("scale", "rotation", "translation")
 
@@ -20,7 +21,7 @@ class Preset:
         unlabelled: Hands of the domain ``wild`` to pre-train on.
         labelled: Hands of the domain ``studio`` to fit probes on and to fine-tune on.
         tested: Hands of either domain to test on, and of ``studio`` to choose temperatures by.
-        steps: Of pre-training, ``batch`` hands (each seen twice) to a step.
+        steps: Of pre-training, ``batch`` hands (each seen twice) to a step. Runs beside the table have half of them.
         tune_steps: Of fine-tuning, ``tune_batch`` hands to a step.
         temperatures: To choose from, for each method.
         seeds: Of the rows of the table.
@@ -44,8 +45,8 @@ class Preset:
 
 
 PRESETS = {
-    "cpu": Preset("slim", 64, 8192, 2000, 1000, 250, 128, 3e-3, 300, 64, 3e-3, (0.2, 0.5, 1.0), 3, 2),
-    "gpu": Preset("resnet18", 128, 65536, 10000, 4000, 5000, 256, 1e-3, 3000, 128, 1e-3, (0.2, 0.5, 1.0), 5, 1),
+    "cpu": Preset("slim", 64, 8192, 2000, 1000, 640, 64, 3e-3, 300, 64, 3e-3, (0.2, 0.5, 1.0, 2.0), 3, 2),
+    "gpu": Preset("resnet18", 128, 65536, 10000, 4000, 5000, 256, 1e-3, 3000, 128, 1e-3, (0.2, 0.5, 1.0, 2.0), 5, 1),
     "toy": Preset("slim", 32, 24, 20, 12, 2, 8, 1e-3, 2, 8, 1e-3, (0.5, 1.0), 2, 1),
 }
 
@@ -60,7 +61,8 @@ class Pretrain:
         seed: Of everything random.
         geometry: Which of ``GEOMETRY`` the views vary in, beside colour.
         degrees: Of the rotation to either side.
-        share: Of the steps, to be made of as many times the images; ``1`` is the plain run.
+        short: Whether it has half of the steps.
+        times: Batches to a step, of which there are so many fewer.
         cached: Whether a step of many images is one loss over all of them (cached gradients), or the sum of the losses
             of plain batches (accumulation).
     """
@@ -70,6 +72,7 @@ class Pretrain:
     seed: int = 0
     geometry: tuple[str, ...] = GEOMETRY
     degrees: float = 45.0
+    short: bool = False
     times: int = 1
     cached: bool = False
 
@@ -83,6 +86,8 @@ class Pretrain:
             words.append(f"only {' '.join((*self.geometry, 'colour'))}")
         if self.degrees != 45:
             words.append(f"{self.degrees:g} degrees")
+        if self.short:
+            words.append("half of the steps")
         if self.times > 1:
             words.append(f"{self.times} batches to a step, {'cached' if self.cached else 'accumulated'}")
         return "pre-train, " + ", ".join(words)
@@ -111,9 +116,9 @@ Piece: TypeAlias = Pretrain | FineTune
 
 def sweep(preset: Preset) -> Iterator[Pretrain]:
     """List the runs by which each method's temperature is chosen: of the first seed."""
-    for method in METHODS:
+    for method in SWEPT:
         for temperature in preset.temperatures:
-            yield Pretrain(method, temperature)
+            yield Pretrain(method, temperature, short=True)
 
 
 def best_temperature(method: str, preset: Preset, done: Results) -> float | None:
@@ -121,7 +126,7 @@ def best_temperature(method: str, preset: Preset, done: Results) -> float | None
 
     None while a run of its sweep is to be done.
     """
-    runs = [run for run in sweep(preset) if run.method == method]
+    runs = [run for run in sweep(preset) if run.method == ("exact" if method not in SWEPT else method)]
     if any(run.key not in done for run in runs):
         return None
     return min(runs, key=lambda run: float(done[run.key]["chosen by"])).temperature
@@ -139,10 +144,10 @@ def rows(preset: Preset, done: Results) -> Iterator[Pretrain]:
 def questions(preset: Preset, done: Results) -> dict[str, list[Pretrain]]:
     """List the runs, of the first seed, that answer the paper's questions, under the questions' names."""
     found: dict[str, list[Pretrain]] = {"augmentations": [], "batch": [], "rotation": []}
-    for method in ("simclr", "peclr", "exact"):
+    for method in SWEPT:
         if (temperature := best_temperature(method, preset, done)) is None:
             continue
-        base = Pretrain(method, temperature)
+        base = Pretrain(method, temperature, short=True)
         found["augmentations"] += [replace(base, geometry=(name,)) for name in GEOMETRY]
         found["rotation"].append(replace(base, degrees=180.0))
         if method == "simclr":
@@ -165,7 +170,7 @@ def ready(preset: Preset, done: Results) -> list[Piece]:
 def count(preset: Preset) -> int:
     """Count the pieces of a whole ablation."""
     table = preset.seeds * (len(METHODS) + 1)
-    others = len(METHODS) * (len(preset.temperatures) - 1) + 3 * len(GEOMETRY) + 3 + 1 + 2
+    others = len(SWEPT) * (len(preset.temperatures) + len(GEOMETRY) + 1) + 1 + 2
     return table * (1 + len(FRACTIONS)) + others
 
 

@@ -11,11 +11,10 @@ mpl.use("Agg")
 
 from ablation_plan import (
     GEOMETRY,
-    METHODS,
+    SWEPT,
     FineTune,
     Piece,
     Preset,
-    Pretrain,
     Results,
     best_temperature,
     questions,
@@ -101,8 +100,6 @@ def tables(preset: Preset, results: Mapping[str, Any]) -> str:
     )
     for tuned, title in ((True, "Fine-tuned"), (False, "Frozen, linear probe")):
         for measure in ("px", "mm", "pa_mm", "pa_auc"):
-            if not tuned and measure == "pa_auc":
-                continue
 
             def cells(method: str, *, measure: str = measure, tuned: bool = tuned) -> Iterable[str]:
                 for domain in DOMAINS:
@@ -154,7 +151,7 @@ def question_tables(preset: Preset, done: Results) -> list[str]:
         "| | " + " | ".join(f"{t:g}" for t in preset.temperatures) + " |",
         "|---" * (len(preset.temperatures) + 1) + "|",
     ]
-    for method in METHODS:
+    for method in SWEPT:
         runs = [run for run in sweep(preset) if run.method == method]
         best = best_temperature(method, preset, done)
         shown = [
@@ -172,8 +169,9 @@ def question_tables(preset: Preset, done: Results) -> list[str]:
         lines = [f"**{name}: the probe with all labels, one seed**", ""]
         lines += ["| | studio 2D [px] | studio 3D [mm] | wild 2D [px] | wild 3D [mm] |", "|---|---|---|---|---|"]
         plain = {run.method for run in runs}
-        for run in [*(Pretrain(m, best_temperature(m, preset, done) or 0.0) for m in METHODS if m in plain), *runs]:
-            label = run.key.removeprefix("pre-train, ").replace(f", seed {run.seed}", "")
+        usual = [run for run in sweep(preset) if run.temperature == best_temperature(run.method, preset, done)]
+        for run in [*(run for run in usual if run.method in plain), *runs]:
+            label = run.key.removeprefix("pre-train, ").replace(", seed 0", "").replace(", half of the steps", "")
             values = [
                 FORMATS[measure].format(found(run, done, domain, "100 %", measure))
                 for domain in DOMAINS
@@ -225,7 +223,7 @@ def draw_questions(preset: Preset, done: Results) -> Figure:
     """Draw the errors by temperature, and by what the views vary in."""
     figure, axes = plt.subplots(1, 4, figsize=(14, 3.6), squeeze=False)
     for axis, domain in zip(axes[0, :2], DOMAINS, strict=True):
-        for method in METHODS:
+        for method in SWEPT:
             runs = [run for run in sweep(preset) if run.method == method]
             errors = [found(run, done, domain, "100 %", "px") for run in runs]
             axis.plot(preset.temperatures, errors, color=COLOURS[method], label=NAMES[method], marker="o", ms=3)
@@ -239,7 +237,7 @@ def draw_questions(preset: Preset, done: Results) -> Figure:
     for axis, domain in zip(axes[0, 2:], DOMAINS, strict=True):
         none = next(run for run in alone if run.geometry == ())
         axis.axhline(found(none, done, domain, "100 %", "px"), color="0.5", linestyle=":", label="colour alone")
-        for k, method in enumerate(("simclr", "peclr", "exact")):
+        for k, method in enumerate(SWEPT):
             runs = [next(run for run in alone if run.method == method and run.geometry == (name,)) for name in GEOMETRY]
             errors = [found(run, done, domain, "100 %", "px") for run in runs]
             places = [i + 0.25 * (k - 1) for i in range(len(GEOMETRY))]

@@ -153,7 +153,7 @@ def learn(model: nn.Module, piece: Pretrain, preset: Preset, out: Path, device: 
     kept = without_scale if piece.method == "exact, scale kept" else None
     optimizer = torch.optim.AdamW(model.parameters(), preset.lr, weight_decay=1e-6, fused=True)
     embed = eq.GradCache(model, 2 * preset.batch) if piece.cached else model
-    size, steps = (preset.size, preset.size), max(1, preset.steps // piece.times)
+    size, steps = (preset.size, preset.size), max(1, preset.steps // (2 if piece.short else 1) // piece.times)
     batch = preset.batch * (piece.times if piece.cached else 1)
     following = draw(len(data.image), batch, piece.seed)
     for step in range(steps):

@@ -21,9 +21,9 @@ one bone, which comes with the images, turns bone lengths into metres. Writes to
 
 import argparse
 import json
-import math
 import sys
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,9 +43,10 @@ from poses import draw_skeletons, pose_errors
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
-from training import NORMALIZE
+from training import NORMALIZE, last_line
 
 from equicon.hands import (
+    CorruptImage,
     FreiHAND,
     Hand,
     Pose25D,
@@ -112,7 +113,11 @@ def load_data(args: argparse.Namespace) -> Tested:
 def load_model(args: argparse.Namespace) -> Pose25D:
     encoder, width = build_encoder(args.arch, "none")
     model = Pose25D(encoder, width)
-    load_weights(model, read_pose25d(args.model), str(args.model))
+    state = read_pose25d(args.model)
+    try:
+        load_weights(model, state, str(args.model))
+    except ValueError as error:
+        raise ValueError(f"{error} Give its --arch.") from error
     return model.eval().to(args.device).to(memory_format=torch.channels_last)
 
 
@@ -173,12 +178,15 @@ def write_leaderboard(path: Path, joints: Tensor) -> None:
 
 
 def check_leaderboard(path: Path, joints: Tensor) -> None:
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        xyz, verts = json.loads(archive.read("pred.json"))
-    shapes = {(len(mesh), *{len(vertex) for vertex in mesh}) for mesh in verts}
-    same = torch.equal(torch.tensor(xyz, dtype=torch.float64), joints.double())
-    finite = all(math.isfinite(value) for hand in xyz for joint in hand for value in joint)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            xyz, verts = json.loads(archive.read("pred.json"))
+        shapes = {(len(mesh), *{len(vertex) for vertex in mesh}) for mesh in verts}
+        same = torch.equal(torch.tensor(xyz, dtype=torch.float64), joints.double())
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError) as error:
+        raise OSError(f"{path} is damaged: {error}") from error
+    finite = bool(joints.isfinite().all())
     if names != ["pred.json"] or not same or not finite or len(verts) != len(xyz) or shapes != {(VERTICES, 3)}:
         raise OSError(f"{path}: what was read back is not what was written.")
 
@@ -200,6 +208,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     try:
         evaluate(args)
+    except CorruptImage as error:
+        sys.exit(last_line(error))
     except (OSError, ValueError) as error:
         sys.exit(str(error))
 

@@ -130,7 +130,6 @@ def finetune(run: Run, data: Data, journal: Journal, stop: Stop) -> bool:
     augment = make_views(args)
     sampler = Batches(data.count, args.batch_size, args.seed, run.step, run.steps, ranks)
     batches = iter(DataLoader(data.train, batch_sampler=sampler, **loading(args)))
-    parts: dict[str, Tensor] = {}
     stopping = ranks.any(bool(stop.signal))
     run.model.train()
     watch.mark(PAUSE)
@@ -157,14 +156,13 @@ def finetune(run: Run, data: Data, journal: Journal, stop: Stop) -> bool:
         run.optimizer.zero_grad(set_to_none=True)
         watch.mark("optimizer")
 
-        for name, loss in losses.items():
-            parts[name] = parts.get(name, 0) + loss.detach()
-        journal.step(run.step, rate, total, f"epoch {int(run.step / run.per_epoch) + 1}/{args.epochs:g}")
+        # The mean over the ranks, so that all see what is not finite on one of them.
+        shown, *parts = ranks.mean(torch.stack([total, *losses.values()]).detach())
+        note = f"epoch {int(run.step / run.per_epoch) + 1}/{args.epochs:g}"
+        journal.step(run.step, rate, shown, note, dict(zip(losses, parts, strict=True)))
         run.step += 1
         stopping = ranks.any(bool(stop.signal))
         if run.step < run.steps and not stopping and run.due(args.validate_every):
-            journal.scalars(run.step, {f"training/loss, {name}": loss.item() for name, loss in parts.items()})
-            parts.clear()
             validate(run, data, journal)
             run.model.train()
         elif run.due(args.save_every) and run.step < run.steps:
@@ -187,6 +185,7 @@ def make_view(hand: Hand, augment: eq.EquivariantTransform, run: Run) -> View:
 def validate(run: Run, data: Data, journal: Journal) -> None:
     """Measure the model on the hands kept for it, unless that was done before the run was stopped."""
     if run.step not in run.found:
+        journal.flush()  # where a loss is not finite, this says so; an alignment would only fail
         run.found[run.step] = run.ranks.of_first(lambda: measure(run, data, journal))
         run.save(journal, data.skipped())
     errors = run.found[run.step]
@@ -197,11 +196,12 @@ def validate(run: Run, data: Data, journal: Journal) -> None:
 
 def measure(run: Run, data: Data, journal: Journal) -> Errors:
     """Predict the hands kept for validation, and keep the model if it is the best so far."""
+    run.check_finite()
     hands, joints = predict(run, data)
     errors = pose_errors(joints, hands.xyz, hands.K)
     first = Hand(*(field[:8] for field in hands))
     figure = draw_skeletons(first.image / 255, project(joints[:8], first.K), first.xy)
-    journal.picture(run.step, "skeletons", figure)
+    journal.picture(run.step - 1, "skeletons", figure)  # of the steps done: what is of later ones is void on --resume
     if all(errors.pa_mm < others.pa_mm for others in run.found.values()):
         write_state(run.args.out / "best.pt", plain_state(run.model))
         write_figure(run.args.out / "skeletons.png", figure)
@@ -296,9 +296,12 @@ def open_folder(args: argparse.Namespace, checkpoints: Checkpoints, ranks: Ranks
     except ValueError as error:
         sys.exit(f"views: {error}")
     try:
-        return checkpoints.load()
+        saved = checkpoints.load()
     except OSError as error:
         sys.exit(str(error))
+    if saved and "found" not in saved:
+        sys.exit(f"--out: {args.out} holds a run of another kind, such as pre-training. Give another folder.")
+    return saved
 
 
 def check_count(args: argparse.Namespace, count: int) -> None:
@@ -322,7 +325,7 @@ def train(run: Run, data: Data) -> None:
     ) as journal:
         if run.step == 0:
             run.save(journal, data.skipped())  # which also tries whether it can be done
-        elif run.due(args.validate_every):
+        elif run.step < run.steps and run.due(args.validate_every):
             validate(run, data, journal)
         with Stop() as stop:
             stopping = finetune(run, data, journal, stop)

@@ -3,6 +3,7 @@
 import math
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -102,16 +103,16 @@ class Journal:
         self._writer = _Nowhere() if quiet else SummaryWriter(str(folder), purge_step=first)
         self._bar = tqdm(total=steps * images, initial=first * images, desc=name, unit="img", disable=quiet)
         self._images, self._every = images, every
-        self._pending: list[tuple[int, float, Tensor]] = []
+        self._pending: list[tuple[int, float, Tensor, Mapping[str, Tensor]]] = []
         self._shown = self._note = ""
 
-    def step(self, step: int, lr: float, loss: Tensor, note: str) -> None:
-        """Note a step's learning rate and loss.
+    def step(self, step: int, lr: float, loss: Tensor, note: str, parts: Mapping[str, Tensor] = {}) -> None:
+        """Note a step's learning rate, its loss and, where it has some, the parts of that.
 
         Raises:
             NotFiniteError: If the loss of this or an earlier step is not finite; it names the first such step.
         """
-        self._pending.append((step, lr, loss.detach()))
+        self._pending.append((step, lr, loss.detach(), {name: part.detach() for name, part in parts.items()}))
         self._note = note
         if len(self._pending) == self._every or not self._shown:
             self.flush()
@@ -122,10 +123,16 @@ class Journal:
         if self._pending:
             spent, count = self.watch.seconds(), len(self._pending)
             spent.pop(PAUSE, None)
-            losses = torch.stack([loss for *_, loss in self._pending]).tolist()
+            rows = [torch.stack([loss, *parts.values()]) for *_, loss, parts in self._pending]
+            values = torch.cat(rows).cpu().split([*map(len, rows)])
             pending, self._pending = self._pending, []
-            for (step, lr, _), loss in zip(pending, losses, strict=True):
+            losses = []
+            for (step, lr, _, parts), row in zip(pending, values, strict=True):
+                loss, *others = row.tolist()
+                losses.append(loss)
                 self._writer.add_scalar("training/loss", loss, step)
+                for name, part in zip(parts, others, strict=True):
+                    self._writer.add_scalar(f"training/loss, {name}", part, step)
                 self._writer.add_scalar("training/learning rate", lr, step)
                 if not math.isfinite(loss):
                     self._writer.flush()

@@ -78,7 +78,10 @@ def arguments_text(args: argparse.Namespace) -> str:
 def read_arguments(out: Path) -> dict[str, Any]:
     """Read the arguments of the run in a folder; none where there is no run."""
     path = out / "arguments.json"
-    begun: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        begun: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise SystemExit(f"{path} is damaged: {error}.") from error
     return begun
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
 T = TypeVar("T")
@@ -61,6 +62,14 @@ class Ranks:
         votes = torch.tensor(int(value))
         dist.all_reduce(votes)
         return bool(votes)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Give all ranks the mean of a tensor over them."""
+        if self.world == 1:
+            return values
+        total = values.detach().clone()
+        dist.all_reduce(total)
+        return total / self.world
 
     def gather(self, value: T) -> list[T]:
         """Give every rank the values of all."""

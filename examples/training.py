@@ -124,13 +124,20 @@ class Training:
             self.skipped += new
         if not self.ranks.first:
             return
-        state = self.state()
-        if not (is_finite(state["model"]) and is_finite(state["optimizer"])):
+        self.check_finite()
+        self.checkpoints.save(self.step, self.state())
+
+    def check_finite(self) -> None:
+        """Check weights and moments.
+
+        Raises:
+            NotFiniteError: If one of them is infinite or not a number.
+        """
+        if not (is_finite(self.model.state_dict()) and is_finite(self.optimizer.state_dict())):
             lr = learning_rate(self.step - 1, self.steps, self.args)
             raise NotFiniteError(
                 f"Weights or moments are not finite after step {self.step - 1}, at learning rate {lr:.3g}."
             )
-        self.checkpoints.save(self.step, state)
 
 
 def learning_rate(step: int, steps: int, args: argparse.Namespace) -> float:
@@ -157,9 +164,7 @@ def conclude(work: Callable[[], None], checkpoints: Checkpoints, ranks: Ranks) -
         with ranks.quietly(checkpoints.held()):
             work()
     except CorruptImage as error:
-        # What comes from a worker is a traceback that ends with the error.
-        text = str(error).strip().splitlines()[-1].removeprefix("equicon.hands._corrupt.CorruptImage: ")
-        wrong = f"{text} Here, that is --skip-corrupt, and --resume if the run had begun."
+        wrong = f"{last_line(error)} Here, that is --skip-corrupt, and --resume if the run had begun."
     except NotFiniteError as error:
         wrong = f"{error} {last_good(checkpoints)} Add --resume and a lower --lr to go on from there."
         if not ranks.first:  # which says it, as all see the same loss
@@ -171,6 +176,11 @@ def conclude(work: Callable[[], None], checkpoints: Checkpoints, ranks: Ranks) -
         sys.exit(128 + signal.SIGINT)
     if wrong:  # only now that the error is gone, and with it the workers that its traceback held
         sys.exit(wrong)
+
+
+def last_line(error: CorruptImage) -> str:
+    """Give what an error says; what comes from a worker is a traceback that ends with it."""
+    return str(error).strip().splitlines()[-1].removeprefix("equicon.hands._corrupt.CorruptImage: ")
 
 
 def last_good(checkpoints: Checkpoints) -> str:

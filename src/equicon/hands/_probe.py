@@ -7,7 +7,7 @@ import torch
 
 from equicon._checks import check_choice, check_int, check_probability, type_error, value_error
 from equicon.hands._features import Features, check_features
-from equicon.hands._metrics import epe, procrustes_align
+from equicon.hands._metrics import auc, epe, procrustes_align
 from equicon.hands._regress import Progress, predict_mean, predict_mlp, predict_ridge
 
 Kind: TypeAlias = Literal["mean", "linear", "mlp"]
@@ -24,10 +24,11 @@ class ProbeResult(NamedTuple):
         mm: End-point error of the 3D joints in millimetres, both hands having their wrist at the origin. The wrist is
             one of the 21.
         pa_mm: The same after ``procrustes_align``.
+        pa_auc: Area under the curve of ``pck`` from 0 to 5 cm, after ``procrustes_align``.
 
     Examples:
-        >>> ProbeResult("linear", labels=100, px=2.5, mm=21.0, pa_mm=9.0)._asdict()
-        {'kind': 'linear', 'labels': 100, 'px': 2.5, 'mm': 21.0, 'pa_mm': 9.0}
+        >>> ProbeResult("linear", labels=100, px=2.5, mm=21.0, pa_mm=9.0, pa_auc=0.81).mm
+        21.0
     """
 
     kind: Kind
@@ -35,6 +36,7 @@ class ProbeResult(NamedTuple):
     px: float
     mm: float
     pa_mm: float
+    pa_auc: float
 
 
 def probe(
@@ -101,7 +103,8 @@ def probe(
     true_xyz = test.xyz.double() - test.xyz[:, :1].double()
     aligned = procrustes_align(found[1], true_xyz)
     mm, pa_mm = (1000 * epe(pred, true_xyz).item() for pred in (found[1], aligned))
-    return ProbeResult(kind, labels, epe(found[0], test.xy.double()).item(), mm, pa_mm)
+    px, pa_auc = epe(found[0], test.xy.double()).item(), auc(aligned, true_xyz).item()
+    return ProbeResult(kind, labels, px, mm, pa_mm, pa_auc)
 
 
 def probe_table(
@@ -164,7 +167,8 @@ def format_probes(runs: Mapping[str, Sequence[ProbeResult]]) -> str:
         ValueError: There is no run, or the runs differ in their probes or labels.
 
     Examples:
-        >>> before, after = ProbeResult("linear", 100, 2.5, 21.0, 9.0), ProbeResult("linear", 100, 2.1, 17.0, 8.0)
+        >>> before = ProbeResult("linear", 100, px=2.5, mm=21.0, pa_mm=9.0, pa_auc=0.81)
+        >>> after = ProbeResult("linear", 100, px=2.1, mm=17.0, pa_mm=8.0, pa_auc=0.83)
         >>> print(format_probes({"before": [before], "after": [after]}))
                                 2D [px]           3D [mm]           PA [mm]
         probe  labels    before   after    before   after    before   after
@@ -179,7 +183,7 @@ def format_probes(runs: Mapping[str, Sequence[ProbeResult]]) -> str:
     names = "".join(f"{name:>{width}}" for name in runs)
     lines = [title, f"{'probe':6}{'labels':>7}" + 3 * f"  {names}"]
     for rows in zip(*runs.values(), strict=True):
-        measures = zip(*(row[2:] for row in rows), strict=True)
+        measures = zip(*((row.px, row.mm, row.pa_mm) for row in rows), strict=True)
         numbers = "".join("  " + "".join(f"{value:{width}.2f}" for value in values) for values in measures)
         lines.append(f"{rows[0].kind:6}{rows[0].labels:7d}{numbers}")
     return "\n".join(lines)
