@@ -241,9 +241,7 @@ def draw_questions(preset: Preset, done: Results) -> Figure:
             runs = [next(run for run in alone if run.method == method and run.geometry == (name,)) for name in GEOMETRY]
             errors = [found(run, done, domain, "100 %", "px") for run in runs]
             places = [i + 0.25 * (k - 1) for i in range(len(GEOMETRY))]
-            axis.bar(places, errors, 0.25, color=COLOURS[method], label=NAMES[method])
-        low = min(found(run, done, domain, "100 %", "px") for run in alone)
-        axis.set_ylim(low - 1)
+            axis.plot(places, errors, "o", color=COLOURS[method], label=NAMES[method])
         axis.set_xticks(range(len(GEOMETRY)), [f"colour,\n{name}" for name in GEOMETRY])
         axis.set_title(f"one transform at a time, {domain}", fontsize=10)
         axis.set_ylabel("2D [px]")

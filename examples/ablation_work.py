@@ -24,7 +24,7 @@ from equicon.hands import Features, Hand, Pose25D, SyntheticHands, extract_featu
 COLOUR = eq.ColorJitter(0.5, 0.1, 0.5, 0.01)
 LOSS_WEIGHTS = (10.0, 1.0, 0.2)
 SHARES = {0.01: "1 %", 0.1: "10 %", 1.0: "100 %"}
-# name: (domain, seed of the hands); no hand is in two of them
+# name: (domain, seed of the hands); "studio" and "wild" show the same hands, and all others different ones
 SETS: dict[str, tuple[Literal["studio", "wild"], int]] = {
     "unlabelled": ("wild", 0),
     "labelled": ("studio", 1),
@@ -152,26 +152,31 @@ def learn(model: nn.Module, piece: Pretrain, preset: Preset, out: Path, device: 
     augment, criterion = make_views(piece), eq.PeCLRLoss(piece.temperature, representation=representation)
     kept = without_scale if piece.method == "exact, scale kept" else None
     optimizer = torch.optim.AdamW(model.parameters(), preset.lr, weight_decay=1e-6, fused=True)
-    embed = eq.GradCache(model, 2 * preset.batch) if piece.cached else model
+    project = eq.GradCache(model, 2 * preset.batch) if piece.cached else model
     size, steps = (preset.size, preset.size), max(1, preset.steps // (2 if piece.short else 1) // piece.times)
-    batch = preset.batch * (piece.times if piece.cached else 1)
-    following = draw(len(data.image), batch, piece.seed)
+    following = draw(len(data.image), preset.batch, piece.seed)
+    on_gpu = device.startswith("cuda")
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = preset.lr * rate(step, steps)
-        total = torch.zeros((), device=device)
-        losses_of_step = 1 if piece.cached else piece.times
-        for k in range(losses_of_step):
-            images = data.image[following().to(device)]
+        views = []
+        for k in range(piece.times):
+            images = data.image[following().to(device, non_blocking=True)]
             torch.manual_seed(seed_of(piece.seed, 1, step, k))  # so all methods see the same views
             x1, g1 = augment(images, size=size, memory_format=torch.channels_last)
             x2, g2 = augment(images, size=size, memory_format=torch.channels_last)
-            with torch.autocast("cuda", torch.bfloat16, enabled=device == "cuda"):
+            views.append((x1, x2, g1, g2))
+        if piece.cached:
+            x1s, x2s, g1s, g2s = zip(*views, strict=True)
+            views = [(torch.cat(x1s), torch.cat(x2s), eq.Affine.cat(g1s), eq.Affine.cat(g2s))]
+        total = torch.zeros((), device=device)
+        for x1, x2, g1, g2 in views:
+            with torch.autocast("cuda", torch.bfloat16, enabled=on_gpu):
                 # Interleaved, so that a chunk of cached gradients sees both views of its images, as a batch does.
-                z1, z2 = embed(torch.stack([x1, x2], 1).flatten(0, 1)).unflatten(0, (-1, 2)).unbind(1)
+                z1, z2 = project(torch.stack([x1, x2], 1).flatten(0, 1)).unflatten(0, (-1, 2)).unbind(1)
             loss = criterion(z1, z2, kept(g1), kept(g2)) if kept else criterion(z1, z2, g1, g2)
-            (loss / losses_of_step).backward()
-            total += loss.detach() / losses_of_step
+            (loss / len(views)).backward()
+            total += loss.detach() / len(views)
         optimizer.step()
         optimizer.zero_grad()
         losses.append(total)
@@ -219,7 +224,7 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
         torch.manual_seed(seed_of(seed, 2, step))
         images, g = augment(batch.image, size=(preset.size, preset.size), memory_format=torch.channels_last)
         view = see(batch, images, g)
-        with torch.autocast("cuda", torch.bfloat16, enabled=device == "cuda"):
+        with torch.autocast("cuda", torch.bfloat16, enabled=device.startswith("cuda")):
             pose = model(view.images, view.K)
         loss = torch.stack(list(pose_loss(pose, view, LOSS_WEIGHTS).values())).sum()
         loss.backward()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from pretrain_data import render
 from pretrain_options import is_freihand
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from equicon.hands import FreiHAND, Hand, SkipCorrupt, SyntheticHands
 
@@ -65,7 +65,8 @@ def load_data(args: argparse.Namespace, *, quiet: bool) -> Data:
         held = max(1, round(args.holdout * args.hands))
         labelled = known(args.hands, args.fraction)
         source = SyntheticHands(args.hands + held, args.size, args.seed)
-        train, _, validation = render(source, labelled, args.hands - labelled, quiet=quiet)
+        wanted = [*range(labelled), *range(args.hands, len(source))]
+        train, validation = render(Subset(source, wanted), labelled, quiet=quiet)
         return Data(train, validation, args.hands, "rendered hands")
     root = Path(args.data)
     if not root.is_dir():

@@ -83,6 +83,8 @@ class Run(Training):
         found: The errors on the validation hands, by step.
     """
 
+    kind = "fine-tuning"
+
     def __init__(
         self,
         args: argparse.Namespace,
@@ -188,6 +190,8 @@ def validate(run: Run, data: Data, journal: Journal) -> None:
         journal.flush()  # where a loss is not finite, this says so; an alignment would only fail
         run.found[run.step] = run.ranks.of_first(lambda: measure(run, data, journal))
         run.save(journal, data.skipped())
+    if run.best == run.step and run.ranks.first:  # after the checkpoint that knows of it, or again if that was the last
+        write_state(run.args.out / "best.pt", plain_state(run.model))
     errors = run.found[run.step]
     journal.scalars(run.step, {f"validation/{name}": value for name, value in errors._asdict().items()})
     best = ", the best so far" if run.best == run.step else ""
@@ -195,7 +199,7 @@ def validate(run: Run, data: Data, journal: Journal) -> None:
 
 
 def measure(run: Run, data: Data, journal: Journal) -> Errors:
-    """Predict the hands kept for validation, and keep the model if it is the best so far."""
+    """Predict the hands kept for validation, and keep the picture if the model is the best so far."""
     run.check_finite()
     hands, joints = predict(run, data)
     errors = pose_errors(joints, hands.xyz, hands.K)
@@ -203,7 +207,6 @@ def measure(run: Run, data: Data, journal: Journal) -> Errors:
     figure = draw_skeletons(first.image / 255, project(joints[:8], first.K), first.xy)
     journal.picture(run.step - 1, "skeletons", figure)  # of the steps done: what is of later ones is void on --resume
     if all(errors.pa_mm < others.pa_mm for others in run.found.values()):
-        write_state(run.args.out / "best.pt", plain_state(run.model))
         write_figure(run.args.out / "skeletons.png", figure)
     plt.close(figure)
     return errors
@@ -220,7 +223,7 @@ def predict(run: Run, data: Data) -> tuple[Hand, Tensor]:
         view = make_view(hand, plain, run)
         with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
             pose = run.model(view.images, view.K)
-        kept = hand.image[: 8 if not found else 0]
+        kept = hand.image[: 8 if not found else 0].clone()  # a view would keep its whole batch
         found.append((kept, hand.xyz, hand.K, pose.joints(view.scale).cpu()))
     images, xyz, K, joints = (torch.cat(values) for values in zip(*found, strict=True))
     return Hand(images, xyz, K), joints
@@ -299,8 +302,8 @@ def open_folder(args: argparse.Namespace, checkpoints: Checkpoints, ranks: Ranks
         saved = checkpoints.load()
     except OSError as error:
         sys.exit(str(error))
-    if saved and "found" not in saved:
-        sys.exit(f"--out: {args.out} holds a run of another kind, such as pre-training. Give another folder.")
+    if saved and saved.get("kind") != Run.kind:  # whose arguments may not be told apart from those given
+        sys.exit(f"--out: {args.out} holds another run than one of {Run.kind}. Give another folder.")
     return saved
 
 
@@ -325,7 +328,7 @@ def train(run: Run, data: Data) -> None:
     ) as journal:
         if run.step == 0:
             run.save(journal, data.skipped())  # which also tries whether it can be done
-        elif run.step < run.steps and run.due(args.validate_every):
+        elif run.step < run.steps and (run.step in run.found or run.due(args.validate_every)):
             validate(run, data, journal)
         with Stop() as stop:
             stopping = finetune(run, data, journal, stop)

@@ -73,7 +73,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
         "--holdout",
         type=number(above=0.0),
         default=0.1,
-        help="share of the hands kept to validate on; with the same seed, those that pre-training keeps for its probes",
+        help="share of the hands to validate on; of FreiHAND, by the same seed, those of pre-training's probes",
     )
     skip = "go on without images that cannot be read; names them"
     data.add_argument("--skip-corrupt", action="store_true", help=skip)

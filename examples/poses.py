@@ -31,8 +31,9 @@ class View(NamedTuple):
 
 
 def frame_of(hand: Hand, size: int) -> eq.Affine:
-    """Frame hands by the boxes about their joints, in place of a detector, as the evaluation's second pass does."""
-    boxes = torch.cat([hand.xy.amin(1), hand.xy.amax(1)], -1)
+    """Frame hands by the boxes about their joints, the palm for the wrist, as the evaluation's second pass does."""
+    xy = project(palm_from_wrist(hand.xyz), hand.K)
+    boxes = torch.cat([xy.amin(1), xy.amax(1)], -1)
     return pose_frame(boxes, (hand.image.shape[-2], hand.image.shape[-1]), (size, size))
 
 

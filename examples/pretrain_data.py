@@ -12,7 +12,7 @@ from batches import Batches, Shares, loading
 from mixture import Mixture
 from pretrain_options import is_freihand, is_rendered, is_youtube
 from ranks import ALONE, Ranks
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 import equicon as eq
@@ -152,12 +152,12 @@ def _load_folder(args: argparse.Namespace, root: Path) -> Data:
     return Data(reader(photographs), len(photographs), None, what)
 
 
-def render(source: SyntheticHands, *counts: int, quiet: bool = False) -> Iterator[Rendered]:
+def render(source: SyntheticHands | Subset[Hand], *counts: int, quiet: bool = False) -> Iterator[Rendered]:
     """Render a set and split it after the given counts."""
     hands: list[Hand] = []
     with tqdm(total=len(source), desc="render hands", unit="hand", disable=quiet) as bar:
         for start in range(0, len(source), 64):
-            hands += source.__getitems__(range(start, min(start + 64, len(source))))
+            hands += source.__getitems__([*range(start, min(start + 64, len(source)))])
             bar.update(len(hands) - bar.n)
     edges = [0, *itertools.accumulate(counts), len(source)]
     return (Rendered(hands[start:end]) for start, end in itertools.pairwise(edges))

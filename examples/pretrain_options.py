@@ -37,7 +37,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "size": 64,
         "batch_size": 32,
         "accumulate": 1,
-        "epochs": 5.0,
+        "epochs": 3.0,
         "lr": 1e-3,
         "workers": 0,
     },

@@ -1,13 +1,14 @@
 """Does undoing a transform on the embedding help? Pre-train, probe, fine-tune and compare, on rendered hands.
 
-On two CPU cores, in about an hour (one GPU: --preset gpu):
+On two CPU cores, in about an hour and a quarter (one GPU: --preset gpu; to try it out: --preset toy):
 
     python examples/reproduce_ablation.py
 
 Unlabelled hands are of the domain "wild", labelled ones of "studio", and the tests of both. The rows: random weights,
 which are also supervised training from scratch, SimCLR, PeCLR as published, exact equivariance, and the same with scale
-left to the normalisation. Each method runs at the temperature that suits it best, with the same seeds, images, views
-and labels as the others; each encoder is probed frozen, and fine-tuned with 1 %, 10 % and all of the labels.
+left to the normalisation. Each of the three methods runs at the temperature that suits it best (the last variant at
+that of exact), with the same seeds, images, views and labels as the others; each encoder is probed frozen, and
+fine-tuned with 1 %, 10 % and all of the labels.
 
 It consists of pieces of a few minutes. Whatever stops it, the same command goes on with the pieces that are missing.
 Writes to --out:
@@ -37,7 +38,8 @@ import torch
 import torchvision
 from ablation_plan import PRESETS, Piece, Preset, count, missing, ready
 from ablation_work import render, run
-from checkpoints import write_text
+from checkpoints import Checkpoints, write_text
+from options import check_device
 from tqdm import tqdm
 
 import equicon as eq
@@ -53,6 +55,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--pieces", type=int, help="stop after so many; the same command goes on later")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to train")
     args = parser.parse_args(argv)
+    check_device(parser, args.device)
     for name in ("processes", "pieces"):
         value = getattr(args, name)
         if value is not None and value < 1:
@@ -65,9 +68,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     preset = PRESETS[args.preset]
     if args.processes:
         preset = replace(preset, processes=args.processes)
-    results = open_results(args, preset)
-    render(preset, args.out / "hands", args.device)
-    work(args, preset, results)
+    try:
+        with Checkpoints(args.out).held():
+            results = open_results(args, preset)
+            render(preset, args.out / "hands", args.device)
+            work(args, preset, results)
+    except OSError as error:
+        sys.exit(str(error))
     if missing(ready(preset, results["pieces"]), results["pieces"]):
         print(f"{len(results['pieces'])} of {count(preset)} pieces are done; the same command goes on.")
         return
@@ -79,7 +86,9 @@ def open_results(args: argparse.Namespace, preset: Preset) -> dict[str, Any]:
     path = args.out / "results.json"
     sizes = json.loads(json.dumps(asdict(preset) | {"processes": None}))
     if not path.exists():
-        return {"preset": args.preset, "sizes": sizes, "sessions": [], "pieces": {}}
+        begun: dict[str, Any] = {"preset": args.preset, "sizes": sizes, "sessions": [], "pieces": {}}
+        write_results(args, begun)  # before there are hands, which are of these sizes
+        return begun
     results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if results["sizes"] != sizes:
         sys.exit(f"--preset: {path} was begun with {results['sizes']}, got {sizes}. Give another --out.")
@@ -106,14 +115,19 @@ def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> N
                 if not running:
                     return
                 bar.set_postfix_str("; ".join(piece.key for piece in running.values()))
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                ended = wait(running, return_when=FIRST_COMPLETED).done
+                for future in sorted(ended, key=lambda future: future.exception() is not None):
                     piece = running.pop(future)
                     done[piece.key] = future.result() | {"session": len(results["sessions"]) - 1}
-                    write_text(args.out / "results.json", json.dumps(results, indent=1) + "\n")
+                    write_results(args, results)
                     bar.update()
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             sys.exit(f"\nStopped after {len(done)} of {count(preset)} pieces; the same command goes on.")
+
+
+def write_results(args: argparse.Namespace, results: dict[str, Any]) -> None:
+    write_text(args.out / "results.json", json.dumps(results, indent=1) + "\n")
 
 
 def machine(args: argparse.Namespace) -> dict[str, str]:

@@ -36,7 +36,10 @@ class Training:
         step: Steps done.
         steps: Steps in all.
         skipped: Corrupt images that others stood in for.
+        kind: What a checkpoint is of.
     """
+
+    kind = "pre-training"
 
     def __init__(
         self,
@@ -73,6 +76,9 @@ class Training:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         if saved is None:
             return
+        kind = saved.get("kind", "pre-training")  # there was no other kind before
+        if kind != self.kind:
+            sys.exit(f"--out: expected a run of {self.kind}, got one of {kind}. Give another folder.")
         # Before there were several data sets, there was one number.
         counts = tuple(saved["counts"] if "counts" in saved else [saved["count"]])
         if counts != self.counts:
@@ -104,6 +110,7 @@ class Training:
         Random generators, schedule and sampler have no state: they are functions of the seed and the step.
         """
         return {
+            "kind": self.kind,
             "step": self.step,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -1,3 +1,8 @@
+import argparse
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given
@@ -5,7 +10,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torchvision", reason="the examples need torchvision")
 
-from batches import Batches, Shares, seed_of
+from batches import Batches, Shares, loading, seed_of
 from ranks import Ranks
 
 
@@ -95,3 +100,26 @@ def test_seeds_depend_on_every_number_and_its_place():
     assert len({seed_of(*n) for n in numbers}) == len(numbers)
     assert all(0 <= seed_of(*n) < 2**63 for n in numbers)
     torch.manual_seed(seed_of(2**40, 1))
+
+
+def test_a_worker_outlives_a_signal_but_not_for_ever():
+    code = (
+        "import os, signal, time\n"
+        "from batches import _outlive_signals\n"
+        "_outlive_signals(0)\n"
+        "for number in (signal.SIGINT, signal.SIGTERM):\n"
+        "    os.kill(os.getpid(), number)\n"
+        "print('alive', flush=True)\n"
+        "time.sleep(3600)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr
+
+
+def test_a_loader_leaves_the_global_generator_alone():
+    args = argparse.Namespace(workers=0, device="cpu")
+    before = torch.get_rng_state()
+    assert [batch.tolist() for batch in torch.utils.data.DataLoader(range(4), 2, **loading(args))] == [[0, 1], [2, 3]]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert loading(argparse.Namespace(workers=3, device="cuda:0"))["pin_memory"]

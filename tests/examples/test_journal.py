@@ -6,7 +6,7 @@ import torch
 
 pytest.importorskip("tensorboard", reason="the examples need tensorboard")
 
-from journal import PAUSE, Journal, NotFiniteError, Stopwatch
+from journal import PAUSE, Journal, NotFiniteError, Stopwatch, write_figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 CPU = torch.device("cpu")
@@ -32,6 +32,27 @@ def test_every_step_is_written_down(tmp_path, every):
         book.flush()
     assert curve(tmp_path) == [(step, float(step)) for step in range(30)]
     assert curve(tmp_path, "training/learning rate") == [(s, pytest.approx(0.5 / (s + 1))) for s in range(30)]
+
+
+def test_the_parts_of_a_loss_have_curves_of_their_own(tmp_path):
+    with journal(tmp_path, every=4) as book:
+        for step in range(6):
+            loss = torch.tensor(float(step))
+            parts = {} if step == 2 else {"2D": loss / 4, "3D": 3 * loss / 4}
+            book.step(step, lr=1.0, loss=loss, note="", parts=parts)
+        book.flush()
+    assert curve(tmp_path) == [(step, float(step)) for step in range(6)]
+    for name, share in (("2D", 0.25), ("3D", 0.75)):
+        assert curve(tmp_path, f"training/loss, {name}") == [(s, s * share) for s in (0, 1, 3, 4, 5)]
+
+
+def test_a_figure_is_written_whole(tmp_path):
+    plt = pytest.importorskip("matplotlib.pyplot", reason="the examples need matplotlib")
+    figure = plt.figure()
+    write_figure(tmp_path / "new" / "a.png", figure)
+    plt.close(figure)
+    assert (tmp_path / "new" / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.png"]
 
 
 def test_what_a_cut_off_run_wrote_of_later_steps_is_void(tmp_path):

@@ -1,8 +1,5 @@
 import argparse
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -197,18 +194,3 @@ def test_hands_are_framed_by_joints_by_boxes_or_by_their_picture():
     boxed = Boxed(hand.image, torch.tensor([[3.0, 4, 20, 30]]).expand(4, 4))
     box = eq.Affine.from_boxes(boxed.box, (32, 32), 1.5)
     assert torch.equal(frame_of(boxed, ["photos"], 1.5).matrix, box.matrix)
-
-
-def test_a_worker_outlives_a_signal_but_not_for_ever():
-    code = (
-        "import os, signal, time\n"
-        "from pretrain_data import _outlive_signals\n"
-        "_outlive_signals(0)\n"
-        "for number in (signal.SIGINT, signal.SIGTERM):\n"
-        "    os.kill(os.getpid(), number)\n"
-        "print('alive', flush=True)\n"
-        "time.sleep(3600)\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr

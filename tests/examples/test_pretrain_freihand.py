@@ -16,6 +16,7 @@ torchvision = pytest.importorskip("torchvision", reason="the examples need torch
 
 import pretrain_freihand
 import tiny_encoder
+import training
 from batches import Batches, seed_of
 from checkpoints import Checkpoints
 from kornia.io import write_image
@@ -201,7 +202,7 @@ def test_micro_batches_make_the_same_steps(tiny, photos, whole, tmp_path):
 
 
 def test_a_run_in_half_precision_resumes_with_its_scaler(tiny, photos, tmp_path, monkeypatch):
-    scaler, rate = torch.amp.GradScaler, pretrain_freihand.learning_rate
+    scaler, rate = torch.amp.GradScaler, training.learning_rate
     monkeypatch.setattr(torch.amp, "GradScaler", partial(scaler, init_scale=8.0, growth_interval=3))
     words = short(photos, "--precision", "float16")
     run(*words, "--out", tmp_path / "whole")
@@ -211,10 +212,10 @@ def test_a_run_in_half_precision_resumes_with_its_scaler(tiny, photos, tmp_path,
             os.kill(os.getpid(), signal.SIGTERM)
         return rate(step, *others)
 
-    monkeypatch.setattr(pretrain_freihand, "learning_rate", rate_and_signal)
+    monkeypatch.setattr(training, "learning_rate", rate_and_signal)
     with pytest.raises(SystemExit):
         run(*words, "--out", tmp_path / "cut")
-    monkeypatch.setattr(pretrain_freihand, "learning_rate", rate)
+    monkeypatch.setattr(training, "learning_rate", rate)
     state = Checkpoints(tmp_path / "cut" / "checkpoints").load()["scaler"]
     assert (state["scale"], state["_growth_tracker"]) == (16.0, 2)
     run("--resume", "--out", tmp_path / "cut")
@@ -578,11 +579,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_it_can_go_on(tiny, photos, 
 
 
 def test_weights_that_are_not_finite_are_never_saved(tiny, photos, tmp_path, monkeypatch):
-    def spoil(run, *_):
+    def spoil(run, *others):
         if run.step == 6:
             with torch.no_grad():
                 run.encoder[0].weight[0] = float("inf")
-        return saving(run)
+        return saving(run, *others)
 
     saving = pretrain_freihand.Run.save
     monkeypatch.setattr(pretrain_freihand.Run, "save", spoil)

@@ -5,7 +5,8 @@ import pytest
 
 pytest.importorskip("torchvision", reason="the examples need torchvision")
 
-from pretrain_options import FREE, RECIPES, arguments_text, parse_args
+from options import arguments_text
+from pretrain_options import FREE, RECIPES, parse_args
 
 
 def parse(*words: object):

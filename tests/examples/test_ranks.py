@@ -1,6 +1,8 @@
+import math
 import sys
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from ranks import ALONE, Ranks, joined
@@ -23,6 +25,7 @@ def test_alone_nothing_is_asked_of_others():
     assert ALONE.part(7) == slice(0, 7)
     assert (ALONE.any(True), ALONE.any(False)) == (True, False)
     assert ALONE.gather("a") == ["a"]
+    assert ALONE.mean(torch.tensor([1.0, 2.0])).tolist() == [1, 2]
     assert ALONE.of_first(lambda: 3) == 3
     with pytest.raises(SystemExit, match="stop"):
         ALONE.of_first(lambda: sys.exit("stop"))
@@ -51,6 +54,7 @@ def ask(rank: int, world: int) -> list[object]:
         ranks.any(False),
         ranks.gather(10 * rank),
         ranks.of_first(lambda: f"from {rank}"),
+        ranks.mean(torch.tensor([float(rank), math.nan if rank == 1 else 1.0])).tolist(),
     ]
     for code in (3, 0, "wrong"):
         with pytest.raises(SystemExit) as stopped:
@@ -68,4 +72,5 @@ def ask(rank: int, world: int) -> list[object]:
 def test_ranks_agree():
     for rank, found in enumerate(on_ranks(3, ask)):
         assert found[:4] == [True, False, [0, 10, 20], "from 0"]
-        assert found[4:] == ([3, 0, "wrong", "zero"] if rank == 0 else [3, 0, 1, 1])
+        assert found[4] == [1.0, pytest.approx(math.nan, nan_ok=True)]
+        assert found[5:] == ([3, 0, "wrong", "zero"] if rank == 0 else [3, 0, 1, 1])

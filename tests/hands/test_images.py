@@ -6,13 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from kornia.io import write_image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-import equicon as eq
 from equicon.hands import Boxed, CorruptImage, SkipCorrupt, UnlabelledImages
 
 
@@ -93,84 +90,7 @@ def test_batches_are_collated_and_workers_give_the_same(root: Path) -> None:
         assert torch.equal(batch.box[i], data[i].box)
 
 
-# --- the square
-
-
-@pytest.fixture(scope="module")
-def photograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("photograph")
-
-
-@st.composite
-def framed(draw: st.DrawFn) -> tuple[tuple[int, int], list[float], float, int]:
-    height, width = draw(st.integers(20, 250)), draw(st.integers(20, 250))
-    x1, y1 = draw(st.floats(0, width - 10)), draw(st.floats(0, height - 10))
-    x2, y2 = draw(st.floats(x1 + 4, width - 1)), draw(st.floats(y1 + 4, height - 1))
-    return (height, width), [x1, y1, x2, y2], draw(st.floats(0.5, 3)), draw(st.integers(4, 160))
-
-
-@given(framed())
-def test_image_and_box_are_moved_alike(photograph: Path, case: tuple[tuple[int, int], list[float], float, int]) -> None:
-    (height, width), given_box, margin, size = case
-    write_image(photograph / "a.png", ramps(height, width))
-    data = UnlabelledImages(
-        photograph, size, boxes=save(photograph / "boxes.json", {"a.png": given_box}), margin=margin
-    )
-    image, box = data[0]
-    assert (image.shape, image.dtype, box.dtype) == ((3, size, size), torch.uint8, torch.float32)
-    source = torch.tensor(given_box)
-
-    # The square is what the box and the margin say, to half a pixel of the photograph in its middle and in its side:
-    # it is cut out of whole ones.
-    scale = float((box[2:] - box[:2]).max() / (source[2:] - source[:2]).max())
-    frame = eq.Affine.from_boxes(source[None], (height, width), margin)
-    exact = frame.boxes(source[None], (height, width), (size, size))[0]
-    assert bool(((box - exact).abs() <= 1.001 * scale * (0.5 + 0.25 / margin) + 1e-3).all())
-
-    # The pixels tell where they come from, and it is where the box says, to the rounding of colours. Beyond the
-    # photograph there is nothing; within a filter's width of its ends or the square's both are mixed.
-    at = torch.arange(size, dtype=torch.float64)
-    x, y = (source[k] + (at - box[k]) / scale for k in (0, 1))
-    reach, edge = 1 + 1 / scale, max(1.0, scale)
-    whole = (at + 0.5 >= edge) & (at + 0.5 <= size - edge)
-    inside_x, inside_y = (whole & (v > reach) & (v < end - 1 - reach) for v, end in ((x, width), (y, height)))
-    inside = inside_y[:, None] & inside_x
-    outside = ((x < -reach) | (x > width - 1 + reach)) | ((y < -reach) | (y > height - 1 + reach))[:, None]
-    red, green, blue = image.double()
-    assert bool(((red - x).abs()[inside] < 1.1).all())
-    assert bool(((green - y[:, None]).abs()[inside] < 1.1).all())
-    assert bool((blue[inside] == 255).all())
-    assert bool((image[:, outside] == 0).all())
-
-
-@given(height=st.integers(1, 90), width=st.integers(1, 90), size=st.integers(1, 60))
-def test_without_boxes_the_centred_square_is_the_box(photograph: Path, height: int, width: int, size: int) -> None:
-    folder = photograph / "whole"
-    folder.mkdir(exist_ok=True)
-    write_image(folder / "a.png", ramps(height, width))
-    image, box = UnlabelledImages(folder, size)[0]
-    frame = eq.Affine.from_boxes(box[None], (size, size))
-    torch.testing.assert_close(frame.matrix, torch.eye(3)[None], atol=1e-5, rtol=0)
-    side = min(height, width)
-    middle = [(n - 1) / 2 - ((n - side) % 2) / 2 for n in (width, height)]
-    found = image.double().mean((1, 2))
-    assert found.tolist() == pytest.approx([*middle, 255], abs=1)
-
-
-def test_what_shrinks_is_low_passed(tmp_path: Path) -> None:
-    chequered = (torch.arange(128)[:, None] + torch.arange(128)) % 2 * 255
-    write_image(tmp_path / "a.png", chequered.to(torch.uint8).expand(3, 128, 128).contiguous())
-    # Read at single points, it would be chequered still, by whole swings.
-    inner = UnlabelledImages(tmp_path, 37)[0].image[:, 2:-2, 2:-2].float()
-    assert float((inner - 127.5).abs().max()) < 12
-
-
-def test_a_box_is_cut_to_its_image(tmp_path: Path) -> None:
-    write_image(tmp_path / "a.png", ramps(40, 60))
-    given_boxes = [[-500, -10, 20.5, 1000], [-0.5, -0.5, 20.5, 39.5]]
-    data = UnlabelledImages(tmp_path, 32, boxes=save(tmp_path / "boxes.json", {"a.png": given_boxes}))
-    assert torch.equal(data[0].image, data[1].image)
-    assert torch.equal(data[0].box, data[1].box)
+# --- the boxes
 
 
 def test_a_box_beside_its_image_is_named_and_can_be_skipped(root: Path) -> None:
@@ -183,9 +103,6 @@ def test_a_box_beside_its_image_is_named_and_can_be_skipped(root: Path) -> None:
     rest = SkipCorrupt(data)
     assert torch.equal(rest[3].image, data[4].image)
     assert rest.skipped == [root / "a/2.jpg"]
-
-
-# --- the boxes
 
 
 def test_each_box_is_an_item_and_images_without_one_are_left_out(root: Path) -> None:

@@ -79,6 +79,16 @@ def test_it_looks_in_the_middle_and_then_where_the_hand_is(dtype):
     assert bool((((high - low).amax(-1) - 0.7 * 96).abs() <= 2 * zoom + 1e-3).all())
 
 
+@pytest.mark.parametrize("part", [0.2, 0.65, 1.0])
+def test_the_first_box_is_as_large_as_asked(part):
+    hands = SyntheticHands(2, size=80).render(range(2))
+    model = Knows(hands.xyz)
+    pose, frame = predict_two_pass(model, hands.image, hands.K, size=48, first=part)
+    middle = torch.tensor([[1 - part, 1 - part, 1 + part, 1 + part]]).repeat(2, 1) * 40
+    torch.testing.assert_close(model.views[0], pose_frame(middle, (80, 80), (48, 48)).warp(hands.image, (48, 48)))
+    torch.testing.assert_close(frame.inverse().points(pose.xy, (48, 48), (80, 80)), hands.xy, atol=1e-3, rtol=0)
+
+
 def test_it_is_the_official_program_s_loop_in_pixels():
     torch.manual_seed(0)
     model = Pose25D(nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(48, 32)), width=32).eval()
@@ -140,5 +150,7 @@ def test_wrong_boxes_and_batches_raise():
         predict_two_pass(model, images[0], K)
     with pytest.raises(ValueError, match="size: expected a whole number of at least 1"):
         predict_two_pass(model, images, K, size=0)
+    with pytest.raises(ValueError, match="first: expected a number above 0"):
+        predict_two_pass(model, images, K, first=0)
     with pytest.raises(ValueError, match="boxes: expected finite x1"):
         predict_two_pass(lambda views, K: pose_at(torch.full((2, 21, 2), float("nan"))), images, K)

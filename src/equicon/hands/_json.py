@@ -9,7 +9,7 @@ from typing import Any, TextIO
 from equicon._checks import describe, value_error
 
 _WINDOW = 2**20  # characters that are looked at together; a record of 778 vertices has about 46,000
-_TOKEN = 4096  # more than a number, a word or a path has
+_TOKEN = 4096  # more than a number or a word has; a text may have any number
 _SPACES = re.compile(r"[ \t\n\r]*")
 _AFTER_KEY = re.compile(r"[ \t\n\r]*(:)")
 _AFTER_ITEM = re.compile(r"[ \t\n\r]*([,\]])")
@@ -111,9 +111,11 @@ class _Window:
                 if following is None:
                     raise json.JSONDecodeError(_missing(after), self.text, end)
             except json.JSONDecodeError as error:
-                # What breaks off at the end of the window may go on; what is wrong before it is damage.
+                # What breaks off at the end of the window may go on; what is wrong before it is damage. The place of a
+                # text that has no end is where it begins.
                 seen, start = self.text, self.at
-                if error.pos > len(seen) - _TOKEN and self._more():
+                breaks_off = error.pos > len(seen) - _TOKEN or error.msg.startswith("Unterminated string")
+                if breaks_off and self._more():
                     continue
                 raise json.JSONDecodeError(error.msg, seen[start:], error.pos - start) from None
             self.at = following.end()

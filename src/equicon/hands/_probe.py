@@ -1,5 +1,6 @@
 """Probes: how well joints can be read out of frozen features (Alain and Bengio 2016, arXiv 1610.01644)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -24,7 +25,7 @@ class ProbeResult(NamedTuple):
         mm: End-point error of the 3D joints in millimetres, both hands having their wrist at the origin. The wrist is
             one of the 21.
         pa_mm: The same after ``procrustes_align``.
-        pa_auc: Area under the curve of ``pck`` from 0 to 5 cm, after ``procrustes_align``.
+        pa_auc: Area under the curve of ``pck`` from 0 to 5 cm, after ``procrustes_align``; NaN if not measured.
 
     Examples:
         >>> ProbeResult("linear", labels=100, px=2.5, mm=21.0, pa_mm=9.0, pa_auc=0.81).mm
@@ -36,7 +37,7 @@ class ProbeResult(NamedTuple):
     px: float
     mm: float
     pa_mm: float
-    pa_auc: float
+    pa_auc: float = math.nan
 
 
 def probe(

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from equicon.hands._corrupt import corrupt_image
 
+_LONGEST = 4  # sides of an image, that a box may have; a square about a larger one would fill the memory
+
 
 class Boxed(NamedTuple):
     """A square image and a box in it, or a batch of them.
@@ -32,8 +34,10 @@ class Boxed(NamedTuple):
     box: Tensor
 
 
-def cut_box(image: Tensor, box: Tensor, margin: float, size: int, *, path: Path, index: int) -> Boxed:
-    """Cut out the square about a box that is first cut to the image: side ``margin`` × its longer side.
+def cut_box(
+    image: Tensor, box: Tensor, margin: float, size: int, *, path: Path, index: int, clip: bool = True
+) -> Boxed:
+    """Cut out the square about a box: side ``margin`` × its longer side.
 
     The square is of whole pixels, black beyond the image, and resized to ``size`` with anti-aliasing.
 
@@ -44,19 +48,23 @@ def cut_box(image: Tensor, box: Tensor, margin: float, size: int, *, path: Path,
         size: Side of the result in pixels.
         path: Of the image, for the error.
         index: Of the item, for the error.
+        clip: Cut the box to the image first. Without it, a box at the image's border keeps its centre.
 
     Raises:
-        CorruptImage: If the box lies beside the image.
+        CorruptImage: If the box lies beside the image, or is several times as large.
     """
     height, width = image.shape[1:]
     # Counted in edges, where pixel 0 reaches from 0 to 1, so that squares begin and end at whole numbers.
-    inside = (box + 0.5).clamp(min=0).minimum(torch.tensor([width, height] * 2))
-    x1, y1, x2, y2 = inside.tolist()
-    if not (x1 < x2 and y1 < y2):
+    edges = box + 0.5
+    inside = edges.clamp(min=0).minimum(torch.tensor([width, height] * 2))
+    kept = inside if clip else edges
+    x1, y1, x2, y2 = kept.tolist()
+    longer = max(x2 - x1, y2 - y1)
+    if not bool((inside[:2] < inside[2:]).all()) or longer > _LONGEST * max(height, width):
         wanted = f"a box in the image of {width} × {height} pixels"
         raise corrupt_image(path, index, wanted, f"x1, y1, x2, y2 = {box.tolist()}")
-    side = max(1, round(margin * max(x2 - x1, y2 - y1)))
-    return _cut(image, inside, round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2), side, size)
+    side = max(1, round(margin * longer))
+    return _cut(image, kept, round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2), side, size)
 
 
 def cut_middle(image: Tensor, size: int) -> Boxed:

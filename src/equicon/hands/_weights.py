@@ -1,7 +1,9 @@
 """State dicts: read without running anything that is in the file, and loaded whole or not at all."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -88,12 +90,21 @@ def _read(path: str | Path) -> Any:
     except (OSError, MemoryError):
         raise
     except Exception as error:  # a damaged file may raise nearly anything
-        reason = str(error).partition("\n")[0].removesuffix(".") + "."
         raise ValueError(
             f"{path} is no state dict of tensors that torch.load(weights_only=True) can read: {type(error).__name__}: "
-            f"{reason} If you trust the file, load it where it was written and save its state dict alone: "
+            f"{_reason(error)} If you trust the file, load it where it was written and save its state dict alone: "
             'torch.save(checkpoint["state_dict"], "weights.pt").'
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Say what torch found, without its advice: ``weights_only=False``, which would run what is in the file."""
+    refused = re.search(r"GLOBAL (\S+)", str(error))
+    if refused:
+        return f"it refers to {refused[1]}, which is refused."
+    found = str(error).rpartition("WeightsUnpickler error:")[2].strip().partition("\n")[0]
+    said = takewhile(lambda sentence: "False" not in sentence, re.split(r"(?<=\.) ", found))
+    return " ".join(said).removesuffix(".") + "."
 
 
 def _stand_in(name: str) -> Any:

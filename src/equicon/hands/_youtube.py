@@ -66,9 +66,10 @@ class YouTube3DHands(Dataset[Boxed]):
     many of which are gone: what is missing is left out, and ``summary`` says how much. A frame recorded as ``.png``
     may lie on disk as ``.jpg``. One that has another size than recorded has its boxes scaled, on each axis.
 
-    A hand's box is that of its vertices. An item is the square about the box's centre whose side is ``margin`` × its
-    longer side, in whole pixels of the frame, black beyond it; before that, the box is cut to the frame. The square is
-    resized to ``size`` with anti-aliasing: choose about twice the size of the views.
+    A hand's box is the square about the mean of its vertices whose half-side is the largest distance from it, so that
+    ``Affine.from_boxes`` frames it as ``Affine.from_points`` does the vertices; it may reach beyond the frame. An item
+    is the square about the box's centre whose side is ``margin`` × its longer side, in whole pixels of the frame, black
+    beyond it. It is resized to ``size`` with anti-aliasing: choose about twice the size of the views.
 
     Opening it reads the annotations in bounded memory, and lists the folders of frames, but opens none. What is kept
     are a few tensors, which the workers of a ``DataLoader`` share.
@@ -90,7 +91,7 @@ class YouTube3DHands(Dataset[Boxed]):
     Raises:
         TypeError: If an argument is of the wrong type.
         ValueError: If an argument is out of range, the annotations are missing or damaged, or no image is there.
-        CorruptImage: From an item whose image cannot be read, or lies beside its hand.
+        CorruptImage: From an item whose image cannot be read, lies beside its hand, or is far smaller than it.
 
     Examples:
         >>> import tempfile
@@ -173,7 +174,7 @@ class YouTube3DHands(Dataset[Boxed]):
         real = torch.tensor([image.shape[2], image.shape[1]])
         scale = (real / self._recorded[self._image[position]]).repeat(2)
         box = (self._boxes[position] + 0.5) * scale - 0.5  # edges are what a resize scales
-        cut = cut_box(image, box, self.margin, self.size, path=path, index=position)
+        cut = cut_box(image, box, self.margin, self.size, clip=False, path=path, index=position)
         return mirror(cut) if self.mirror_left and self._left[position] else cut
 
     def _nothing(self, first: str) -> ValueError:

@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from equicon._checks import describe, value_error
 from equicon.hands._json import stream_lists
@@ -28,7 +29,8 @@ class Hands(NamedTuple):
     Args:
         frames: Frames by their ids.
         frame_ids: The frame of each hand.
-        boxes: n × 4 float32 as bytes: the least and largest x and y of its vertices, in recorded pixels.
+        boxes: n × 4 float32 as bytes: x1, y1, x2, y2 of the square about the mean of its vertices that reaches to the
+            farthest, in recorded pixels; of no extent where the vertices have none in x or in y.
         left: A byte for each hand, 1 where it is a left one.
     """
 
@@ -72,7 +74,15 @@ def _add_hand(hands: Hands, where: str, record: Any) -> None:
     vertices = numbers(f"{where}: vertices", _field(where, record, "vertices"), (VERTICES, 3))
     hands.frame_ids.append(frame_id)
     hands.left.append(int(left))
-    hands.boxes.extend(np.concatenate([vertices[:, :2].min(0), vertices[:, :2].max(0)]).tobytes())
+    hands.boxes.extend(_square(vertices[:, :2]).tobytes())
+
+
+def _square(xy: NDArray[np.float32]) -> NDArray[np.float32]:
+    # As Affine.from_points frames joints, so that hands of all data sets are of one size in a view.
+    center = xy.mean(0, dtype=np.float64)
+    flat = (xy.min(0) == xy.max(0)).any()
+    reach = 0.0 if flat else np.linalg.norm(xy - center, axis=1).max()
+    return np.concatenate([center - reach, center + reach]).astype(np.float32)
 
 
 def _field(where: str, record: Any, name: str, good: Callable[[Any], bool] = lambda _: True, expected: str = "") -> Any:
