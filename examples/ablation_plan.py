@@ -8,6 +8,8 @@ Results: TypeAlias = Mapping[str, Mapping[str, Any]]
 SWEPT = ("simclr", "peclr", "exact")
 METHODS = (*SWEPT, "exact, scale kept")  # the last one at the temperature of the one before
 FRACTIONS = (0.01, 0.1, 1.0)
+SLOW = 0.3  # an encoder's learning rate, over that of the rest
+SLOW_FRACTIONS = (0.01, 0.1)
 GEOMETRY = ("scale", "rotation", "translation")
 
 
@@ -100,15 +102,18 @@ class FineTune:
     Args:
         start: The pre-training that the encoder comes from; ``"none"`` is supervised training from scratch.
         fraction: Of the labels.
+        encoder_rate: Learning rate of the encoder over that of all else.
     """
 
     start: Pretrain
     fraction: float
+    encoder_rate: float = 1.0
 
     @property
     def key(self) -> str:
         """Name the piece, for files and for people."""
-        return f"fine-tune with {100 * self.fraction:g} % of the labels after {self.start.key}"
+        slow = f", encoder at {self.encoder_rate:g} of the rate" if self.encoder_rate != 1 else ""
+        return f"fine-tune with {100 * self.fraction:g} % of the labels after {self.start.key}{slow}"
 
 
 Piece: TypeAlias = Pretrain | FineTune
@@ -159,9 +164,10 @@ def questions(preset: Preset, done: Results) -> dict[str, list[Pretrain]]:
 
 def ready(preset: Preset, done: Results) -> list[Piece]:
     """List all pieces that can be run with what is known, and those that are done, in the order they are wanted."""
+    starts = [start for start in rows(preset, done) if start.key in done]
     pieces: list[Piece] = [*sweep(preset), *rows(preset, done)]
-    for fraction in FRACTIONS:
-        pieces += [FineTune(start, fraction) for start in rows(preset, done) if start.key in done]
+    pieces += [FineTune(start, fraction) for fraction in FRACTIONS for start in starts]
+    pieces += [FineTune(start, fraction, SLOW) for fraction in SLOW_FRACTIONS for start in starts]
     for runs in questions(preset, done).values():
         pieces += runs
     return list(dict.fromkeys(pieces))
@@ -171,7 +177,7 @@ def count(preset: Preset) -> int:
     """Count the pieces of a whole ablation."""
     table = preset.seeds * (len(METHODS) + 1)
     others = len(SWEPT) * (len(preset.temperatures) + len(GEOMETRY) + 1) + 1 + 2
-    return table * (1 + len(FRACTIONS)) + others
+    return table * (1 + len(FRACTIONS) + len(SLOW_FRACTIONS)) + others
 
 
 def missing(pieces: Iterable[Piece], done: Results) -> list[Piece]:

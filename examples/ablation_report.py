@@ -11,6 +11,8 @@ mpl.use("Agg")
 
 from ablation_plan import (
     GEOMETRY,
+    SLOW,
+    SLOW_FRACTIONS,
     SWEPT,
     FineTune,
     Piece,
@@ -69,12 +71,20 @@ def found(piece: Piece, done: Results, domain: str, share: str, measure: str) ->
 
 
 def by_seed(
-    method: str, preset: Preset, done: Results, domain: str, share: str, measure: str, *, tuned: bool
+    method: str,
+    preset: Preset,
+    done: Results,
+    domain: str,
+    share: str,
+    measure: str,
+    *,
+    tuned: bool,
+    rate: float = 1.0,
 ) -> list[float]:
     """List what a method's runs of all seeds found, frozen or fine-tuned."""
     fraction = next(fraction for fraction, name in SHARES.items() if name == share)
     starts = [start for start in rows(preset, done) if start.method == method]
-    pieces: list[Piece] = [FineTune(start, fraction) if tuned else start for start in starts]
+    pieces: list[Piece] = [FineTune(start, fraction, rate) if tuned else start for start in starts]
     return [found(piece, done, domain, share, measure) for piece in pieces]
 
 
@@ -131,6 +141,15 @@ def tables(preset: Preset, results: Mapping[str, Any]) -> str:
                 scratch="from scratch" if tuned else "random weights",
             )
         )
+
+    def slow(method: str) -> Iterable[str]:
+        for domain in DOMAINS:
+            for share in (SHARES[fraction] for fraction in SLOW_FRACTIONS):
+                yield spread(by_seed(method, preset, done, domain, share, "px", tuned=True, rate=SLOW), FORMATS["px"])
+
+    header = [f"{domain}, {SHARES[fraction]}" for domain in DOMAINS for fraction in SLOW_FRACTIONS]
+    title = f"Fine-tuned, the encoder at {SLOW:g} of the learning rate: 2D [px]"
+    parts.append(table(title, header, slow, scratch="from scratch"))
     return "\n\n".join([*parts, *question_tables(preset, done)]) + "\n"
 
 

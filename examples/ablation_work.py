@@ -12,7 +12,7 @@ import torchvision
 from ablation_plan import FineTune, Piece, Preset, Pretrain
 from batches import seed_of
 from checkpoints import load, write_state
-from poses import pose_errors, pose_loss, see
+from poses import CLIP, REFINING, pose_errors, pose_loss, see
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 from tqdm import tqdm
@@ -214,8 +214,11 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
         [eq.RandomScale((0.8, 1.25)), eq.RandomRotation(45), eq.RandomTranslate(0.1), COLOUR, NORMALIZE]
     )
     refining = list(model.refine.parameters())
-    others = [*model.encoder.parameters(), *model.head.parameters()]
-    groups: list[dict[str, Any]] = [{"params": others, "times": 1.0}, {"params": refining, "times": 10.0}]
+    groups: list[dict[str, Any]] = [
+        {"params": [*model.encoder.parameters()], "times": piece.encoder_rate},
+        {"params": [*model.head.parameters()], "times": 1.0},
+        {"params": refining, "times": REFINING},
+    ]
     optimizer = torch.optim.AdamW(groups, preset.tune_lr, weight_decay=1e-4, fused=True)
     for step in range(preset.tune_steps):
         for group in optimizer.param_groups:
@@ -228,7 +231,7 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
             pose = model(view.images, view.K)
         loss = torch.stack(list(pose_loss(pose, view, LOSS_WEIGHTS).values())).sum()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         optimizer.step()
         optimizer.zero_grad()
     found = []

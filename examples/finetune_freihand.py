@@ -44,7 +44,7 @@ from finetune_data import Data, load_data
 from journal import PAUSE, Journal, write_figure
 from matplotlib import pyplot as plt
 from options import arguments_text
-from poses import Errors, View, draw_skeletons, frame_of, pose_errors, pose_loss, see
+from poses import CLIP, REFINING, Errors, View, draw_skeletons, frame_of, pose_errors, pose_loss, see
 from ranks import ALONE, Ranks, joined
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -56,8 +56,6 @@ import equicon as eq
 from equicon.hands import CorruptImage, Hand, Pose25D, project
 
 VALIDATION_BATCH = 128
-REFINING = 10.0  # times the learning rate: the root's depth, some ten bone lengths, begins at a rough closed form
-CLIP = 1.0  # length of the gradient: an early closed form can be far off
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

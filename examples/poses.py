@@ -11,6 +11,9 @@ from torch import Tensor
 import equicon as eq
 from equicon.hands import BONES, Hand, Pose, auc, epe, palm_from_wrist, pose_frame, procrustes_align, project
 
+REFINING = 10.0  # times the learning rate: the root's depth, some ten bone lengths, begins at a rough closed form
+CLIP = 1.0  # length of the gradient: an early closed form can be far off
+
 
 class View(NamedTuple):
     """Hands as a model sees them, and what it should answer.

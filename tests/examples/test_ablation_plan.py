@@ -6,6 +6,8 @@ from ablation_plan import (
     FRACTIONS,
     METHODS,
     PRESETS,
+    SLOW,
+    SLOW_FRACTIONS,
     SWEPT,
     FineTune,
     Pretrain,
@@ -72,6 +74,7 @@ def test_rows_are_paired_by_seed_and_every_encoder_is_fine_tuned_at_every_fracti
     for start in starts:
         assert not start.short
         assert all(FineTune(start, fraction).key in done for fraction in FRACTIONS)
+        assert all(FineTune(start, fraction, SLOW).key in done for fraction in SLOW_FRACTIONS)
 
 
 def test_nothing_is_fine_tuned_before_its_encoder_is_there():
@@ -80,7 +83,7 @@ def test_nothing_is_fine_tuned_before_its_encoder_is_there():
     first = Pretrain("none")
     done[first.key] = {}
     tunes = [piece for piece in ready(TOY, done) if isinstance(piece, FineTune)]
-    assert [piece.start for piece in tunes] == [first] * len(FRACTIONS)
+    assert [piece.start for piece in tunes] == [first] * len(FRACTIONS + SLOW_FRACTIONS)
 
 
 def test_questions_ask_for_one_change_at_a_time():

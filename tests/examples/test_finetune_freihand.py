@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -155,18 +156,22 @@ def test_the_best_model_is_that_of_the_least_aligned_error(whole):
 
 def test_a_later_model_that_is_worse_does_not_replace_the_best(tiny, root, tmp_path, monkeypatch):
     fake = iter([5.0, 3.0, 3.0, 4.0])
-    kept = []
+    kept: dict[str, list[bytes]] = {"best.pt": [], "skeletons.png": []}
+
+    def note() -> None:
+        for name, contents in kept.items():
+            contents.append((tmp_path / name).read_bytes() if (tmp_path / name).exists() else b"")
 
     def errors(joints, xyz, K):
-        pa_mm = next(fake)
-        kept.append((tmp_path / "best.pt").read_bytes() if (tmp_path / "best.pt").exists() else b"")
-        return Errors(1, 1, 1, pa_mm, 0.5, 0.5)
+        note()
+        return Errors(1, 1, 1, next(fake), 0.5, 0.5)
 
     monkeypatch.setattr(finetune_freihand, "pose_errors", errors)
     run(*short(root), "--out", tmp_path)
-    kept.append((tmp_path / "best.pt").read_bytes())
-    assert kept[0] == b""
-    assert kept[1] != kept[2] == kept[3] == kept[4]
+    note()
+    for contents in kept.values():
+        assert contents[0] == b""
+        assert contents[1] != contents[2] == contents[3] == contents[4]
     assert result(tmp_path)["best"] == 6
 
 
@@ -378,7 +383,15 @@ def seed_and_kill(*numbers):
         os.kill(os.getpid(), signal.SIGKILL)
     return seed_of(*numbers)
 
-finetune_freihand.seed_of = seed_and_kill
+pose_loss = finetune_freihand.pose_loss
+
+def note_loss(*args):
+    losses = pose_loss(*args)
+    with open(sys.argv[-1] + "." + os.environ["RANK"], "a") as file:
+        file.write(f"{sum(loss.item() for loss in losses.values())}\\n")
+    return losses
+
+finetune_freihand.seed_of, finetune_freihand.pose_loss = seed_and_kill, note_loss
 finetune_freihand.main(sys.argv[1:])
 """
 
@@ -403,8 +416,11 @@ def test_two_ranks_finish_a_run_though_one_is_killed(root, whole, tmp_path):
     assert list(result(out)["validation"]) == ["3", "6", "9", "12"]
     state = torch.load(out / "best.pt", weights_only=True)
     assert state.keys() == torch.load(whole / "best.pt", weights_only=True).keys()
+    last = [float((tmp_path / f"out.{rank}").read_text().split()[-1]) for rank in range(2)]
+    assert last[0] != last[1]
+    assert dict(curves(out)["training/loss"])[11] == pytest.approx(sum(last) / 2, rel=1e-5)  # the mean over the ranks
     first = [dict(curves(path)["training/loss"])[0] for path in (out, whole)]
-    assert first[0] != first[1]  # other views, but of the same images, and a mean over the ranks
+    assert first[0] != first[1]  # other views, but of the same images
     assert first[0] == pytest.approx(first[1], rel=0.5)
 
 
@@ -515,10 +531,21 @@ def test_corrupt_images_stop_the_run_or_are_passed_over_and_named(tiny, tmp_path
     assert sorted(result(tmp_path / "other")["skipped"]) == [str(path) for path in broken]
 
 
-def test_half_precision_trains(tiny, root, tmp_path):
+def test_half_precision_trains(tiny, root, tmp_path, monkeypatch):
+    lengths, step = [], torch.optim.AdamW.step
+
+    def note(optimizer, *others):
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        lengths.append(float(nn.utils.get_total_norm([parameter.grad for parameter in parameters])))
+        return step(optimizer, *others)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", note)
+    monkeypatch.setattr(torch.amp, "GradScaler", partial(torch.amp.GradScaler, init_scale=64.0))
     for precision in ("float16", "bfloat16"):
+        lengths.clear()
         run(*short(root, "--precision", precision, "--epochs", 0.5), "--out", tmp_path / precision)
         assert list(result(tmp_path / precision)["validation"]) == ["3"]
+        assert max(lengths) == pytest.approx(1, rel=1e-3)  # clipped at their real scale
 
 
 def test_the_scripts_run_as_commands(tmp_path):
