@@ -22,7 +22,8 @@ from ranks import Ranks
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
-from equicon.hands import FreiHAND, Pose25D, load_weights, read_pose25d, write_freihand
+import equicon as eq
+from equicon.hands import FreiHAND, Pose25D, load_weights, project, read_pose25d, write_freihand
 
 SCRIPT = Path(finetune_freihand.__file__)
 TOY = ["--recipe", "quick", "--size", 32]
@@ -187,6 +188,28 @@ def test_the_refinement_learns_faster_and_biases_and_norms_are_not_decayed(tiny,
     for name, parameter in started.model.named_parameters():
         decay = 0.5 if parameter.ndim > 1 else 0
         assert found[name] == (decay, 10 if name.startswith("refine.") else 1), name
+
+
+def test_hands_are_validated_in_plain_views_of_what_is_around_them(tiny, tmp_path, monkeypatch):
+    words = ["--hands", 8, "--holdout", 0.9]
+    started = begin(tmp_path, *words)
+    data = load_data(started.args, quiet=True)
+    with torch.no_grad():
+        started.model.refine[6].weight.normal_()
+    joints = []
+    for batch in (128, 3):
+        monkeypatch.setattr(finetune_freihand, "VALIDATION_BATCH", batch)
+        started.model.train()
+        joints.append(finetune_freihand.predict(started, data)[1])
+        torch.rand(1)
+    torch.testing.assert_close(joints[0], joints[1], atol=1e-4, rtol=1e-3)  # no chance, and no batch's own statistics
+
+    hand = next(iter(torch.utils.data.DataLoader(data.validation, len(data.validation))))
+    view = finetune_freihand.make_view(hand, eq.Compose([finetune_freihand.NORMALIZE]), started)
+    low, high = view.xy.amin(1), view.xy.amax(1)
+    torch.testing.assert_close((high - low).amax(-1), torch.full((len(low),), 0.7 * 32))
+    torch.testing.assert_close((high + low) / 2, torch.full((len(low), 2), 16.0))
+    torch.testing.assert_close(view.xy, project(view.xyz, view.K))
 
 
 def test_rates_follow_the_schedule_in_every_group_and_long_gradients_are_clipped(tiny, root, tmp_path, monkeypatch):
@@ -487,7 +510,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_it_can_go_on(tiny, root, tm
 
     def spoil(hand, augment, run):
         view = make_view(hand, augment, run)
-        return view._replace(xy=view.xy * (math.nan if run.step == step and run.model.training else 1))
+        return view._replace(images=view.images * (math.nan if run.step == step and run.model.training else 1))
 
     monkeypatch.setattr(finetune_freihand, "make_view", spoil)
     with pytest.raises(SystemExit) as stopped:
@@ -510,8 +533,16 @@ def test_weights_that_are_not_finite_are_not_validated(tiny, root, tmp_path, mon
         check(run)
 
     monkeypatch.setattr(finetune_freihand.Run, "check_finite", spoil)
+    predict, predicted = finetune_freihand.predict, []
+
+    def note(run, data):
+        predicted.append(run.step)
+        return predict(run, data)
+
+    monkeypatch.setattr(finetune_freihand, "predict", note)
     with pytest.raises(SystemExit, match=r"not finite after step 5, at learning rate 0\.00.*step_00000004\.pt"):
         run(*short(root), "--out", tmp_path)
+    assert predicted == [3]
 
 
 def test_corrupt_images_stop_the_run_or_are_passed_over_and_named(tiny, tmp_path, capsys):
