@@ -70,7 +70,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0], formatter_class=Help)
     parser.add_argument("model", type=Path, help="best.pt of finetune_freihand.py, or a released fine-tuned model")
     parser.add_argument(
-        "--data", default="synthetic", help="'synthetic' renders --hands hands; or a folder of FreiHAND"
+        "--data",
+        help="'synthetic' renders --hands hands; or FreiHAND's folder; not given: what it learned from",
     )
     parser.add_argument("--hands", type=whole(1), default=1000, help="hands to render")
     arch = "the model's ResNet; not given: what arguments.json beside the model says, else resnet50"
@@ -86,6 +87,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     check_device(parser, args.device)
     begun = read_arguments(args.model.parent)
+    args.data = args.data or begun.get("data", "synthetic")
     args.arch = args.arch or begun.get("arch", "resnet50")
     args.size = args.size or begun.get("size", 224)
     args.first = args.first or CENTRAL.get(args.data, 0.33)
@@ -215,6 +217,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
+    print(f"{args.model}: {args.arch}, views of {args.size} × {args.size} pixels; tested on {args.data}")
     model, tested = load_model(args), load_data(args)
     joints, xyz, K = predict(model, tested, args)
     first = [tested.hands[index] for index in range(min(8, len(joints)))]

@@ -26,6 +26,7 @@ if it had not been. Writes to --out:
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -302,6 +303,11 @@ def open_folder(args: argparse.Namespace, checkpoints: Checkpoints, ranks: Ranks
         sys.exit(str(error))
     if saved and saved.get("kind") != Run.kind:  # whose arguments may not be told apart from those given
         sys.exit(f"--out: {args.out} holds another run than one of {Run.kind}. Give another folder.")
+    try:
+        if saved is None:
+            build_encoder(args.arch, args.weights)
+    except WeightsError as error:
+        sys.exit(str(error))
     return saved
 
 
@@ -352,7 +358,7 @@ def report(run: Run) -> None:
     print(f"\nThe best model is that of epoch {best / run.per_epoch:.3g}: {describe(run.found[best])}.")
     print(f"{run.minutes:.1f} minutes. It is {out / 'best.pt'}; see {out / 'skeletons.png'}. Test it:")
     data = "" if run.args.data == "synthetic" else f" --data {run.args.data}"
-    print(f"    python examples/evaluate_freihand.py {out / 'best.pt'}{data}")
+    print(f"    {os.path.relpath(sys.executable)} examples/evaluate_freihand.py {out / 'best.pt'}{data}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from backbone import ARCHS
 from options import (
     PRECISIONS,
     Help,
+    Once,
     add_figure,
     check_begun,
     check_device,
@@ -64,7 +65,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
 
     data = parser.add_argument_group("data")
     data.add_argument(
-        "--data", default="synthetic", help="'synthetic' renders --hands hands; or the folder of FreiHAND"
+        "--data", action=Once, default="synthetic", help="'synthetic' renders --hands hands; or the folder of FreiHAND"
     )
     data.add_argument("--hands", type=whole(1), default=4096, help="hands to render")
     fraction = "share of the hands whose labels are used; a run takes as many steps whatever it is"
@@ -122,7 +123,9 @@ def _parser(description: str) -> argparse.ArgumentParser:
         help="of the mean absolute errors: joints [half a view]; depth from the palm, joints in space [bone lengths]",
     )
     add_figure(training, "--batch-size", RECIPES, type=whole(2), help="images to a step, on all ranks together")
-    add_figure(training, "--epochs", RECIPES, type=number(above=0.0), help="passes over as many images as there are")
+    add_figure(
+        training, "--epochs", RECIPES, type=number(above=0.0), help="passes over all images, labelled or not"
+    )
     warmup = "share of the run in which the learning rate rises, then a cosine"
     training.add_argument("--warmup", type=number(), default=0.1, help=warmup)
     add_figure(training, "--lr", RECIPES, type=number(above=0.0), help="learning rate of AdamW at its highest")

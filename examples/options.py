@@ -20,6 +20,17 @@ class Help(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if silent else super()._get_help_string(action)
 
 
+class Once(argparse.Action):
+    """Refuses a second value, for which the first one would be lost without a word."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        if getattr(namespace, self.dest) not in (self.default, values):
+            parser.error(f"{option}: expected once, got {getattr(namespace, self.dest)} and {values}.")
+        setattr(namespace, self.dest, values)
+
+
 def add_figure(group: Any, name: str, recipes: Mapping[str, Mapping[str, Any]], *, help: str, **options: Any) -> None:
     """Add an option that has a value in each recipe."""
     values = {recipe: figures[name[2:].replace("-", "_")] for recipe, figures in recipes.items()}

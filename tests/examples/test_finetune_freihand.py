@@ -397,7 +397,7 @@ def test_workers_make_the_same_run(tiny, root, whole, tmp_path):
 
 TORCHRUN = """
 import os, signal, sys
-import finetune_freihand, tiny_encoder
+import finetune_freihand, tiny_encoder, torch
 finetune_freihand.build_encoder = tiny_encoder.build_tiny_encoder
 seed_of = finetune_freihand.seed_of
 
@@ -414,7 +414,14 @@ def note_loss(*args):
         file.write(f"{sum(loss.item() for loss in losses.values())}\\n")
     return losses
 
+train = finetune_freihand.train
+
+def note_weights(run, data):
+    train(run, data)
+    torch.save([*run.model.parameters()], sys.argv[-1] + ".weights." + os.environ["RANK"])
+
 finetune_freihand.seed_of, finetune_freihand.pose_loss = seed_and_kill, note_loss
+finetune_freihand.train = note_weights
 finetune_freihand.main(sys.argv[1:])
 """
 
@@ -439,6 +446,8 @@ def test_two_ranks_finish_a_run_though_one_is_killed(root, whole, tmp_path):
     assert list(result(out)["validation"]) == ["3", "6", "9", "12"]
     state = torch.load(out / "best.pt", weights_only=True)
     assert state.keys() == torch.load(whole / "best.pt", weights_only=True).keys()
+    ends = [torch.load(tmp_path / f"out.weights.{rank}", weights_only=True) for rank in range(2)]
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(*ends, strict=True))
     last = [float((tmp_path / f"out.{rank}").read_text().split()[-1]) for rank in range(2)]
     assert last[0] != last[1]
     assert dict(curves(out)["training/loss"])[11] == pytest.approx(sum(last) / 2, rel=1e-5)  # the mean over the ranks
