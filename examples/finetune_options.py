@@ -123,9 +123,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
         help="of the mean absolute errors: joints [half a view]; depth from the palm, joints in space [bone lengths]",
     )
     add_figure(training, "--batch-size", RECIPES, type=whole(2), help="images to a step, on all ranks together")
-    add_figure(
-        training, "--epochs", RECIPES, type=number(above=0.0), help="passes over all images, labelled or not"
-    )
+    add_figure(training, "--epochs", RECIPES, type=number(above=0.0), help="passes over all images, labelled or not")
     warmup = "share of the run in which the learning rate rises, then a cosine"
     training.add_argument("--warmup", type=number(), default=0.1, help=warmup)
     add_figure(training, "--lr", RECIPES, type=number(above=0.0), help="learning rate of AdamW at its highest")

@@ -28,7 +28,7 @@ def test_help_explains_every_option(capsys):
     with pytest.raises(SystemExit):
         parse("--help")
     text = " ".join(capsys.readouterr().out.split())
-    assert "there are (quick: 5, full: 50)" in text
+    assert "labelled or not (quick: 5, full: 50)" in text
     assert "[degrees] (default: 45.0)" in text
     for name in (*RECIPES["quick"], *FREE):
         assert f"--{name.replace('_', '-')}" in text
