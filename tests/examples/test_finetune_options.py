@@ -78,6 +78,7 @@ def test_nothing_to_resume_is_a_beginning(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--data", "a", "--data", "b"], "--data: expected once, got a and b."),
         (["--fraction", "1.5"], "--fraction: expected a share in (0, 1], got 1.5."),
         (["--fraction", "0"], "argument --fraction: expected a number above 0, got 0"),
         (["--holdout", "1"], "--holdout: expected a share in (0, 1), got 1."),

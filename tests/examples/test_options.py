@@ -7,6 +7,7 @@ import torch
 from options import (
     PRECISIONS,
     Help,
+    Once,
     add_figure,
     arguments_text,
     check_begun,
@@ -54,6 +55,16 @@ def test_an_option_of_recipes_says_its_values_and_has_no_default_of_its_own(caps
     assert "rate (small: 0.001235, large: 0.5)" in text
     assert "seed (default: 3)" in text
     assert text.count("(default") == 1
+
+
+def test_a_second_value_is_refused_where_the_first_would_be_lost(capsys):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", action=Once, default="synthetic")
+    assert parser.parse_args([]).data == "synthetic"
+    assert parser.parse_args(["--data", "a"]).data == parser.parse_args(["--data", "a", "--data", "a"]).data == "a"
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--data", "a", "--data", "b"])
+    assert "--data: expected once, got a and b." in capsys.readouterr().err
 
 
 def test_a_device_that_is_not_there_is_named(capsys):
