@@ -40,6 +40,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from options import Help, check_device, number, read_arguments, whole
 from poses import draw_skeletons, pose_errors
+from pretrain_data import render
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -105,8 +106,8 @@ class Tested(NamedTuple):
 
 def load_data(args: argparse.Namespace) -> Tested:
     if args.data == "synthetic":
-        hands = SyntheticHands(args.hands, args.size, SEED)
-        xyz = torch.cat([hands.render(range(k, min(k + 64, args.hands))).xyz for k in range(0, args.hands, 64)])
+        (hands,) = render(SyntheticHands(args.hands, args.size, SEED))
+        xyz = torch.stack([hand.xyz for hand in hands.hands])
         return Tested(hands, (xyz[:, 10] - xyz[:, 9]).norm(dim=-1), True)
     data = FreiHAND(args.data, "evaluation")
     return Tested(data, data.scale, bool(data[0].xyz.isfinite().all()))
