@@ -12,8 +12,8 @@ from functools import partial
 import torch
 
 from equicon.hands import SyntheticHands
-from equicon.hands._domain import DomainName
-from equicon.hands._synthetic import draw_pictures
+from equicon.hands._rendered.domain import DomainName
+from equicon.hands._rendered.synthetic import draw_pictures
 
 DOMAINS: tuple[DomainName, ...] = ("studio", "wild")
 

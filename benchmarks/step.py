@@ -20,9 +20,10 @@ import equicon as eq
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 import pretrain_freihand as example
-from journal import Stopwatch
-from options import PRECISIONS
-from training import NORMALIZE
+
+from equicon.training._journal import Stopwatch
+from equicon.training._lifecycle import NORMALIZE
+from equicon.training._options import PRECISIONS
 
 WARM_UP = 3
 PARTS = ("views", "encoder", "loss", "optimizer")

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from checkpoints import write_whole
 
 from equicon.hands import read_encoder
+from equicon.training._checkpoints import write_whole
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -33,33 +33,23 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import torch
-from backbone import ARCHS, build_encoder
-from checkpoints import write_text, write_whole
-from journal import write_figure
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from options import Help, check_device, number, read_arguments, whole
-from poses import draw_skeletons, pose_errors
-from pretrain_data import render
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
-from training import NORMALIZE, last_line
 
-from equicon.hands import (
-    CorruptImage,
-    FreiHAND,
-    Hand,
-    Pose25D,
-    SyntheticHands,
-    epe,
-    load_weights,
-    pck,
-    predict_two_pass,
-    procrustes_align,
-    project,
-    read_pose25d,
-)
+from equicon import load_weights
+from equicon.data import CorruptImage
+from equicon.hands import FreiHAND, Hand, Pose25D, SyntheticHands, predict_two_pass, project, read_pose25d
+from equicon.hands.recipes._poses import draw_skeletons, pose_errors
+from equicon.hands.recipes._pretrain_data import render
+from equicon.metrics import epe, pck, procrustes_align
+from equicon.training._backbone import ARCHS, build_encoder
+from equicon.training._checkpoints import write_text, write_whole
+from equicon.training._journal import write_figure
+from equicon.training._lifecycle import NORMALIZE, last_line
+from equicon.training._options import Help, check_device, number, read_arguments, whole
 
 SEED = 2**31 - 1  # of the rendered hands: not those of a training run
 VERTICES = 778

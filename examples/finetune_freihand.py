@@ -35,26 +35,37 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 
-import finetune_options
 import torch
 import torchvision
-from backbone import WeightsError, build_encoder
-from batches import Batches, loading, seed_of
-from checkpoints import Checkpoints, Stop, size_of, write_state, write_text
-from finetune_data import Data, load_data
-from journal import PAUSE, Journal, write_figure
 from matplotlib import pyplot as plt
-from options import arguments_text
-from poses import CLIP, REFINING, Errors, View, draw_skeletons, frame_of, pose_errors, pose_loss, see
-from ranks import ALONE, Ranks, joined
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
-from training import NORMALIZE, Training, conclude, leave, plain_state
 
 import equicon as eq
-from equicon.hands import CorruptImage, Hand, Pose25D, project
+from equicon.data import CorruptImage
+from equicon.hands import Hand, Pose25D, project
+from equicon.hands.recipes import _finetune_options as finetune_options
+from equicon.hands.recipes._finetune_data import Data, load_data
+from equicon.hands.recipes._poses import (
+    CLIP,
+    REFINING,
+    Errors,
+    View,
+    draw_skeletons,
+    frame_of,
+    pose_errors,
+    pose_loss,
+    see,
+)
+from equicon.training._backbone import WeightsError, build_encoder
+from equicon.training._batches import Batches, loading, seed_of
+from equicon.training._checkpoints import Checkpoints, Stop, size_of, write_state, write_text
+from equicon.training._journal import PAUSE, Journal, write_figure
+from equicon.training._lifecycle import NORMALIZE, Training, conclude, leave, plain_state
+from equicon.training._options import arguments_text
+from equicon.training._ranks import ALONE, Ranks, joined
 
 VALIDATION_BATCH = 128
 

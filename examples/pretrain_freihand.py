@@ -42,36 +42,30 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 
-import pretrain_options
 import torch
 import torchvision
-from backbone import WeightsError, build_encoder
-from batches import seed_of
-from checkpoints import Checkpoints, Stop, size_of, write_state, write_text
-from journal import PAUSE, Journal, write_figure
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from options import arguments_text
-from poses import draw_bones
-from pretrain_data import Batch, Data, frame_of, labelled_batches, load_data, training_batches
-from pretrain_options import METHODS, is_rendered
-from ranks import ALONE, Ranks, joined
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset
 from tqdm import tqdm
-from training import NORMALIZE, Training, conclude, leave, plain_state
 
 import equicon as eq
-from equicon.hands import (
-    CorruptImage,
-    Features,
-    Hand,
-    ProbeResult,
-    extract_features,
-    format_probes,
-    probe_table,
-)
+from equicon.data import CorruptImage
+from equicon.hands import Hand
+from equicon.hands.recipes import _pretrain_options as pretrain_options
+from equicon.hands.recipes._poses import draw_bones
+from equicon.hands.recipes._pretrain_data import Batch, Data, frame_of, labelled_batches, load_data, training_batches
+from equicon.hands.recipes._pretrain_options import METHODS, is_rendered
+from equicon.probes import Features, ProbeResult, extract_features, format_probes, probe_table
+from equicon.training._backbone import WeightsError, build_encoder
+from equicon.training._batches import seed_of
+from equicon.training._checkpoints import Checkpoints, Stop, size_of, write_state, write_text
+from equicon.training._journal import PAUSE, Journal, write_figure
+from equicon.training._lifecycle import NORMALIZE, Training, conclude, leave, plain_state
+from equicon.training._options import arguments_text
+from equicon.training._ranks import ALONE, Ranks, joined
 
 ERRORS = {"px": "2D [px]", "mm": "3D [mm]", "pa_mm": "aligned 3D [mm]"}
 PROBE_MARGIN = 1.2  # the middle of the paper's margins

@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import equicon as eq
-from equicon import _negatives
+from equicon._losses import negatives as _negatives
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.cuda.is_built(), reason="fakes CUDA tensors, which a CPU build has not"
@@ -56,7 +56,7 @@ def test_the_mode_sees_what_would_wait():
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16])
 def test_no_view_waits(dtype, monkeypatch):
-    monkeypatch.setattr("equicon._view.why_not_triton", lambda *_: "kernels do not run on what is not there")
+    monkeypatch.setattr("equicon._views.view.why_not_triton", lambda *_: "kernels do not run on what is not there")
     with FakeTensorMode(allow_non_fake_inputs=True), Copies() as copies:
         images, anchor = fake(4, 3, 64, 80, dtype=dtype), torch.zeros(4, 2)
         frame = eq.Affine.from_boxes(fake(4, 4), (64, 80))

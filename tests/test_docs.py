@@ -12,7 +12,9 @@ import pytest
 import torch
 
 import equicon as eq
+import equicon.data
 import equicon.hands
+import equicon.probes
 import equicon.testing
 
 ROOT = Path(__file__).parents[1]
@@ -31,19 +33,18 @@ def commands(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
-    if name == "equicon._triton":
+    if name == "equicon._views.triton":
         pytest.importorskip("triton", reason="Triton comes with the CUDA builds of torch")
     module = importlib.import_module(name)
-    names = {**vars(eq), **vars(equicon.testing), **vars(equicon.hands), "torch": torch}
+    public = (eq, eq.data, eq.hands, eq.metrics, eq.probes, eq.testing)
+    names = {name: getattr(module, name) for module in public for name in module.__all__} | {"torch": torch}
     torch.manual_seed(0)
-    results = doctest.testmod(
-        module, extraglobs={k: v for k, v in names.items() if not k.startswith("_")}, optionflags=doctest.ELLIPSIS
-    )
+    results = doctest.testmod(module, extraglobs=names, optionflags=doctest.ELLIPSIS)
     assert results.failed == 0
 
 
 def test_every_public_thing_has_an_example():
-    for module in (eq, equicon.hands, equicon.testing, eq.presets):
+    for module in (eq, eq.data, eq.hands, eq.metrics, eq.presets, eq.probes, eq.testing):
         for name in module.__all__:
             value = getattr(module, name)
             if callable(value):
@@ -59,14 +60,15 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatc
         exec(compile(block, f"{page.name}, python block {i}", "exec"), names)
 
 
-SCRIPT = re.compile(r"\b(examples|benchmarks)/\w+\.py")
+SCRIPT = re.compile(r"\b(examples|benchmarks)/[\w/]+\.py")
 
 
 @pytest.mark.parametrize("line", sorted({line for p in PAGES for line in commands(p) if SCRIPT.search(line)}))
-def test_commands_of_examples_and_benchmarks_parse(line):
+def test_commands_of_examples_and_benchmarks_parse(line, monkeypatch):
     pytest.importorskip("torchvision", reason="the examples need torchvision")
     words = shlex.split(line.split("&&")[-1])
     script = next(word for word in words if SCRIPT.fullmatch(word))
+    monkeypatch.syspath_prepend(str((ROOT / script).parent))  # as Python does with a script's folder
     spec = importlib.util.spec_from_file_location(Path(script).stem, ROOT / script)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

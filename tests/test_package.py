@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 
 import equicon as eq
+import equicon.data
 import equicon.hands
+import equicon.metrics
 import equicon.presets
+import equicon.probes
 import equicon.testing
 
 ROOT = Path(__file__).parents[1]
-MODULES = [eq, equicon.hands, equicon.presets, equicon.testing]
+MODULES = [eq, eq.data, eq.draw, eq.hands, eq.metrics, eq.presets, eq.probes, eq.testing]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
@@ -42,29 +45,57 @@ def test_the_core_imports_without_the_extras():
         "        if name.split('.')[0] in ('torchvision', 'tqdm', 'matplotlib', 'tensorboard', 'cv2', 'PIL'):\n"
         "            raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Refuse())\n"
-        "import equicon, equicon.hands, equicon.testing, equicon.presets\n"
+        "import equicon, equicon.data, equicon.hands, equicon.probes, equicon.testing\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
 
 
-def test_imports_point_one_way():
-    order = [
-        {"_checks", "_distributed"}, {"_matrix", "_negatives"}, {"_frames", "_random"}, {"_warp", "_color"},
-        {"_triton"}, {"_view"}, {"_affine"}, {"_action", "_representation", "_grad_cache"}, {"_transform", "_ntxent"},
-        {"_geometric", "_photometric", "_appearance", "_peclr"}, {"presets"}, {"testing"},
-    ]  # fmt: skip
-    rank = {name: i for i, names in enumerate(order) for name in names}
-    source = ROOT / "src" / "equicon"
-    modules = {path.stem for path in source.glob("*.py")} - {"__init__"}
-    assert modules == set(rank)
-    for name in modules:
-        text = (source / f"{name}.py").read_text(encoding="utf-8")
-        for imported in re.findall(r"^from equicon\.(\w+) import", text, re.MULTILINE):
-            assert rank[imported] < rank[name], f"{name} imports {imported}"
-    for path in (source / "hands").glob("*.py"):
+ROOMS = [
+    {"_checks", "_weights"}, {"_plane", "draw", "metrics"}, {"_views"}, {"_groups"},
+    {"_transforms", "_representations"}, {"_losses", "presets"}, {"testing"}, {"data"}, {"probes"}, {"training"},
+    {"hands"},
+]  # fmt: skip
+SOURCE = ROOT / "src" / "equicon"
+
+
+def imports() -> dict[str, set[str]]:
+    """Read which modules each module imports as it is imported itself."""
+    found = {}
+    for path in SOURCE.rglob("*.py"):
+        module = ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
         text = path.read_text(encoding="utf-8")
-        for imported in re.findall(r"^from equicon\.(\w+)(?:\.\w+)? import", text, re.MULTILINE):
-            assert imported in {"_checks", "_frames", "_affine", "hands"}, f"{path.name} imports {imported}"
+        found[module] = set(re.findall(r"^from equicon\.([\w.]+) import", text, re.MULTILINE))
+    del found["__init__"]
+    return found
+
+
+def test_imports_of_rooms_point_one_way():
+    rank = {name: i for i, names in enumerate(ROOMS) for name in names}
+    assert {module.split(".")[0] for module in imports()} == set(rank)
+    for module, imported in imports().items():
+        here = module.split(".")[0]
+        for room in {name.split(".")[0] for name in imported} - {here}:
+            assert rank[room] < rank[here], f"{module} imports {room}"
+        if here == "hands" and "recipes" not in module:
+            assert not any(name.startswith("training") for name in imported), module
+
+
+def test_imports_of_modules_make_no_circle():
+    left = imports()
+    packages = {module for module in left if any(other.startswith(f"{module}.") for other in left)}
+    while left:
+        free = [m for m, names in left.items() if not {n for n in names if n in left and (m in packages) <= (n != m)}]
+        assert free, f"a circle among {sorted(left)}"
+        for module in free:
+            del left[module]
+
+
+def test_rooms_are_of_a_size_that_a_stranger_can_take_in():
+    tops = [path for path in SOURCE.iterdir() if path.suffix == ".py"]
+    assert len(tops) <= 12
+    assert len([path for path in (SOURCE / "hands").iterdir() if path.name != "__pycache__"]) <= 8
+    for path in [*SOURCE.rglob("*.py"), *(ROOT / "examples").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]:
+        assert path.read_text(encoding="utf-8").count("\n") <= 300, path
 
 
 def test_core_dependencies_are_few():

@@ -7,7 +7,7 @@ import torch
 from kornia.augmentation import RandomRotation
 
 import equicon as eq
-from equicon._action import Filter
+from equicon._transforms.action import Filter
 from equicon.testing import assert_equivariant, assert_representation, assert_transform
 
 

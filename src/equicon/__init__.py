@@ -1,10 +1,15 @@
 """Equivariant contrastive learning in PyTorch: views that know their matrix, and a loss that undoes it."""
 
-from equicon import presets
-from equicon._action import Action
-from equicon._affine import Affine
-from equicon._appearance import Appearance, RandomErasing, RandomGaussianBlur, RandomGaussianNoise, RandomSobel
-from equicon._geometric import (
+from equicon import draw, metrics, presets
+from equicon._groups.affine import Affine
+from equicon._losses.grad_cache import GradCache
+from equicon._losses.ntxent import NTXentLoss, nt_xent
+from equicon._losses.peclr import PeCLRLoss
+from equicon._representations.base import DirectSum, Invariant, PeCLRPoints, Points, Representation
+from equicon._transforms.action import Action
+from equicon._transforms.base import Compose, EquivariantTransform, RandomApply
+from equicon._transforms.filters import Appearance, RandomErasing, RandomGaussianBlur, RandomGaussianNoise, RandomSobel
+from equicon._transforms.geometric import (
     RandomAffine,
     RandomHorizontalFlip,
     RandomResizedCrop,
@@ -14,12 +19,8 @@ from equicon._geometric import (
     RandomTranslate,
     RandomVerticalFlip,
 )
-from equicon._grad_cache import GradCache
-from equicon._ntxent import NTXentLoss, nt_xent
-from equicon._peclr import PeCLRLoss
-from equicon._photometric import ColorJitter, Normalize, RandomGrayscale
-from equicon._representation import DirectSum, Invariant, PeCLRPoints, Points, Representation
-from equicon._transform import Compose, EquivariantTransform, RandomApply
+from equicon._transforms.photometric import ColorJitter, Normalize, RandomGrayscale
+from equicon._weights import load_weights
 
 __version__ = "0.1.0"
 
@@ -53,6 +54,9 @@ __all__ = [
     "RandomTranslate",
     "RandomVerticalFlip",
     "Representation",
+    "draw",
+    "load_weights",
+    "metrics",
     "nt_xent",
     "presets",
 ]

@@ -1,10 +1,16 @@
 """Named recipes of augmentation, with their source, and where they approximate it."""
 
-from equicon._appearance import RandomGaussianBlur
 from equicon._checks import check_int, check_number
-from equicon._geometric import RandomHorizontalFlip, RandomResizedCrop, RandomRotation, RandomScale, RandomTranslate
-from equicon._photometric import ColorJitter, RandomGrayscale
-from equicon._transform import Compose, RandomApply
+from equicon._transforms.base import Compose, RandomApply
+from equicon._transforms.filters import RandomGaussianBlur
+from equicon._transforms.geometric import (
+    RandomHorizontalFlip,
+    RandomResizedCrop,
+    RandomRotation,
+    RandomScale,
+    RandomTranslate,
+)
+from equicon._transforms.photometric import ColorJitter, RandomGrayscale
 
 __all__ = ["peclr", "simclr"]
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from equicon._action import Action
-from equicon._affine import Affine
-from equicon._geometric import RandomAffine, RandomHorizontalFlip
-from equicon._representation import Representation
-from equicon._transform import Compose, EquivariantTransform
+from equicon._groups.affine import Affine
+from equicon._representations.base import Representation
+from equicon._transforms.action import Action
+from equicon._transforms.base import Compose, EquivariantTransform
+from equicon._transforms.geometric import RandomAffine, RandomHorizontalFlip
 
 __all__ = ["assert_equivariant", "assert_representation", "assert_transform"]
 

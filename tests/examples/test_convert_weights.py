@@ -3,8 +3,9 @@ import torch
 
 torchvision = pytest.importorskip("torchvision", reason="the examples need torchvision")
 
-from backbone import build_encoder
 from convert_weights import main
+
+from equicon.training._backbone import build_encoder
 
 
 def test_it_writes_what_torchvision_and_the_examples_load(tmp_path, capsys):

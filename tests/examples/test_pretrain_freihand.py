@@ -16,15 +16,15 @@ torchvision = pytest.importorskip("torchvision", reason="the examples need torch
 
 import pretrain_freihand
 import tiny_encoder
-import training
-from batches import Batches, seed_of
-from checkpoints import Checkpoints
 from kornia.io import write_image
-from ranks import Ranks
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import equicon as eq
 from equicon.hands import SyntheticHands, write_freihand, write_youtube
+from equicon.training import _lifecycle as training
+from equicon.training._batches import Batches, seed_of
+from equicon.training._checkpoints import Checkpoints
+from equicon.training._ranks import Ranks
 
 SCRIPT = Path(pretrain_freihand.__file__)
 TOY = ["--recipe", "quick", "--size", 32, "--labelled", 24]

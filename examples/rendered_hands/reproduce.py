@@ -1,0 +1,154 @@
+"""Does undoing a transform on the embedding help? Pre-train, probe, fine-tune and compare, on rendered hands.
+
+On two CPU cores, in about an hour and a quarter (one GPU: --preset gpu; to try it out: --preset toy):
+
+    python examples/rendered_hands/reproduce.py
+
+Unlabelled hands are of the domain "wild", labelled ones of "studio", and the tests of both. The rows: random weights,
+which are also supervised training from scratch, SimCLR, PeCLR as published, exact equivariance, and the same with scale
+left to the normalisation. Each of the three methods runs at the temperature that suits it best (the last variant at
+that of exact), with the same seeds, images, views and labels as the others; each encoder is probed frozen, and
+fine-tuned with 1 %, 10 % and all of the labels.
+
+It consists of pieces of a few minutes. Whatever stops it, the same command goes on with the pieces that are missing.
+Writes to --out:
+
+    results.json    what every piece found, with date, machine, versions and command
+    results.md      the tables
+    *.png           the figures
+    encoders/       the encoders, as torchvision names their weights
+"""
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import report as ablation_report
+import torch
+import torchvision
+from plan import PRESETS, Piece, Preset, count, missing, ready
+from tqdm import tqdm
+from work import render, run
+
+import equicon as eq
+from equicon.training._checkpoints import Checkpoints, write_text
+from equicon.training._options import check_device
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--preset", choices=PRESETS, default="cpu", help="how large everything is")
+    parser.add_argument("--out", type=Path, default=Path("runs/ablation"), help="folder for the results")
+    parser.add_argument("--processes", type=int, help="pieces at a time; a CPU's cores are shared out among them")
+    parser.add_argument("--pieces", type=int, help="stop after so many; the same command goes on later")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to train")
+    args = parser.parse_args(argv)
+    check_device(parser, args.device)
+    for name in ("processes", "pieces"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name}: expected at least 1, got {value}.")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    preset = PRESETS[args.preset]
+    if args.processes:
+        preset = replace(preset, processes=args.processes)
+    try:
+        with Checkpoints(args.out).held():
+            results = open_results(args, preset)
+            render(preset, args.out / "hands", args.device)
+            work(args, preset, results)
+    except OSError as error:
+        sys.exit(str(error))
+    if missing(ready(preset, results["pieces"]), results["pieces"]):
+        print(f"{len(results['pieces'])} of {count(preset)} pieces are done; the same command goes on.")
+        return
+    print(ablation_report.write(args.out, preset, results))
+
+
+def open_results(args: argparse.Namespace, preset: Preset) -> dict[str, Any]:
+    """Read what is done, or begin."""
+    path = args.out / "results.json"
+    sizes = json.loads(json.dumps(asdict(preset) | {"processes": None}))
+    if not path.exists():
+        begun: dict[str, Any] = {"preset": args.preset, "sizes": sizes, "sessions": [], "pieces": {}}
+        write_results(args, begun)  # before there are hands, which are of these sizes
+        return begun
+    results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if results["sizes"] != sizes:
+        sys.exit(f"--preset: {path} was begun with {results['sizes']}, got {sizes}. Give another --out.")
+    return results
+
+
+def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> None:
+    """Run the pieces that are missing, and write down each as it ends."""
+    done, left = results["pieces"], args.pieces or count(preset)
+    threads = max(1, (os.cpu_count() or 1) // preset.processes) if args.device == "cpu" else 0
+    if not missing(ready(preset, done), done):
+        return
+    results["sessions"].append(machine(args))
+    running: dict[Future[dict[str, Any]], Piece] = {}
+    bar = tqdm(total=count(preset), initial=len(done), desc="pieces")
+    with ProcessPoolExecutor(preset.processes, get_context("spawn")) as pool, bar:
+        try:
+            while True:
+                begun = set(running.values())
+                for piece in missing(ready(preset, done), done):
+                    if left and len(running) < preset.processes and piece not in begun:
+                        running[pool.submit(run, piece, preset, args.out, args.device, threads)] = piece
+                        left -= 1
+                if not running:
+                    return
+                bar.set_postfix_str("; ".join(piece.key for piece in running.values()))
+                ended = wait(running, return_when=FIRST_COMPLETED).done
+                for future in sorted(ended, key=lambda future: future.exception() is not None):
+                    piece = running.pop(future)
+                    done[piece.key] = future.result() | {"session": len(results["sessions"]) - 1}
+                    write_results(args, results)
+                    bar.update()
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            sys.exit(f"\nStopped after {len(done)} of {count(preset)} pieces; the same command goes on.")
+
+
+def write_results(args: argparse.Namespace, results: dict[str, Any]) -> None:
+    write_text(args.out / "results.json", json.dumps(results, indent=1) + "\n")
+
+
+def machine(args: argparse.Namespace) -> dict[str, str]:
+    device = torch.cuda.get_device_name() if args.device.startswith("cuda") else cpu_name()
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "command": shlex.join(["python", "examples/rendered_hands/reproduce.py", *sys.argv[1:]]),
+        "device": device,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "equicon": eq.__version__,
+    }
+
+
+def cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{os.cpu_count()} cores, {named[0] if named else platform.processor()}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Group elements: the protocol, and affine maps of the plane."""

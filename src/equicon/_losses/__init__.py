@@ -1,0 +1,1 @@
+"""Losses: NT-Xent at any batch size, and PeCLR around any loss."""

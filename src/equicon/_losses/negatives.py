@@ -1,0 +1,224 @@
+"""The logarithm of the sum of exponentials over each row's negatives: densely, or in blocks of linear memory.
+
+A row's negatives are the keys of another image. The rows are the first of the keys; what follows are those of other
+ranks, and then a queue. Scores between rows are computed once for both, as they are symmetric.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
+from torch.nn.functional import pad
+
+from equicon._losses.ranks import gather_others
+
+_BLOCK = {"cpu": 512}  # two blocks of float32 fill 2 MB of cache
+_BLOCK_ELSEWHERE = 4096  # and 128 MB of a device's memory
+
+
+def block_size(device: torch.device) -> int:
+    """Choose how many rows and keys are compared at a time; as many keys in all are compared densely."""
+    return _BLOCK.get(device.type, _BLOCK_ELSEWHERE)
+
+
+def gradient_is_enough(keys: Tensor) -> bool:
+    """Whether only a gradient may be asked for, as blocks have: not by ``torch.func``, nor in forward mode."""
+    if torch.compiler.is_compiling():
+        return True
+    return not torch._C._are_functorch_transforms_active() and unpack_dual(keys).tangent is None
+
+
+def dense_negatives(keys: Tensor, rows: int, views: int, labels: Tensor | None, temperature: float) -> Tensor:
+    """Compute log Σ exp(s / τ) over the negatives of each row, with memory for all scores.
+
+    Args:
+        keys: (M, D), of length 1; the first are the rows.
+        rows: n, how many of the keys are rows.
+        views: how many neighbouring rows show one image.
+        labels: (N,), of the first N keys: keys of the same label are no negatives. Those after them are every row's.
+        temperature: τ.
+
+    Returns:
+        (n,); −∞ for a row that has no negatives.
+    """
+    images = torch.arange(rows, device=keys.device) // views if labels is None else labels
+    same = images[:rows, None] == images
+    if len(keys) > len(images):
+        same = pad(same, (0, len(keys) - len(images)))
+    return (keys[:rows] / temperature @ keys.T).masked_fill_(same, -math.inf).logsumexp(1)
+
+
+def blockwise_negatives(
+    keys: Tensor,
+    rows: int,
+    views: int,
+    labels: Tensor | None,
+    temperature: float,
+    block: int,
+    counts: Sequence[int],
+) -> Tensor:
+    """Compute what ``dense_negatives`` does, one block of scores at a time; scores are recomputed for the gradient.
+
+    Args:
+        keys: as above. Only the rows get gradients, but also those that they get as keys of the other ranks' rows: a
+            number or two from each of those is all it takes.
+        rows: as above.
+        views: as above.
+        labels: as above.
+        temperature: as above.
+        block: how many rows are compared with how many keys at a time, a multiple of ``views``.
+        counts: how many rows each rank has; empty where there is one rank.
+
+    Returns:
+        (n,); −∞ for a row that has no negatives.
+    """
+    others = keys[rows:].detach()
+    result: Tensor = _blockwise(keys[:rows], others, labels, views, temperature, block, list(counts))
+    return result
+
+
+@torch.library.custom_op("equicon::blockwise_negatives", mutates_args=())
+def _blockwise(
+    z: Tensor,
+    others: Tensor,
+    labels: Tensor | None,
+    views: int,
+    temperature: float,
+    block: int,
+    counts: Sequence[int],
+) -> Tensor:
+    bound = _bound(temperature, z.dtype)
+    result = z.new_full((len(z),), -math.inf if bound is None else 0.0)
+    for i, j, scores, spare in _blocks(z, others, labels, views, temperature, block):
+        mirrored = i.start < j.start < len(z)  # the keys are rows too, and their scores with rows i are these
+        if bound is None:
+            if mirrored:
+                result[j] = torch.logaddexp(result[j], _log_sum_exp(scores, 0, spare))
+            result[i] = torch.logaddexp(result[i], _log_sum_exp(scores, 1, spare))
+        else:
+            scores.sub_(bound).exp_()
+            if mirrored:
+                result[j] += scores.sum(0)
+            result[i] += scores.sum(1)
+    return result if bound is None else result.log_().add_(bound)
+
+
+@torch.library.custom_op("equicon::blockwise_negatives_backward", mutates_args=())
+def _blockwise_backward(
+    z: Tensor,
+    others: Tensor,
+    labels: Tensor | None,
+    views: int,
+    temperature: float,
+    block: int,
+    result: Tensor,
+    grad: Tensor,
+) -> Tensor:
+    """Differentiate for z; ``result`` and ``grad`` are those of all keys, where a key is no row ∞ and 0."""
+    bound, dz = _bound(temperature, z.dtype), torch.zeros_like(z)
+    factors = grad if bound is None else torch.exp(bound - result) * grad
+    for i, j, scores, spare in _blocks(z, others, labels, views, temperature, block):
+        # Keys as the rows' negatives, and rows as those of the keys.
+        if bound is None:
+            torch.sub(scores, result[i, None], out=spare).exp_().mul_(grad[i, None])
+            scores.sub_(result[j]).exp_().mul_(grad[j]).add_(spare)
+        else:
+            torch.add(factors[i, None], factors[j], out=spare)
+            scores.sub_(bound).exp_().mul_(spare)
+        dz[i].addmm_(scores, _keys(z, others, j))
+        if i.start < j.start < len(z):
+            dz[j].addmm_(scores.T, z[i])
+    return dz.div_(temperature)
+
+
+def _blocks(
+    z: Tensor, others: Tensor, labels: Tensor | None, views: int, temperature: float, block: int
+) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
+    """Yield slices of rows and of keys, their scores with −∞ where a key is no negative, and a tensor to spare.
+
+    Of two blocks of rows, the scores come once. The tensors are overwritten by the next block.
+    """
+    size = min(block, len(z)) * min(block, max(len(z), len(others)))
+    first, second = (z.new_empty(size) for _ in range(2))
+    scaled = z / temperature
+    for i in _slices(0, len(z), block):
+        for j in (*_slices(i.start, len(z), block), *_slices(len(z), len(z) + len(others), block)):
+            keys = _keys(z, others, j)
+            shape = (i.stop - i.start, len(keys))
+            scores, spare = (buffer[: math.prod(shape)].view(shape) for buffer in (first, second))
+            torch.mm(scaled[i], keys.T, out=scores)  # autocast leaves alone what writes to a given tensor
+            if i == j or labels is not None:
+                _exclude(scores, views, None if labels is None else (labels[i], labels[j]))
+            yield i, j, scores, spare
+
+
+def _exclude(scores: Tensor, views: int, labels: tuple[Tensor, Tensor] | None) -> None:
+    """Write −∞ where a key is no negative of a row: on a block of the diagonal, or by the labels of rows and keys."""
+    if labels is not None:
+        same = labels[0][:, None] == labels[1]
+        scores[:, : same.shape[1]].masked_fill_(same, -math.inf)
+    else:
+        images = len(scores) // views
+        square = scores[:, : len(scores)].unflatten(1, (images, views)).unflatten(0, (images, views))
+        square.diagonal(dim1=0, dim2=2).fill_(-math.inf)
+
+
+def _keys(z: Tensor, others: Tensor, j: slice) -> Tensor:
+    return z[j] if j.start < len(z) else others[j.start - len(z) : j.stop - len(z)]
+
+
+def _slices(start: int, stop: int, step: int) -> Iterator[slice]:
+    return (slice(at, min(at + step, stop)) for at in range(start, stop, step))
+
+
+def _bound(temperature: float, dtype: torch.dtype) -> float | None:
+    """Bound all scores, where the exponential of none of them, less the bound, can vanish."""
+    return 1 / temperature if 2 / temperature < 0.6 * math.log(torch.finfo(dtype).max) else None
+
+
+def _log_sum_exp(scores: Tensor, dim: int, spare: Tensor) -> Tensor:
+    highest = scores.amax(dim, keepdim=True).clamp_(min=torch.finfo(scores.dtype).min)  # −∞ − −∞ is not a number
+    return torch.sub(scores, highest, out=spare).exp_().sum(dim).log_().add_(highest.squeeze(dim))
+
+
+@_blockwise.register_fake
+def _(z: Tensor, *_: object) -> Tensor:
+    return z.new_empty(len(z))
+
+
+@_blockwise_backward.register_fake
+def _(z: Tensor, *_: object) -> Tensor:
+    return torch.empty_like(z)
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    z, others, labels, *ctx.settings, ctx.counts = inputs
+    ctx.save_for_backward(z, others, labels, output)
+
+
+def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    z, others, labels, result = ctx.saved_tensors
+    none = result == -math.inf  # without negatives there is nothing to differentiate, and −∞ − −∞ is not a number
+    numbers = torch.stack([result.masked_fill(none, math.inf), grad.masked_fill(none, 0.0)], 1)
+    if ctx.counts:
+        numbers = torch.cat([numbers, gather_others(numbers, ctx.counts)])
+    queue = len(z) + len(others) - len(numbers)
+    results, grads = (pad(numbers[:, i], (0, queue), value=fill) for i, fill in enumerate((math.inf, 0.0)))
+    dz = _blockwise_backward(z, others, labels, *ctx.settings, results, grads)
+    return dz, *(None,) * 6
+
+
+_blockwise.register_autograd(_differentiate, setup_context=_setup)
+
+
+def _refuse(ctx: Any, grad: Tensor) -> None:
+    raise RuntimeError(
+        "nt_xent: the blocks of a large batch can be differentiated once, and a second derivative was asked for. Take "
+        "the dense path: chunk_size=len(z1) * views + len(negatives), or more. Across ranks there is none."
+    )
+
+
+_blockwise_backward.register_autograd(_refuse)

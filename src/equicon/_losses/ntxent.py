@@ -1,0 +1,209 @@
+"""NT-Xent, the contrastive loss of SimCLR."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from equicon._checks import check_int, check_positive, type_error, value_error
+from equicon._losses.negatives import block_size, blockwise_negatives, dense_negatives, gradient_is_enough
+from equicon._losses.ranks import Batch, exchange, gather_others, many_ranks, refuse_together
+from equicon._plane.matrix import at_least_float32, normalize
+from equicon._representations.base import check_embeddings
+
+
+def nt_xent(
+    z1: Tensor,
+    z2: Tensor,
+    temperature: float = 0.5,
+    *,
+    more_views: Sequence[Tensor] = (),
+    weights: Tensor | None = None,
+    labels: Tensor | None = None,
+    negatives: Tensor | None = None,
+    gather_distributed: bool = False,
+    chunk_size: int | None = None,
+) -> Tensor:
+    """Compare each embedding with its partner against all others: normalised, temperature-scaled cross-entropy.
+
+    ``ℓ(i, j) = −log( exp(s(i, j) / τ) / (exp(s(i, j) / τ) + Σ_{k ∈ N(i)} exp(s(i, k) / τ)) )``
+
+    averaged over all ordered pairs (i, j) of views of one image, where s is the cosine similarity and N(i) the
+    embeddings of the other images. A batch of one image has no negatives, and a loss of 0.
+
+    The result is exact however large the batch is: above ``chunk_size``, scores are made in blocks and made again for
+    the gradient, so memory grows with the number of embeddings and not with its square.
+
+    Args:
+        z1: (B, D), the first view of each image.
+        z2: (B, D), the second.
+        temperature: τ, above 0.
+        more_views: further views of the images, each (B, D). Each pair of views counts, and none is a negative of
+            another.
+        weights: (B,), a factor for the pairs of each image; the loss is the mean of ℓ times its weight.
+        labels: (B,), whole numbers: images with the same one are not each other's negatives.
+        negatives: (K, D), more negatives for every row, such as a queue of earlier embeddings; without a gradient.
+        gather_distributed: whether the other ranks' images are negatives too. The value is then that of all ranks'
+            batches as one, on every rank. Gradients are such that their mean over the ranks, as
+            ``DistributedDataParallel`` takes it, is the gradient of that value. Batches may differ in B; ``negatives``
+            are each rank's own.
+        chunk_size: how many embeddings are compared with how many at a time. If all fit in one, the path is dense, and
+            can be differentiated twice; across ranks it never is, and for ``torch.func`` and forward-mode derivatives
+            always. Chosen by the device where None.
+
+    Returns:
+        The loss, a scalar, computed in float32 at least, also under autocast. The product of embeddings follows
+        ``torch.set_float32_matmul_precision``: below ``highest`` it is rounded, which a low temperature magnifies.
+
+    Raises:
+        ValueError: if shapes do not fit, the temperature is not above 0, or ``negatives`` want a gradient; on every
+            rank if they gather batches that differ in more than B.
+        TypeError: if an embedding is not floating, or labels are not whole numbers.
+        RuntimeError: if another rank refused its batch; from ``backward``, if blocks are differentiated twice.
+
+    Examples:
+        >>> z = torch.eye(4)
+        >>> nt_xent(z, z, temperature=0.5)
+        tensor(0.5944)
+        >>> nt_xent(z, z, labels=torch.tensor([0, 0, 1, 1]))
+        tensor(0.4327)
+
+    Source: Chen et al. 2020, arXiv 2002.05709, equation 1.
+    """
+    gather = gather_distributed and many_ranks()
+    with refuse_together(gather):
+        check_positive("temperature", temperature)
+        views = _name_views(z1, z2, more_views)
+        check_views(views)
+        _check_extras(z1, weights, labels, negatives)
+        if chunk_size is not None:
+            check_int("chunk_size", chunk_size, low=1)
+    with torch.autocast(z1.device.type, enabled=False):  # also of what stacks: it would bring all to one type
+        z = normalize(torch.stack([at_least_float32(view) for view in views.values()], 1))
+    (count, number, width), keys = z.shape, z.flatten(0, 1)  # views of an image are neighbours
+    rows, total = count * number, count
+    counts: tuple[int, ...] = ()
+    if labels is not None:
+        labels = labels.long().repeat_interleave(number)  # of one type on all ranks
+    if gather:
+        batches = exchange(Batch(count, number, width, str(z.dtype), labels is not None))
+        counts, total = tuple(number * batch.images for batch in batches), sum(batch.images for batch in batches)
+        keys = torch.cat([keys, gather_others(keys, counts)])
+        if labels is not None:
+            labels = torch.cat([labels, gather_others(labels, counts)])
+    if negatives is not None:
+        keys = torch.cat([keys, normalize(negatives.to(z.dtype))])
+    block = block_size(z.device) if chunk_size is None else chunk_size
+    with torch.autocast(z.device.type, enabled=False):
+        if not gather and (len(keys) <= block or not gradient_is_enough(keys)):
+            sums = dense_negatives(keys, rows, number, labels, temperature)
+        else:
+            block = -(-block // number) * number  # all views of an image in one
+            sums = blockwise_negatives(keys, rows, number, labels, temperature, block, counts)
+    sums, terms = sums.view(count, number), []
+    for u, v in [(first, second) for second in range(number) for first in range(second)]:
+        scores = (z[:, u] / temperature * z[:, v]).sum(1, keepdim=True)
+        terms.append(nn.functional.logsigmoid(scores - sums[:, u : v + 1 : v - u]).sum(1))  # of rows u and v
+    losses = -functools.reduce(torch.add, terms)
+    losses = losses if weights is None else losses * weights.to(z.dtype)
+    mean = losses.sum() / (total * number * (number - 1))
+    return _mean_of_ranks(mean) if gather else mean
+
+
+def _mean_of_ranks(share: Tensor) -> Tensor:
+    """Add up the ranks' shares of the loss, with a gradient whose mean over the ranks is that of the sum."""
+    whole = share.detach().clone()
+    dist.all_reduce(whole)
+    local = share * dist.get_world_size()
+    return whole + (local - local.detach())
+
+
+def check_views(views: dict[str, Tensor]) -> None:
+    """Check for batches of embeddings of one shape, by the names of the arguments."""
+    for name, z in views.items():
+        check_embeddings(name, z)
+        if z.shape != views["z1"].shape:
+            fix = "Row i of both must be a view of image i."
+            raise value_error(name, f"the shape of z1, {tuple(views['z1'].shape)}", z, fix)
+
+
+def _name_views(z1: Tensor, z2: Tensor, more_views: Any) -> dict[str, Tensor]:
+    if not isinstance(more_views, Sequence):
+        raise type_error("more_views", "a list of embeddings (B, D)", more_views, "Put it in a list: [z3].")
+    return {"z1": z1, "z2": z2} | {f"more_views[{i}]": z for i, z in enumerate(more_views)}
+
+
+def _check_extras(z1: Tensor, weights: Any, labels: Any, negatives: Any) -> None:
+    count, width = z1.shape
+    for name, value in (("weights", weights), ("labels", labels), ("negatives", negatives)):
+        if value is None:
+            continue
+        if not isinstance(value, Tensor):
+            raise type_error(name, "a tensor", value, "Convert it with torch.as_tensor.")
+        if name != "negatives" and value.shape != (count,):
+            raise value_error(name, f"one for each image, of shape ({count},)", value)
+        if value.device != z1.device:
+            raise value_error(name, f"a tensor on {z1.device}, where z1 is", f"one on {value.device}")
+    if weights is not None and not weights.is_floating_point():
+        raise type_error("weights", "a floating type", weights, "Convert them with .float().")
+    if labels is not None and (labels.is_floating_point() or labels.dtype == torch.bool):
+        raise type_error("labels", "whole numbers", labels, "Convert them with .long().")
+    if negatives is not None:
+        if negatives.ndim != 2 or negatives.shape[1] != width or not negatives.is_floating_point():
+            raise value_error("negatives", f"embeddings of shape (K, {width}) and a floating type", negatives)
+        if negatives.requires_grad:
+            fix = "Detach them before they are put in the queue."
+            raise value_error("negatives", "embeddings without a gradient", "some that require one", fix)
+
+
+class NTXentLoss(nn.Module):
+    """NT-Xent as a module; see ``nt_xent``.
+
+    Args:
+        temperature: τ, above 0.
+        gather_distributed: whether the other ranks' images are negatives too.
+        chunk_size: how many embeddings are compared with how many at a time; chosen by the device where None.
+
+    Examples:
+        >>> loss = NTXentLoss(0.5)(torch.rand(8, 128), torch.rand(8, 128))
+    """
+
+    def __init__(
+        self, temperature: float = 0.5, *, gather_distributed: bool = False, chunk_size: int | None = None
+    ) -> None:
+        super().__init__()
+        self.temperature = check_positive("temperature", temperature)
+        self.gather_distributed = gather_distributed
+        self.chunk_size = None if chunk_size is None else check_int("chunk_size", chunk_size, low=1)
+
+    def forward(
+        self,
+        z1: Tensor,
+        z2: Tensor,
+        *,
+        more_views: Sequence[Tensor] = (),
+        weights: Tensor | None = None,
+        labels: Tensor | None = None,
+        negatives: Tensor | None = None,
+    ) -> Tensor:
+        """Compute the loss of two or more views (B, D); the arguments are those of ``nt_xent``."""
+        return nt_xent(
+            z1,
+            z2,
+            self.temperature,
+            more_views=more_views,
+            weights=weights,
+            labels=labels,
+            negatives=negatives,
+            gather_distributed=self.gather_distributed,
+            chunk_size=self.chunk_size,
+        )
+
+    def extra_repr(self) -> str:
+        """Show the temperature, and what differs from the defaults."""
+        gather = ", gather_distributed=True" if self.gather_distributed else ""
+        chunks = "" if self.chunk_size is None else f", chunk_size={self.chunk_size}"
+        return f"temperature={self.temperature:g}{gather}{chunks}"

@@ -1,0 +1,1 @@
+"""The plane: small matrices in closed form, and the unit frame."""

@@ -1,0 +1,133 @@
+"""Unit frame ↔ pixels: the only module that knows about half pixels and ``W − 1``.
+
+The unit frame has its origin at the image's centre, x to the right, y down, and half of the shorter side as its unit. A
+pixel whose centre is at integer x lies at ``u = (2x + 1 − W) / min(H, W)``.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from equicon._checks import Size
+from equicon._plane.matrix import affine_matrix, inverse_affine, matvec
+
+
+class Axes(NamedTuple):
+    """``u = scale · x + offset`` on each axis, as numbers of the host: a tensor of them would wait for the device."""
+
+    scale_x: float
+    scale_y: float
+    offset_x: float
+    offset_y: float
+
+
+SAME = Axes(1.0, 1.0, 0.0, 0.0)
+
+
+def unit_from_pixel(size: Size) -> Axes:
+    """Map pixels of an image to its units."""
+    (height, width), unit = size, min(size)
+    return Axes(2 / unit, 2 / unit, (1 - width) / unit, (1 - height) / unit)
+
+
+def pixel_from_unit(size: Size) -> Axes:
+    """Map units of an image to its pixels."""
+    return _invert(unit_from_pixel(size))
+
+
+def _extent_from_unit(size: Size) -> Axes:
+    """Map units to a frame in which the picture, half a pixel around its outermost centres, is [−1, 1] on each axis."""
+    (height, width), unit = size, min(size)
+    return Axes(unit / width, unit / height, 0.0, 0.0)
+
+
+def _invert(axes: Axes) -> Axes:
+    return Axes(1 / axes.scale_x, 1 / axes.scale_y, -axes.offset_x / axes.scale_x, -axes.offset_y / axes.scale_y)
+
+
+def apply(axes: Axes, xy: Tensor) -> Tensor:
+    """Map points (..., 2)."""
+    x, y = xy.unbind(-1)
+    return torch.stack([x * axes.scale_x + axes.offset_x, y * axes.scale_y + axes.offset_y], -1)
+
+
+def _conjugate(after: Axes, matrix: Tensor, before: Axes) -> Tensor:
+    """Compute after ∘ matrix ∘ before."""
+    linear, translation = matrix[:, :2, :2], matrix[:, :2, 2]
+    columns = torch.stack([linear[:, :, 0] * before.scale_x, linear[:, :, 1] * before.scale_y], -1)
+    rows = torch.stack([columns[:, 0] * after.scale_x, columns[:, 1] * after.scale_y], -2)
+    offset = linear[:, :, 0] * before.offset_x + linear[:, :, 1] * before.offset_y + translation
+    return affine_matrix(rows, apply(after, offset))
+
+
+def pixel_matrix(matrix: Tensor, size: Size, out_size: Size) -> Tensor:
+    """Turn unit-frame matrices (B, 3, 3) into pixel matrices."""
+    return _conjugate(pixel_from_unit(out_size), matrix, unit_from_pixel(size))
+
+
+def extent_matrix(matrix: Tensor, size: Size, out_size: Size) -> Tensor:
+    """Tell where pixels of a view come from: matrices (B, 3, 3) to the source's extent, [−1, 1]²."""
+    return _conjugate(_extent_from_unit(size), inverse_affine(matrix), unit_from_pixel(out_size))
+
+
+def between_pixels(size: Size, stride: int) -> Axes:
+    """Map the extent of a source to the extent of the places midway between the pixels of one of its levels.
+
+    The level has a pixel for every ``stride`` pixels of the source, the last of which may be fewer.
+    """
+    (height, width), (rows, columns) = size, (math.ceil(n / stride) - 1 for n in size)
+    scale_x, scale_y = width / (stride * columns), height / (stride * rows)
+    return Axes(scale_x, scale_y, scale_x - 1 / columns - 1, scale_y - 1 / rows - 1)
+
+
+def after(axes: Axes, matrix: Tensor) -> Tensor:
+    """Compute axes ∘ matrix (B, 3, 3)."""
+    return _conjugate(axes, matrix, SAME)
+
+
+def grid(matrix: Tensor, out_size: Size) -> Tensor:
+    """Send every pixel of views through matrices (B, 3, 3): places (B, h, w, 2) in two planes."""
+    rows, columns = (torch.arange(n, device=matrix.device, dtype=matrix.dtype) for n in out_size)
+    x = matrix[:, :2, 0, None] * columns
+    y = matrix[:, :2, 1, None] * rows + matrix[:, :2, 2, None]
+    # Not affine_grid, a product of matrices that takes as long as the interpolation.
+    return (x[:, :, None, :] + y[:, :, :, None]).permute(0, 2, 3, 1)
+
+
+def covered(places: Tensor, size: Size) -> Tensor:
+    """Tell how much of a bilinear read at places (B, h, w, 2) of the extent lies on pixels: (B, h, w)."""
+    x, y = (torch.rsub(places[..., i].abs(), (n + 1) / 2, alpha=n / 2) for i, n in enumerate(reversed(size)))
+    return x.clamp(0, 1) * y.clamp(0, 1)
+
+
+def reflected(places: Tensor, size: Size) -> Tensor:
+    """Fold places (B, h, w, 2) of the extent back at the outermost pixels' centres, as Kornia's warp does."""
+    folded = []
+    for place, n in zip(places.unbind(-1), reversed(size), strict=True):
+        last = 1 - 1 / n
+        period = 4 * last or 1.0  # a single pixel is everywhere
+        folded.append((torch.remainder(place - last, period) - 2 * last).abs().clamp(max=last * 2) - last)
+    return torch.stack(folded, -1)
+
+
+def unit_matrix(matrix: Tensor, size: Size, out_size: Size) -> Tensor:
+    """Turn pixel matrices (B, 3, 3) into unit-frame matrices."""
+    return _conjugate(unit_from_pixel(out_size), matrix, pixel_from_unit(size))
+
+
+def unit_points(xy: Tensor, size: Size) -> Tensor:
+    """Turn pixels (..., 2) into unit-frame points."""
+    return apply(unit_from_pixel(size), xy)
+
+
+def pixel_points(xy: Tensor, size: Size) -> Tensor:
+    """Turn unit-frame points (..., 2) into pixels."""
+    return apply(pixel_from_unit(size), xy)
+
+
+def map_points(matrix: Tensor, xy: Tensor) -> Tensor:
+    """Send points (B, ..., 2) through unit-frame matrices (B, 3, 3)."""
+    translation = matrix[:, :2, 2]
+    return matvec(matrix[:, :2, :2], xy) + translation.reshape(-1, *(1,) * (xy.ndim - 2), 2)

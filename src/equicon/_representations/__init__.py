@@ -1,0 +1,1 @@
+"""Representations: how a group element acts on an embedding."""

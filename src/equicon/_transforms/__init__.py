@@ -1,0 +1,1 @@
+"""Transforms: distributions over actions, and what is drawn from them."""

@@ -1,0 +1,167 @@
+"""``EquivariantTransform``, ``Compose`` and ``RandomApply``: distributions over actions."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import final
+
+import torch
+from torch import Tensor
+
+from equicon._checks import check_images, check_int, check_probability, describe, type_error, value_error
+from equicon._groups.affine import Affine
+from equicon._transforms.action import Action
+from equicon.draw import bernoulli
+
+
+@dataclass(frozen=True)
+class EquivariantTransform(ABC):
+    """A distribution over actions on images: draw one for each image, apply it, keep its matrix.
+
+    A transform holds its configuration and nothing that was drawn. To write your own, make a frozen dataclass with a
+    method ``_draw(batch_size, generator) -> Action`` that draws on the generator's device (the CPU where it is None),
+    and hold it against ``equicon.testing.assert_transform``.
+
+    Laws: the returned ``Affine`` moves points to where the pixels under them go; the same CPU generator gives the same
+    parameters on every device; images are not changed in place.
+
+    Examples:
+        >>> augment: EquivariantTransform = Compose([RandomRotation(45), RandomGrayscale(0.2)])
+        >>> views, g = augment(torch.rand(4, 3, 64, 64), size=(32, 32))
+    """
+
+    @abstractmethod
+    def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
+        """Draw one action for each of ``batch_size`` images, where the generator lives."""
+
+    def sample(
+        self,
+        batch_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> Action:
+        """Draw one action for each image, without waiting for a device.
+
+        Args:
+            batch_size: how many.
+            generator: the source of randomness; torch's global CPU generator where None.
+            device: where the action will be applied; where it was drawn (the generator's device, else the CPU) by
+                default.
+
+        Examples:
+            >>> len(RandomRotation(45).sample(8, generator=torch.Generator().manual_seed(0)))
+            8
+        """
+        check_int("batch_size", batch_size, low=0)
+        if generator is not None and not isinstance(generator, torch.Generator):
+            fix = "Write torch.Generator().manual_seed(0)."
+            raise type_error("generator", "a torch.Generator or None", describe(generator), fix)
+        action = self._draw(batch_size, generator)
+        if not isinstance(action, Action):
+            raise type_error(f"{type(self).__name__}._draw", "an Action in return", action, "Write Action(affine).")
+        return action if device is None else action.to(device)
+
+    def __call__(
+        self,
+        images: Tensor,
+        *,
+        size: tuple[int, int] | None = None,
+        frame: Affine | None = None,
+        anchor: Tensor | None = None,
+        dtype: torch.dtype | None = None,
+        memory_format: torch.memory_format = torch.contiguous_format,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Affine]:
+        """Draw an action and apply it.
+
+        Args:
+            images: (B, C, H, W), uint8 or floating in [0, 1].
+            size: (h, w) of the views; the source's by default.
+            frame: applied first, such as a crop around the hand.
+            anchor: (B, 2), a point of the source in pixels, for transforms that want one.
+            dtype: of the views; by default float32 for uint8 images, else the images' own.
+            memory_format: of the views; give ``torch.channels_last`` where the encoder has it.
+            generator: the source of randomness; torch's global CPU generator where None.
+
+        Returns:
+            Views (B, C, h, w), and the ``Affine`` from the source (or the frame) to them.
+
+        Examples:
+            >>> views, g = RandomRotation(45)(torch.rand(4, 3, 64, 64), size=(32, 32))
+        """
+        check_images(images)
+        action = self.sample(len(images), generator=generator, device=images.device)
+        return action._apply(images, size, frame, anchor, dtype, memory_format), action.affine
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Compose(EquivariantTransform):
+    """Apply transforms one after the other, as one warp, one colour map and the filters that remain.
+
+    Geometry and colour commute, so geometry runs first, then colour, fused and clamped once at the end; filters
+    (blur, noise, erasing, Sobel, ``Normalize``, anything in ``Appearance``) run after both, in the order given.
+
+    Args:
+        transforms: at least one; a ``Compose`` may hold others.
+
+    Raises:
+        ValueError: if there is none.
+        TypeError: if one is not an ``EquivariantTransform``.
+
+    Examples:
+        >>> augment = Compose([RandomRotation(45), RandomScale((0.8, 1.2)), ColorJitter(0.4, 0.4, 0.4, 0.1)])
+        >>> views, g = augment(torch.rand(4, 3, 64, 64))
+    """
+
+    transforms: Sequence[EquivariantTransform]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.transforms, Sequence):
+            raise type_error("transforms", "a list of transforms", self.transforms)
+        if len(self.transforms) == 0:
+            raise value_error("transforms", "at least one transform", "none")
+        for i, transform in enumerate(self.transforms):
+            _check_transform(f"transforms[{i}]", transform)
+        object.__setattr__(self, "transforms", tuple(self.transforms))
+
+    def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
+        actions = [transform._draw(batch_size, generator) for transform in self.transforms]
+        return reduce(lambda first, second: second._after(first), actions)
+
+    def __repr__(self) -> str:
+        lines = ",\n".join(repr(t) for t in self.transforms).replace("\n", "\n    ")
+        return f"Compose([\n    {lines},\n])"
+
+
+@final
+@dataclass(frozen=True)
+class RandomApply(EquivariantTransform):
+    """Apply a transform to each image with probability p, and leave the others as they are.
+
+    Args:
+        transform: any transform; of a ``Compose``, all or nothing is applied to an image.
+        p: in [0, 1], decided for each image.
+
+    Examples:
+        >>> views, g = RandomApply(RandomRotation(45), p=0.5)(torch.rand(4, 3, 64, 64))
+    """
+
+    transform: EquivariantTransform
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check_transform("transform", self.transform)
+        check_probability("p", self.p)
+
+    def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
+        applied = bernoulli(batch_size, self.p, generator)
+        return self.transform._draw(batch_size, generator).where(applied)
+
+
+def _check_transform(argument: str, value: object) -> None:
+    if not isinstance(value, EquivariantTransform):
+        fix = "Wrap an operation on image batches in equicon.Appearance." if callable(value) else ""
+        raise type_error(argument, "an EquivariantTransform", value, fix)

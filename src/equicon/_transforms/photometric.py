@@ -1,0 +1,170 @@
+"""Colour as one fused affine map, and ``Normalize``."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, final
+
+import torch
+from torch import Tensor
+
+from equicon._checks import (
+    as_tuples,
+    check_number,
+    check_positive,
+    check_probability,
+    check_range,
+    type_error,
+    value_error,
+)
+from equicon._groups.affine import Affine
+from equicon._plane.matrix import constant
+from equicon._transforms.action import Action, Filter
+from equicon._transforms.base import EquivariantTransform
+from equicon._views.color import GREY, ColorMap, Normalization
+from equicon.draw import bernoulli, device_of, uniform
+
+Factor: TypeAlias = float | tuple[float, float]
+"""A number a for factors from (1 − a, 1 + a), at least 0, or the range itself."""
+
+
+def _numbers(matrix: Tensor) -> tuple[float, ...]:
+    return tuple(matrix.flatten().tolist())
+
+
+# RGB to YIQ (NTSC, FCC 1953); its first row is the same grey, so hue and saturation leave luminance alone.
+_YIQ = torch.tensor([GREY, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)], dtype=torch.float64)
+_QUARTER_TURN = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]], dtype=torch.float64)
+_ONTO_GREY = GREY * 3
+_HUE_COS = _numbers(torch.eye(3, dtype=torch.float64) - torch.tensor([GREY] * 3, dtype=torch.float64))
+_HUE_SIN = _numbers(torch.linalg.inv(_YIQ) @ _QUARTER_TURN @ _YIQ)
+
+
+def _constant(numbers: tuple[float, ...], device: torch.device) -> Tensor:
+    return constant(numbers, device).view(3, 3)
+
+
+def _factor(argument: str, value: Factor) -> tuple[float, float]:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return check_range(argument, value, low=0.0)
+    amount = check_number(argument, value, low=0.0)
+    return max(0.0, 1 - amount), 1 + amount
+
+
+def _hue(value: Factor) -> tuple[float, float]:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return check_range("hue", value, low=-0.5, high=0.5)
+    limit = check_number("hue", value, low=0.0, high=0.5)
+    return -limit, limit
+
+
+@final
+@dataclass(frozen=True)
+class ColorJitter(EquivariantTransform):
+    """Change brightness, contrast, saturation and hue of each image.
+
+    The four maps commute, so their order does not matter, and are clamped once at the end. Contrast is about the mean
+    grey of the warped view. Hue turns the chroma plane of YIQ, which keeps luminance; it is close to, and not equal
+    to, a shift of hue in HSV, which torchvision and Kornia do.
+
+    Convention: positive hue moves red towards yellow, as torchvision's does; 1 is the full circle.
+
+    Args:
+        brightness: a for factors from (max(0, 1 − a), 1 + a), or a range of factors.
+        contrast: likewise.
+        saturation: likewise.
+        hue: a ≤ 0.5 for shifts from (−a, a), or a range inside (−0.5, 0.5).
+
+    Raises:
+        ValueError: if a range is negative, or a hue leaves (−0.5, 0.5).
+
+    Examples:
+        >>> views, g = ColorJitter(0.4, 0.4, 0.4, 0.1)(torch.rand(4, 3, 64, 64))
+    """
+
+    brightness: Factor = 0.0
+    contrast: Factor = 0.0
+    saturation: Factor = 0.0
+    hue: Factor = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("brightness", "contrast", "saturation"):
+            _factor(name, getattr(self, name))
+        _hue(self.hue)
+        as_tuples(self)
+
+    def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
+        device = device_of(generator)
+        brightness = uniform(batch_size, _factor("brightness", self.brightness), generator)[:, None, None]
+        contrast = uniform(batch_size, _factor("contrast", self.contrast), generator)[:, None, None]
+        saturation = uniform(batch_size, _factor("saturation", self.saturation), generator)[:, None, None]
+        angle = 2 * math.pi * uniform(batch_size, _hue(self.hue), generator)[:, None, None]
+        grey = _constant(_ONTO_GREY, device)
+        turned = angle.cos() * _constant(_HUE_COS, device) + angle.sin() * _constant(_HUE_SIN, device)
+        # All four fix grey, so their product has this closed form: chroma turned and scaled, grey pulled to its mean.
+        pixel = brightness * contrast * (grey + saturation * turned)
+        uses_mean = _factor("contrast", self.contrast) != (1, 1)
+        return _coloring(ColorMap.make(pixel, brightness * (1 - contrast) * grey if uses_mean else None))
+
+
+@final
+@dataclass(frozen=True)
+class RandomGrayscale(EquivariantTransform):
+    """Take the colour from each image with probability p (the paper's colour drop).
+
+    Args:
+        p: in [0, 1], decided for each image.
+
+    Examples:
+        >>> views, g = RandomGrayscale(0.2)(torch.rand(4, 3, 64, 64))
+    """
+
+    p: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_probability("p", self.p)
+
+    def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
+        applied = bernoulli(batch_size, self.p, generator)
+        grey = _constant(_ONTO_GREY, applied.device).repeat(batch_size, 1, 1)
+        return _coloring(ColorMap.make(grey).where(applied))
+
+
+@final
+@dataclass(frozen=True)
+class Normalize(EquivariantTransform):
+    """Subtract the mean and divide by the standard deviation of each channel, after the colour map's clamp.
+
+    Args:
+        mean: one number for each channel, in the range of the images, [0, 1].
+        std: one number above 0 for each channel.
+
+    Raises:
+        ValueError: if the two differ in length, or a standard deviation is not above 0.
+
+    Examples:
+        >>> views, g = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))(torch.rand(4, 3, 64, 64))
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            if not isinstance(values, Sequence) or isinstance(values, str):
+                raise type_error(name, "one number for each channel", values)
+            object.__setattr__(self, name, tuple(check_number(name, v) for v in values))
+        for deviation in self.std:
+            check_positive("std", deviation)
+        if len(self.mean) != len(self.std):
+            raise value_error("std", f"{len(self.mean)} numbers, as in mean", f"{len(self.std)}")
+
+    def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
+        none = torch.empty(batch_size, 0, device=device_of(generator))
+        drawn = Filter(Normalization(self.mean, self.std), none)
+        return Action(Affine.identity(batch_size, device=none.device), filters=(drawn,))
+
+
+def _coloring(color: ColorMap) -> Action:
+    return Action(Affine.identity(len(color.matrix), device=color.matrix.device), color)

@@ -1,0 +1,1 @@
+"""Views of images: interpolation, colour, and the backends that make them."""

@@ -1,0 +1,94 @@
+"""What is done to colours: a chain of operations as one small matrix for each image, then a normalisation."""
+
+from dataclasses import dataclass, replace
+from typing import Self, final
+
+import torch
+from torch import Tensor
+
+from equicon._checks import value_error
+from equicon._plane.matrix import constant, matmul, matvec
+
+GREY = (0.299, 0.587, 0.114)
+"""Rec. 601 luma, the grey of Kornia and torchvision."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ColorMap:
+    """A batch of maps that are linear in (pixel, mean of the view), clamped to [0, 1] once at the end.
+
+    The 6 × 6 matrix acts on (r, g, b, mean r, mean g, mean b) and moves the means with the pixels, so a chain is a
+    product. It leaves out the clamps between operations, which libraries that apply one operation after another have.
+
+    Args:
+        matrix: (B, 6, 6).
+        uses_mean: whether any operation of the chain looks at the mean; where none does, nobody has to compute it.
+    """
+
+    matrix: Tensor
+    uses_mean: bool
+
+    @classmethod
+    def make(cls, pixel: Tensor, mean: Tensor | None = None) -> Self:
+        """Make ``out = pixel · p + mean · m`` from batches of matrices (B, 3, 3)."""
+        of_mean = torch.zeros_like(pixel) if mean is None else mean
+        moved = torch.cat([torch.zeros_like(pixel), pixel + of_mean], -1)
+        return cls(torch.cat([torch.cat([pixel, of_mean], -1), moved], -2), mean is not None)
+
+    def to(self, device: torch.device | str) -> "ColorMap":
+        """Move to a device without waiting for it."""
+        return replace(self, matrix=self.matrix.to(device, non_blocking=self.matrix.device.type == "cpu"))
+
+    def where(self, applied: Tensor) -> "ColorMap":
+        """Keep the maps where ``applied`` (B,), and the identity elsewhere."""
+        identity = torch.eye(6, device=self.matrix.device, dtype=self.matrix.dtype)
+        return replace(self, matrix=torch.where(applied[:, None, None], self.matrix, identity))
+
+    def _after(self, other: "ColorMap") -> "ColorMap":
+        """Compose: ``other`` acts first."""
+        return ColorMap(matmul(self.matrix, other.matrix), self.uses_mean or other.uses_mean)
+
+    def check(self, images: Tensor) -> None:
+        """Check that images (B, C, H, W) have colours."""
+        if images.shape[1] != 3:
+            fix = "If they are channels last, images.permute(0, 3, 1, 2); else leave colour out of the chain."
+            raise value_error("images", "3 channels for a colour transform", images, fix)
+
+    def apply(self, views: Tensor) -> Tensor:
+        """Apply to views (B, 3, h, w) in [0, 1]."""
+        matrix, pixels = self.matrix.to(views.dtype), views.flatten(2)
+        if self.uses_mean:
+            offset = matvec(matrix[:, :3, 3:], views.mean((2, 3)))
+            mapped = torch.baddbmm(offset[:, :, None], matrix[:, :3, :3], pixels)
+        else:
+            mapped = torch.bmm(matrix[:, :3, :3], pixels)
+        return mapped.clamp(0, 1).view_as(views)
+
+
+@final
+@dataclass(frozen=True)
+class Normalization:
+    """``(views − mean) / std`` on each channel: a filter's operation.
+
+    Args:
+        mean: one number for each channel.
+        std: one number above 0 for each channel.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, views: Tensor, parameters: Tensor, seed: int, anchor: Tensor | None) -> Tensor:
+        self.check(views)
+        return self.apply(views)
+
+    def check(self, images: Tensor) -> None:
+        """Check that images (B, C, H, W) have as many channels as the mean."""
+        if images.shape[1] != len(self.mean):
+            raise value_error("images", f"{len(self.mean)} channels, as in mean", images)
+
+    def apply(self, views: Tensor) -> Tensor:
+        """Apply to views (B, C, h, w)."""
+        mean, std = (constant(v, views.device, views.dtype)[:, None, None] for v in (self.mean, self.std))
+        return (views - mean) / std

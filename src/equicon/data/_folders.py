@@ -1,0 +1,162 @@
+"""Unlabelled photographs: a folder of images of any sizes, with or without boxes around the hands."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NoReturn, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from equicon._checks import check_int, check_positive, describe, value_error
+from equicon.data._boxes import Boxed, cut_box, cut_middle
+from equicon.data._corrupt import check_index, read_rgb
+from equicon.data._names import Names
+
+_ENDINGS = (".jpg", ".jpeg", ".png")
+
+
+@final
+class UnlabelledImages(Dataset[Boxed]):
+    """Every image under a folder, cut to squares of one size.
+
+    Items follow the images' paths in the folder, sorted, and the boxes of an image as the file has them. An image is
+    read when its item is asked for; opening the data set only lists the folder. The list is a few tensors, which the
+    workers of a ``DataLoader`` share.
+
+    With ``boxes``, an item is the square about the box's centre whose side is ``margin`` × its longer side, in whole
+    pixels of the image; what lies outside the image is black. Before that, a box is cut to the image. Images without a
+    box are left out. Without ``boxes``, an item is the centred square of the image, and the box is that whole square.
+
+    The square is resized to ``size`` with anti-aliasing. That is the one resampling before the view's own, so choose
+    ``size`` about twice that of the views: what a view needs is then still there where it magnifies.
+
+    Convention: boxes are x1, y1, x2, y2 in integer pixel centres of the image as it is stored: the orientation that
+    some cameras note beside it (EXIF) is not applied.
+
+    Args:
+        root: The folder. ``.jpg``, ``.jpeg`` and ``.png`` in any case, in subfolders too, of any size; grey, RGB, RGBA
+            (transparent is white), 8 or 16 bits.
+        size: Side of the items in pixels, at least 1.
+        boxes: A JSON file: ``{"sub/a.jpg": [x1, y1, x2, y2], "b.png": [[x1, y1, x2, y2], ...]}``, names being paths
+            in the folder with ``/`` between, one box or a list of them for each; each box is an item.
+        margin: Side of the square over the longer side of the box, above 0; what is beyond is lost to
+            views that turn, shift or shrink.
+
+    Attributes:
+        left_out: How many images of the folder have no box in ``boxes``.
+
+    Raises:
+        TypeError: If an argument is of the wrong type.
+        ValueError: If an argument is out of range, the folder holds no image, or ``boxes`` is damaged, names an image
+            that the folder lacks, or has a box that is not four finite numbers with x1 < x2 and y1 < y2.
+        CorruptImage: From an item whose image cannot be read, or lies beside its box.
+
+    Examples:
+        >>> import tempfile
+        >>> root = tempfile.mkdtemp()
+        >>> write_freihand(root, num_samples=2, size=64)
+        >>> data = UnlabelledImages(root, 48)
+        >>> len(data), data[0].image.shape, data.path(0).name
+        (9, torch.Size([3, 48, 48]), '00000000.jpg')
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        size: int,
+        *,
+        boxes: str | os.PathLike[str] | None = None,
+        margin: float = 2.0,
+    ) -> None:
+        self.root = Path(root)
+        self.size = check_int("size", size, low=1)
+        self.margin = check_positive("margin", margin)
+        names = _list_images(self.root)
+        self.left_out = 0
+        self._boxes: Tensor | None = None
+        if boxes is not None:
+            found = _read_boxes(Path(boxes), self.root, names)
+            self.left_out = len(names) - len(found)
+            names = [name for name, several in found.items() for _ in several]
+            self._boxes = torch.from_numpy(np.concatenate(list(found.values())))
+        self._names = Names(names)
+
+    def path(self, index: int) -> Path:
+        """Give the file that an item is cut from."""
+        return self.root / self._names[check_index(index, len(self))]
+
+    def __len__(self) -> int:
+        """Count the boxes, or the images where there are no boxes."""
+        return len(self._names)
+
+    def __getitem__(self, index: int) -> Boxed:
+        """Read one image and cut it; ``CorruptImage`` where it cannot be read or lies beside its box."""
+        position = check_index(index, len(self))
+        path = self.path(position)
+        image = read_rgb(path, position)
+        if self._boxes is None:
+            return cut_middle(image, self.size)
+        return cut_box(image, self._boxes[position], self.margin, self.size, path=path, index=position)
+
+
+def _list_images(root: Path) -> list[str]:
+    """List the images' paths in a folder, with ``/`` between, sorted."""
+    if not root.is_dir():
+        raise value_error("root", "a folder of images", f"{root}, which is no folder")
+    names: list[str] = []
+    others = 0
+    for folder, _, files in os.walk(root, onerror=_refuse, followlinks=True):
+        inside = Path(folder).relative_to(root).as_posix()
+        prefix = "" if inside == "." else f"{inside}/"
+        images = [prefix + name for name in files if name.lower().endswith(_ENDINGS)]
+        others += len(files) - len(images)
+        names += images
+    if not names:
+        wanted = "a folder with .jpg, .jpeg or .png images"
+        raise value_error("root", wanted, f"{root}, which holds none of them, but {others} other files")
+    return sorted(names)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    # A subfolder that may not be read would otherwise be missing without a word.
+    raise error
+
+
+def _read_boxes(path: Path, root: Path, names: list[str]) -> dict[str, NDArray[np.float32]]:
+    """Read the boxes (n, 4) of the images that have any, by name, sorted."""
+    try:
+        records = json.loads(path.read_bytes())
+    except OSError as error:
+        raise value_error("boxes", "a JSON file", f"{path}, which cannot be read: {error}") from error
+    except ValueError as error:
+        raise value_error(f"boxes: {path}", "JSON", f"this: {error}", "It may be cut short.") from error
+    if not isinstance(records, dict):
+        raise value_error(f"boxes: {path}", "a dictionary of boxes by image", describe(records))
+    strange = sorted(records.keys() - set(names))
+    if strange:
+        got = f"{len(strange)} that are not there, the first being {strange[0]!r}"
+        fix = f"Names are paths in that folder, such as {names[0]!r}."
+        raise value_error(f"boxes: {path}", f"names of images in {root}", got, fix)
+    named = sorted(records.items())
+    found = {name: _boxes(f"boxes: {path} ({name})", value) for name, value in named if value != []}
+    if not found:
+        raise value_error(f"boxes: {path}", "at least one box", "none")
+    return found
+
+
+def _boxes(where: str, value: Any) -> NDArray[np.float32]:
+    wanted = "x1, y1, x2, y2 or a list of such boxes"
+    try:
+        boxes = np.atleast_2d(np.asarray(value))
+    except ValueError as error:  # lists of different lengths
+        raise value_error(where, wanted, describe(value)) from error
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind not in "if":
+        raise value_error(where, wanted, describe(value))
+    if not (np.isfinite(boxes).all() and (boxes[:, :2] < boxes[:, 2:]).all()):
+        fix = "If these are x, y, width and height, add the first two to the last two."
+        raise value_error(where, "finite boxes with x1 < x2 and y1 < y2", describe(value), fix)
+    return boxes.astype(np.float32)

@@ -1,0 +1,79 @@
+"""Annotation files: a JSON list of records of one shape, checked and made one tensor."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from equicon._checks import describe, value_error
+from equicon.data._json import stream_list
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def check_there(root: Path, path: Path) -> None:
+    """Check that a data set has a file or folder, and if not say what is there instead."""
+    if path.exists():
+        return
+    wanted = f"a data set with {path.relative_to(root)}"
+    if not root.is_dir():
+        raise value_error(
+            "root", wanted, f"{root}, which is no folder", "Give the folder that the archive was unpacked to."
+        )
+    names = sorted(path.name for path in root.iterdir())
+    listed = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"
+    raise value_error(
+        "root", wanted, f"{root}, which holds {listed}", "Look one folder up or down, or unpack it again."
+    )
+
+
+def read_records(path: Path, shape: tuple[int, ...], *, like: tuple[Path, int] | None = None) -> Tensor:
+    """Read a JSON list of numbers or nested lists, all of one shape.
+
+    It is read record by record, so that memory goes little beyond the tensor: the vertices of FreiHAND are 1.5 GB of
+    text, and as Python's lists they would be several times that.
+
+    Args:
+        path: The file.
+        shape: What each record's shape must be; ``()`` for plain numbers.
+        like: Another file and its number of records, which this one must have too.
+
+    Returns:
+        The records (n, ...), float32.
+
+    Raises:
+        ValueError: If the file is damaged or empty, or a record is of another shape or not finite.
+    """
+    values, count = bytearray(), 0
+    try:
+        for record in stream_list(path):
+            values += numbers(f"{path} (record {count})", record, shape).tobytes()
+            count += 1
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        fix = "It may be cut short: unpack it again."
+        raise value_error(str(path), "JSON", f"this: record {count}: {error}", fix) from error
+    if count == 0:
+        raise value_error(str(path), "a list of records", "an empty one")
+    if like is not None and count != like[1]:
+        fix = "Take the files from the same copy."
+        raise value_error(str(path), f"{like[1]} records, as many as {like[0].name} has", f"{count}", fix)
+    return torch.frombuffer(values, dtype=torch.float32).reshape(-1, *shape)
+
+
+def numbers(where: str, record: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Check a record's numbers: all of one shape, finite, and no larger than a float32 can be."""
+    wanted = f"numbers of shape {shape}" if shape else "a number"
+    try:
+        # By way of float64: as float32, what is too large for it would only warn.
+        array = np.asarray(record, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise value_error(where, wanted, describe(record)) from error
+    if array.shape != shape:
+        raise value_error(where, wanted, f"shape {array.shape}")
+    if not (np.abs(array) <= _LARGEST).all():
+        raise value_error(where, "finite numbers", describe(record))
+    return array.astype(np.float32)

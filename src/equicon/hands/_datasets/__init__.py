@@ -1,0 +1,1 @@
+"""Readers and writers of FreiHAND and YouTube3DHands."""

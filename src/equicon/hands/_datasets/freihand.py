@@ -1,0 +1,227 @@
+"""FreiHAND: photographs of hands with their 21 joints in space (Zimmermann et al., ICCV 2019, arXiv 1909.04349)."""
+
+import os
+from collections.abc import Sequence
+from copy import copy
+from pathlib import Path
+from typing import Literal, Self, final
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from equicon._checks import check_int, check_probability, describe, type_error, value_error
+from equicon.data._corrupt import check_index, read_rgb
+from equicon.data._records import check_there, read_records
+from equicon.hands._skeleton import JOINT_NAMES, Hand
+
+_VERSIONS = {"training": (0, 1, 2, 3), "evaluation": (0,)}
+_VERTICES = 778  # of the MANO mesh
+
+
+@final
+class FreiHAND(Dataset[Hand]):
+    """The FreiHAND data set as it lies on disk.
+
+    A training *sample* is one hand with its labels. It was photographed before a green screen (version 0), and in
+    three more versions the background is replaced: 1 homogenised, 2 sample-coloured, 3 automatically coloured. The data
+    set goes through all samples in one version, then in the next: item ``i`` is sample ``i % len(data.samples)``. So
+    split it with ``holdout``, by sample; splitting by item would put the same hand on both sides.
+
+    Opening it reads the annotations and lists the images, but opens none. The labels are a few tensors, which the
+    workers of a ``DataLoader`` share. An image that cannot be read raises ``CorruptImage``; ``SkipCorrupt(data)`` goes
+    on without it.
+
+    Args:
+        root: The folder with ``training/rgb/00000000.jpg``, ``training_K.json``, ``training_xyz.json`` and
+            ``training_scale.json``, or the same for ``evaluation``. Sets of any size and images of any size will do.
+        split: ``"training"`` or ``"evaluation"``.
+        versions: Which versions, in this order; by default all of them. Evaluation has version 0 only.
+
+    Attributes:
+        K: Intrinsics (n, 3, 3) of the n samples, float32.
+        xyz: Joints (n, 21, 3) in metres, float32, as a property.
+        verts: Vertices (n, 778, 3) of the hand's mesh in metres, float32, as a property that reads them when asked.
+        scale: Length (n,) in metres of the bone from joint 9 to joint 10, float32.
+        samples: Their numbers (n,) in the annotation files.
+
+    Raises:
+        TypeError: If an argument is of the wrong type.
+        ValueError: If an argument is out of range, or a file is missing, damaged or disagrees with the others.
+
+    Examples:
+        >>> import tempfile
+        >>> root = tempfile.mkdtemp()
+        >>> write_freihand(root, num_samples=10)
+        >>> train, val = FreiHAND(root).holdout(0.2)
+        >>> len(train), len(val), len(val.select(versions=[0]))
+        (32, 8, 2)
+        >>> image, xyz, K = train[0]
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        split: Literal["training", "evaluation"] = "training",
+        *,
+        versions: Sequence[int] | None = None,
+    ) -> None:
+        if split not in _VERSIONS:
+            fix = "For a validation set, hold out samples of training: FreiHAND(root).holdout(0.1)."
+            raise value_error("split", "'training' or 'evaluation'", describe(split), fix)
+        self.root = Path(root)
+        self.split = split
+        self._folder = self.root / split / "rgb"
+        self.versions = _check_versions(_VERSIONS[split] if versions is None else versions, split)
+        self.K = self._read("K", 3, 3)
+        self.samples = torch.arange(len(self.K))
+        self._records = len(self.K)
+        self.scale = self._read("scale")
+        # The labels of the evaluation came years after its images, and old copies lack them.
+        self._labelled = split == "training" or self._file("xyz").exists()
+        joints = (len(JOINT_NAMES), 3)
+        self._xyz = self._read("xyz", *joints) if self._labelled else torch.full((self._records, *joints), torch.nan)
+        self._verts: Tensor | None = None
+        self._check_images()
+
+    @property
+    def xyz(self) -> Tensor:
+        """Joints (n, 21, 3) in metres; a ``ValueError`` where they are not on disk (items then have NaN)."""
+        if not self._labelled:
+            raise self._lacks("xyz")
+        return self._xyz
+
+    @property
+    def verts(self) -> Tensor:
+        """Vertices (n, 778, 3) of the MANO mesh in metres; a ``ValueError`` where they are not on disk.
+
+        The file is large, 1.5 GB for 0.3 GB of numbers, so it is read when they are first asked for, which takes half
+        a minute. Ask before you split the data or start workers: parts and workers then have them without reading.
+        """
+        if self._verts is None:
+            if not self._file("verts").exists():
+                raise self._lacks("verts")
+            every = self._read("verts", _VERTICES, 3)
+            whole = torch.equal(self.samples, torch.arange(len(every)))  # then a copy would double the memory
+            self._verts = every if whole else every[self.samples]
+        return self._verts
+
+    def path(self, index: int) -> Path:
+        """Give the file that an item's image is in."""
+        return self._locate(check_index(index, len(self)))[0]
+
+    def __len__(self) -> int:
+        """Count the images: samples times versions."""
+        return len(self.versions) * len(self.samples)
+
+    def __getitem__(self, index: int) -> Hand:
+        """Read one image, RGB whatever the file holds, and its labels; ``CorruptImage`` where it cannot be read."""
+        position = check_index(index, len(self))
+        path, sample = self._locate(position)
+        image = read_rgb(path, position)
+        # Cloned, so that writing into an item does not reach the data set.
+        return Hand(image, self._xyz[sample].clone(), self.K[sample].clone())
+
+    def select(self, samples: Sequence[int] | Tensor | None = None, *, versions: Sequence[int] | None = None) -> Self:
+        """Keep some samples, or some versions of their photographs.
+
+        Args:
+            samples: Positions in [0, n) in this data set, in the order wanted; by default all.
+            versions: As in the constructor; by default those of this data set.
+
+        Returns:
+            The smaller data set.
+
+        Raises:
+            TypeError: If the samples are no whole numbers.
+            ValueError: If there are none, one is out of range, or a version does not exist or is not on disk.
+        """
+        part = copy(self)
+        if versions is not None:
+            part.versions = _check_versions(versions, self.split)
+            if not set(part.versions) <= set(self.versions):
+                part._check_images()
+        if samples is not None:
+            chosen, count = torch.as_tensor(samples), len(self.samples)
+            if chosen.ndim != 1 or len(chosen) == 0:
+                raise value_error("samples", "at least one position, in a list or a tensor (n,)", samples)
+            if chosen.is_floating_point() or chosen.dtype == torch.bool:
+                raise type_error("samples", "whole numbers", chosen, "For a mask, give mask.nonzero()[:, 0].")
+            low, high = int(chosen.min()), int(chosen.max())
+            if low < 0 or high >= count:
+                raise value_error("samples", f"positions in [0, {count - 1}]", f"some from {low} to {high}")
+            part.K, part.scale, part._xyz = self.K[chosen], self.scale[chosen], self._xyz[chosen]
+            part._verts = None if self._verts is None else self._verts[chosen]
+            part.samples = self.samples[chosen]
+        return part
+
+    def holdout(self, fraction: float, *, seed: int = 0) -> tuple[Self, Self]:
+        """Split in two by sample, at random but always alike: no version of a sample is on both sides.
+
+        Args:
+            fraction: Share of the samples to hold out, in (0, 1); rounded, and at least one sample goes to either side.
+            seed: Which of the possible splits.
+
+        Returns:
+            The rest and what was held out, both in the order of this data set.
+
+        Raises:
+            TypeError: If an argument is no number.
+            ValueError: If the fraction is not in (0, 1), or there is only one sample.
+        """
+        count = len(self.samples)
+        if check_probability("fraction", fraction) in (0, 1) or count < 2:
+            raise value_error("fraction", "a share in (0, 1) of two samples or more", f"{fraction} of {count}")
+        held = min(max(round(fraction * count), 1), count - 1)
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(check_int("seed", seed, low=0)))
+        return self.select(order[held:].sort().values), self.select(order[:held].sort().values)
+
+    def _file(self, kind: str) -> Path:
+        return self.root / f"{self.split}_{kind}.json"
+
+    def _lacks(self, kind: str) -> ValueError:
+        fix = (
+            "Copy it there from FreiHAND's archives; that of the evaluation's labels is apart from that of its images."
+        )
+        return value_error(kind, f"the labels in {self._file(kind)}", "no such file", fix)
+
+    def _locate(self, position: int) -> tuple[Path, int]:
+        """Give an item's file and its place among the samples."""
+        version, sample = divmod(position, len(self.samples))
+        return self._folder / self._image(self.versions[version], int(self.samples[sample])), sample
+
+    def _image(self, version: int, sample: int) -> str:
+        return f"{version * self._records + sample:08d}.jpg"
+
+    def _read(self, kind: str, *shape: int) -> Tensor:
+        check_there(self.root, self._file(kind))
+        like = None if kind == "K" else (self._file("K"), self._records)
+        return read_records(self._file(kind), shape, like=like)
+
+    def _check_images(self) -> None:
+        check_there(self.root, self._folder)
+        there = {path.name for path in self._folder.iterdir()}
+        records = f"{self._records} records in {self._file('K').name}"
+        for version in self.versions:
+            for sample in range(self._records):
+                name = self._image(version, sample)
+                if name not in there:
+                    wanted = f"version {version} of sample {sample} (there are {records})"
+                    fix = "Unpack the images again, or choose only versions that are there."
+                    raise value_error(str(self._folder / name), wanted, f"no such file among {len(there)}", fix)
+        past = self._image(len(_VERSIONS["training"]), 0)
+        if max(self.versions) > 0 and past in there:
+            # Versions begin at multiples of the number of records: too few would label images with other hands.
+            fix = "Take images and annotations from the same copy."
+            raise value_error(str(self._folder / past), f"no image past those of the {records}", "one", fix)
+
+
+def _check_versions(versions: Sequence[int], split: str) -> tuple[int, ...]:
+    every = _VERSIONS[split]
+    if not isinstance(versions, Sequence):
+        raise type_error("versions", "a sequence of whole numbers", versions, "Write (0,) for the photographs alone.")
+    for version in versions:
+        check_int("versions", version, low=0)
+    if not versions or len(set(versions)) < len(versions) or not set(versions) <= set(every):
+        raise value_error("versions", f"different ones of {every}, those of {split}", versions)
+    return tuple(versions)

@@ -1,0 +1,111 @@
+"""Synthetic hands on disk, in FreiHAND's own layout."""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from kornia.io import write_image
+
+from equicon._checks import check_int, type_error, value_error
+from equicon.hands._rendered.domain import DomainName, find_domain
+from equicon.hands._rendered.synthetic import render_hands
+
+_VERSIONS = 4
+_BATCH = 32
+_EVALUATION = 2**31  # its first sample: beyond those of any training set, so the two never share a hand
+
+
+def write_freihand(
+    root: str | os.PathLike[str],
+    num_samples: int,
+    *,
+    num_evaluation: int | None = None,
+    size: int = 224,
+    seed: int = 0,
+    domain: DomainName = "wild",
+    progress: Callable[[list[Any]], Iterable[Any]] | None = None,
+) -> None:
+    """Write synthetic hands to disk as FreiHAND is written (``training/rgb/00000000.jpg``, ``training_K.json``, ...).
+
+    Training has four images of each sample, the same hand and camera with another background and exposure: version v
+    of sample s is image ``s + v * num_samples``. Version 0 is the image of ``SyntheticHands``, as a JPEG. Evaluation
+    has one image of each sample, and its hands depend on the seed alone. There are no ``verts`` and no ``mano``: the
+    hands are made without the MANO mesh.
+
+    Files appear whole or not at all, the annotations after all images.
+
+    Args:
+        root: The folder to write to; it is made where it does not exist.
+        num_samples: Number of training samples, at least 1.
+        num_evaluation: Number of evaluation samples, at least 1; by default an eighth of ``num_samples``, nearly
+            FreiHAND's own proportion.
+        size: Height and width of the images in pixels, at least 8.
+        seed: At least 0.
+        domain: ``"wild"`` or ``"studio"``, as for ``SyntheticHands``; the same hands in either.
+        progress: What to wrap around the list of batches, for example ``tqdm``.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: An argument is too small, or the folder already holds such a set.
+
+    Examples:
+        >>> import tempfile
+        >>> root = tempfile.mkdtemp()
+        >>> write_freihand(root, num_samples=2, size=64)
+        >>> len(FreiHAND(root)), len(FreiHAND(root, "evaluation"))
+        (8, 1)
+    """
+    check_int("num_samples", num_samples, low=1)
+    if num_evaluation is None:
+        num_evaluation = max(1, num_samples // 8)
+    check_int("num_evaluation", num_evaluation, low=1)
+    check_int("size", size, low=8)
+    check_int("seed", seed, low=0)
+    find_domain(domain)
+    if progress is not None and not callable(progress):
+        raise type_error("progress", "a callable such as tqdm", progress)
+    folder = Path(root)
+    _check_free(folder)
+
+    splits = (("training", 0, num_samples, _VERSIONS), ("evaluation", _EVALUATION, num_evaluation, 1))
+    jobs = []
+    for split, start, count, versions in splits:
+        (folder / split / "rgb").mkdir(parents=True, exist_ok=True)
+        for version in range(versions):
+            jobs += [(split, start, count, version, first) for first in range(0, count, _BATCH)]
+    labels: dict[str, list[Any]] = {f"{split}_{kind}": [] for split, *_ in splits for kind in ("K", "xyz", "scale")}
+    for split, start, count, version, first in jobs if progress is None else progress(jobs):
+        samples = range(first, min(first + _BATCH, count))
+        hands = render_hands([start + sample for sample in samples], size, seed, domain, version=version)
+        for sample, image in zip(samples, hands.image, strict=True):
+            save_image(folder / split / "rgb" / f"{version * count + sample:08d}.jpg", image)
+        if version == 0:
+            labels[f"{split}_K"] += hands.K.tolist()
+            labels[f"{split}_xyz"] += hands.xyz.tolist()
+            labels[f"{split}_scale"] += (hands.xyz[:, 10] - hands.xyz[:, 9]).norm(dim=-1).tolist()
+    for name, records in labels.items():
+        save_json(folder / f"{name}.json", records)
+
+
+def _check_free(folder: Path) -> None:
+    for split in ("training", "evaluation"):
+        for found in (*folder.glob(f"{split}_*.json"), *folder.glob(f"{split}/rgb/*.jpg")):
+            there = f"{folder}, which already holds {found.relative_to(folder)}"
+            raise value_error("root", "a folder without a FreiHAND set", there, "Choose or make an empty folder.")
+
+
+def save_image(path: Path, image: torch.Tensor) -> None:
+    """Write a JPEG, whole or not at all."""
+    part = path.with_name(f".{path.name}")  # it must end in .jpg, which chooses the format
+    write_image(part, image, quality=95)
+    part.replace(path)
+
+
+def save_json(path: Path, records: Any) -> None:
+    """Write JSON, whole or not at all."""
+    part = path.with_name(f".{path.name}")
+    part.write_text(json.dumps(records))
+    part.replace(path)

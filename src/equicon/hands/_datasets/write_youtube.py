@@ -1,0 +1,101 @@
+"""Synthetic hands on disk, in the layout of YouTube3DHands."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from equicon._checks import check_int, value_error
+from equicon.hands._datasets.write_freihand import save_image, save_json
+from equicon.hands._datasets.youtube_records import VERTICES
+from equicon.hands._rendered.draws import Draws
+from equicon.hands._rendered.kinematics import pose_hands
+from equicon.hands._rendered.synthetic import render_hands
+from equicon.hands._skeleton import BONES, Hand
+
+_PER_VIDEO = 4
+
+
+def write_youtube(root: str | os.PathLike[str], num_images: int, *, size: int = 128, seed: int = 0) -> None:
+    """Write synthetic hands to disk as YouTube3DHands lies there (``youtube_train.json`` and frames of videos).
+
+    It has what makes the real one awkward. Images of odd number show two hands, side by side; about half of all are
+    left ones. Every third image, from the second on, is recorded at twice the size that it has. Names are recorded as
+    ``.png``, but the files are ``.jpg``. And a fifth of the images that are recorded, those of the last videos, is not
+    on disk.
+
+    The hands are made without the MANO mesh: their 778 vertices are the 21 joints and points along the bones, so that
+    they reach as far as the joints do. Their depth is in pixels too, from the wrist.
+
+    Files appear whole or not at all, the annotations after all images.
+
+    Args:
+        root: The folder to write to; it is made where it does not exist.
+        num_images: Number of images on disk, at least 1; four are a video.
+        size: Height of the images in pixels, at least 8.
+        seed: At least 0.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: An argument is too small, or the folder already holds such a set.
+
+    Examples:
+        >>> import tempfile
+        >>> root = tempfile.mkdtemp()
+        >>> write_youtube(root, num_images=4, size=64)
+        >>> len(YouTube3DHands(root, size=48))
+        6
+    """
+    check_int("num_images", num_images, low=1)
+    check_int("size", size, low=8)
+    check_int("seed", seed, low=0)
+    folder = Path(root)
+    for found in (*folder.glob("youtube_*.json"), *folder.glob("youtube")):
+        there = f"{folder}, which already holds {found.relative_to(folder)}"
+        raise value_error("root", "a folder without a YouTube3DHands set", there, "Choose or make an empty folder.")
+
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    missing = -(-num_images // 4)
+    for image in range(num_images + missing):
+        gone = image >= num_images
+        video = f"missing{(image - num_images) // _PER_VIDEO}" if gone else f"video{image // _PER_VIDEO}"
+        name = f"youtube/{video}/video/frames/{image:08d}"
+        scale = 2 if image % 3 == 1 else 1
+        samples = [2 * image, 2 * image + 1][: 1 + image % 2]
+        hands = render_hands(samples, size, seed, "wild")
+        if not gone:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            save_image(folder / f"{name}.jpg", torch.cat(list(hands.image), dim=-1))
+        width, height = scale * size * len(samples), scale * size
+        images.append({"id": image, "name": f"{name}.png", "width": width, "height": height})
+        for place, (vertices, left) in enumerate(zip(_vertices(hands), _are_left(samples, size, seed), strict=True)):
+            vertices[:, 0] += place * size
+            vertices[:, :2] = (vertices[:, :2] + 0.5) * scale - 0.5
+            vertices[:, 2] *= scale
+            record = {"id": len(annotations), "image_id": image, "is_left": int(left), "vertices": vertices.tolist()}
+            annotations.append(record)
+    save_json(folder / "youtube_train.json", {"images": images, "annotations": annotations})
+
+
+def _vertices(hands: Hand) -> Tensor:
+    """Put points on the joints and along the bones: (B, 778, 3) in pixels of the image."""
+    depth = hands.xyz[..., 2]
+    z = (depth - depth[:, :1]) * hands.K[:, :1, 0] / depth[:, :1]
+    joints = torch.cat([hands.xy, z[..., None]], -1)
+    parent, child = torch.tensor(BONES).T
+    points = torch.arange(VERTICES - joints.shape[1])
+    bone, rest = points % len(BONES), points // len(BONES)
+    share = ((rest + 0.5) / (rest[-1] + 1))[:, None]
+    along = (1 - share) * joints[:, parent[bone]] + share * joints[:, child[bone]]
+    return torch.cat([joints, along], 1)
+
+
+def _are_left(samples: list[int], size: int, seed: int) -> Tensor:
+    """Tell which of the rendered hands are left ones: seen from the palm, fingers up, their thumb is to the left."""
+    posed = pose_hands(Draws.of(seed, samples, 0, 200), size)
+    wrist, index, little = posed.xyz[:, 0], posed.xyz[:, 5], posed.xyz[:, 17]
+    across: Tensor = torch.linalg.cross(index - wrist, little - wrist)
+    return (across * posed.pads[:, 0]).sum(-1) < 0

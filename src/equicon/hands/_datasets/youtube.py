@@ -1,0 +1,215 @@
+"""YouTube3DHands: frames of videos with the hands in them (Kulon et al., CVPR 2020, arXiv 2004.01946)."""
+
+import os
+from pathlib import Path
+from typing import Literal, NamedTuple, final
+
+import torch
+from torch.utils.data import Dataset
+
+from equicon._checks import check_int, check_positive, describe, type_error, value_error
+from equicon.data._boxes import Boxed, cut_box
+from equicon.data._corrupt import check_index, read_rgb
+from equicon.data._names import Names
+from equicon.data._records import check_there
+from equicon.hands._datasets.youtube_records import Frame, read_hands
+
+_SPLITS = ("train", "val", "test")
+
+
+class YouTubeSummary(NamedTuple):
+    """What ``YouTube3DHands`` found, and what it goes without. Each hand of the file is counted once.
+
+    Args:
+        hands: Hands found: the length of the data set.
+        images: Images that they are in.
+        missing_hands: Hands whose image is not on disk.
+        missing_images: How many images that are.
+        missing_videos: Folders of frames from which none of the images that show hands is left.
+        unmatched: Hands whose ``image_id`` no image has.
+        degenerate: Hands whose vertices have no extent in x or in y.
+
+    Examples:
+        >>> print(YouTubeSummary(hands=7, images=5, missing_hands=3, missing_images=2, missing_videos=1))
+        7 hands in 5 images. Left out: 3 hands not on disk (2 images, all of 1 video).
+    """
+
+    hands: int
+    images: int
+    missing_hands: int = 0
+    missing_images: int = 0
+    missing_videos: int = 0
+    unmatched: int = 0
+    degenerate: int = 0
+
+    def __str__(self) -> str:
+        gone = f"{_count(self.missing_images, 'image')}, all of {_count(self.missing_videos, 'video')}"
+        left_out = (
+            f"{_count(self.missing_hands, 'hand')} not on disk ({gone})" if self.missing_hands else "",
+            f"{_count(self.unmatched, 'hand')} of no image that is listed" if self.unmatched else "",
+            f"{_count(self.degenerate, 'hand')} without extent" if self.degenerate else "",
+        )
+        said = ", ".join(text for text in left_out if text)
+        found = f"{_count(self.hands, 'hand')} in {_count(self.images, 'image')}."
+        return f"{found} Left out: {said}." if said else found
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+@final
+class YouTube3DHands(Dataset[Boxed]):
+    """The hands of YouTube3DHands, cut to squares of one size, without labels: for pre-training.
+
+    Items are the hands in the order of the annotations, several to an image. Frames are given out as a list of videos,
+    many of which are gone: what is missing is left out, and ``summary`` says how much. A frame recorded as ``.png``
+    may lie on disk as ``.jpg``. One that has another size than recorded has its boxes scaled, on each axis.
+
+    A hand's box is the square about the mean of its vertices whose half-side is the largest distance from it, so that
+    ``Affine.from_boxes`` frames it as ``Affine.from_points`` does the vertices; it may reach beyond the frame. An item
+    is the square about the box's centre whose side is ``margin`` × its longer side, in whole pixels of the frame, black
+    beyond it. It is resized to ``size`` with anti-aliasing: choose about twice the size of the views.
+
+    Opening it reads the annotations in bounded memory, and lists the folders of frames, but opens none. What is kept
+    are a few tensors, which the workers of a ``DataLoader`` share.
+
+    Convention: vertices and boxes are in integer pixel centres. A mirrored box has x1' = size − 1 − x2.
+
+    Args:
+        root: The folder with ``youtube_train.json`` (or ``val``, ``test``) and the frames, such as
+            ``youtube/VIDEO_ID/video/frames/FRAME_ID.png``.
+        split: ``"train"``, ``"val"`` or ``"test"``.
+        size: Side of the items in pixels, at least 1.
+        margin: Side of the square over the longer side of the box, above 0; what is beyond is lost to views that turn,
+            shift or shrink.
+        mirror_left: Mirror left hands, image and box, so that all are right ones, as the authors do.
+
+    Attributes:
+        summary: How many hands were found, and how many are left out for which reason: ``print(data.summary)``.
+
+    Raises:
+        TypeError: If an argument is of the wrong type.
+        ValueError: If an argument is out of range, the annotations are missing or damaged, or no image is there.
+        CorruptImage: From an item whose image cannot be read, lies beside its hand, or is far smaller than it.
+
+    Examples:
+        >>> import tempfile
+        >>> root = tempfile.mkdtemp()
+        >>> write_youtube(root, num_images=4, size=64)
+        >>> data = YouTube3DHands(root, size=48)
+        >>> print(data.summary)
+        6 hands in 4 images. Left out: 1 hand not on disk (1 image, all of 1 video).
+        >>> data[0].image.shape, data.path(0).name
+        (torch.Size([3, 48, 48]), '00000000.jpg')
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        split: Literal["train", "val", "test"] = "train",
+        *,
+        size: int,
+        margin: float = 2.0,
+        mirror_left: bool = True,
+    ) -> None:
+        if split not in _SPLITS:
+            raise value_error("split", f"one of {', '.join(_SPLITS)}", describe(split))
+        self.root, self.split = Path(root), split
+        self.size = check_int("size", size, low=1)
+        self.margin = check_positive("margin", margin)
+        if not isinstance(mirror_left, bool):
+            raise type_error("mirror_left", "True or False", mirror_left)
+        self.mirror_left = mirror_left
+
+        annotations = self.root / f"youtube_{split}.json"
+        check_there(self.root, annotations)
+        read = read_hands(annotations)
+        boxes = torch.frombuffer(read.boxes, dtype=torch.float32).reshape(-1, 4)
+        flat = (boxes[:, :2] >= boxes[:, 2:]).any(-1).tolist()
+        frames = [read.frames.get(frame_id) for frame_id in read.frame_ids]
+        wanted = {frame.name for frame, empty in zip(frames, flat, strict=True) if frame and not empty}
+        on_disk, missing_videos = _find(self.root, wanted)
+
+        kept: list[int] = []
+        shown: dict[str, tuple[int, Frame]] = {}  # each image's place among those that are there
+        missing_hands = 0
+        for hand, (frame, empty) in enumerate(zip(frames, flat, strict=True)):
+            if frame and not empty:
+                if frame.name in on_disk:
+                    shown.setdefault(frame.name, (len(shown), frame))
+                    kept.append(hand)
+                else:
+                    missing_hands += 1
+        self.summary = YouTubeSummary(
+            hands=len(kept),
+            images=len(shown),
+            missing_hands=missing_hands,
+            missing_images=len(wanted) - len(on_disk),
+            missing_videos=missing_videos,
+            unmatched=frames.count(None),
+            degenerate=sum(empty for frame, empty in zip(frames, flat, strict=True) if frame),
+        )
+        if not kept:
+            raise self._nothing(next((frame.name for frame in frames if frame and frame.name in wanted), ""))
+        self._boxes = boxes[kept]
+        self._left = torch.frombuffer(read.left, dtype=torch.bool)[kept]
+        self._image = torch.tensor([shown[frames[hand].name][0] for hand in kept])  # type: ignore[union-attr]
+        self._recorded = torch.tensor([(frame.width, frame.height) for _, frame in shown.values()])
+        self._names = Names([on_disk[name] for name in shown])
+
+    def path(self, index: int) -> Path:
+        """Give the file that an item is cut from."""
+        return self.root / self._names[int(self._image[check_index(index, len(self))])]
+
+    def __len__(self) -> int:
+        """Count the hands."""
+        return len(self._boxes)
+
+    def __getitem__(self, index: int) -> Boxed:
+        """Read one image and cut out the hand; ``CorruptImage`` where it cannot be read or lies beside the hand."""
+        position = check_index(index, len(self))
+        path = self.path(position)
+        image = read_rgb(path, position)
+        real = torch.tensor([image.shape[2], image.shape[1]])
+        scale = (real / self._recorded[self._image[position]]).repeat(2)
+        box = (self._boxes[position] + 0.5) * scale - 0.5  # edges are what a resize scales
+        cut = cut_box(image, box, self.margin, self.size, clip=False, path=path, index=position)
+        return mirror(cut) if self.mirror_left and self._left[position] else cut
+
+    def _nothing(self, first: str) -> ValueError:
+        if not first:
+            return value_error("root", "hands with an image and an extent", f"none in {self.root}: {self.summary}")
+        wanted = f"the frames of the videos, the first being {self.root / first} (or .jpg)"
+        fix = "The annotations come without them: see github.com/arielai/youtube_3d_hands."
+        return value_error("root", wanted, f"none of {self.summary.missing_images:,}", fix)
+
+
+def mirror(item: Boxed) -> Boxed:
+    """Mirror an image and its box: what is at x comes to size − 1 − x."""
+    x1, y1, x2, y2 = item.box.unbind(-1)
+    last = item.image.shape[-1] - 1
+    return Boxed(item.image.flip(-1), torch.stack([last - x2, y1, last - x1, y2], -1))
+
+
+def _find(root: Path, names: set[str]) -> tuple[dict[str, str], int]:
+    """Find images by one look into each folder: the name on disk by the one recorded, and how many folders lack all."""
+    folders: dict[str, list[str]] = {}
+    for name in sorted(names):
+        folders.setdefault(name.rpartition("/")[0], []).append(name)
+    found: dict[str, str] = {}
+    gone = 0
+    for folder, recorded in folders.items():
+        try:
+            there = set(os.listdir(root / folder))  # noqa: PTH208
+        except (FileNotFoundError, NotADirectoryError):
+            there = set()
+        before = len(found)
+        for name in recorded:
+            stem = name.removesuffix(".png").removesuffix(".jpg")
+            for candidate in (name, f"{stem}.jpg", f"{stem}.png"):
+                if candidate.rpartition("/")[2] in there:
+                    found[name] = candidate
+                    break
+        gone += len(found) == before
+    return found, gone

@@ -1,0 +1,1 @@
+"""The 2.5D model of the paper: lifting, two passes, released weights."""

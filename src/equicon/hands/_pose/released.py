@@ -1,0 +1,170 @@
+"""The released models of PeCLR: their weights under torchvision's names and those of ``Pose25D``."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from equicon._checks import value_error
+from equicon._weights import check_weights, listed, read_state
+
+_STAGES = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
+_SIZE = 224  # of the views in whose pixels released models give joints
+# The released order is by level, the palm first; this is where it has FreiHAND's joint j.
+_PLACES = [0, *(1 + finger + 5 * level for finger in range(5) for level in range(4))]
+
+
+def read_encoder(path: str | Path) -> dict[str, Tensor]:
+    """Read a ResNet's weights from any file that this project or the official PeCLR program writes.
+
+    These are: torchvision's state dicts; one under ``"state_dict"``, as in the released ``peclr_rn50_yt3dh_fh.pth``; a
+    Lightning checkpoint of the official pre-training (``encoder.features.*``); a released fine-tuned model
+    (``backend_model.*``); and a state dict of ``Pose25D``. Nothing in the file runs: classes that it names are not
+    imported, and what was made of them is left out.
+    Spurr et al., ICCV 2021 (the program that they released).
+
+    Convention: torchvision's names. The classifier (``fc.*``), projection heads and pose heads are left out.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The tensors by name, on the CPU, for ``load_weights``, which finds out whether they are those of your network.
+
+    Raises:
+        OSError: If the file cannot be opened.
+        ValueError: If it is damaged, or is none of these.
+
+    Examples:
+        >>> import tempfile
+        >>> path = tempfile.mkdtemp() + "/peclr.pth"
+        >>> conv1 = torch.zeros(64, 3, 7, 7)
+        >>> torch.save({"state_dict": {"encoder.features.0.weight": conv1}}, path)
+        >>> list(read_encoder(path))
+        ['conv1.weight']
+    """
+    state = read_state(path)
+    if any(name.startswith("encoder.features.") for name in state):
+        found = _from_pretraining(state, path)
+    elif _is_released(state):
+        found = _part(state, "backend_model.")
+    elif _is_own(state):
+        found = _part(state, "encoder.")
+    else:
+        found = state
+    if "conv1.weight" not in found:
+        raise _unknown(path, state, "a ResNet: conv1.weight, encoder.features.*, backend_model.* or encoder.*")
+    return {name: value for name, value in found.items() if not name.startswith("fc.")}
+
+
+def read_pose25d(path: str | Path) -> dict[str, Tensor]:
+    """Read the weights of a ``Pose25D`` from a released fine-tuned model of PeCLR, or from its own state dict.
+
+    The rows of the released head are brought to FreiHAND's order and to the unit frame, without the last, which nothing
+    uses; the refinement's inputs to FreiHAND's order. The model then predicts what the released one does on views of
+    224 × 224, normalised by ImageNet's mean and deviation.
+    Spurr et al., ICCV 2021 (the program that they released).
+
+    Convention: the names of ``Pose25D(encoder, width)``, the encoder being torchvision's ResNet whose ``fc`` is the
+    identity.
+
+    Args:
+        path: The file. Nothing in it runs.
+
+    Returns:
+        The tensors by name, on the CPU, for ``load_weights``. ``head.weight`` is (63, width).
+
+    Raises:
+        OSError: If the file cannot be opened.
+        ValueError: If it is damaged or is neither, or if the heads' names or shapes are others.
+
+    Examples:
+        >>> import tempfile
+        >>> path = tempfile.mkdtemp() + "/pose.pt"
+        >>> model = Pose25D(torch.nn.ModuleDict({"conv1": torch.nn.Conv2d(3, 64, 7, bias=False)}), width=64)
+        >>> torch.save(model.state_dict(), path)
+        >>> load_weights(model, read_pose25d(path), path)
+    """
+    state = read_state(path)
+    if _is_released(state):
+        encoder = {name: value for name, value in _part(state, "backend_model.").items() if not name.startswith("fc.")}
+        fc, refine = _part(state, "backend_model.fc."), _part(state, "zroot_ref.zroot_ref.")
+        known = ("backend_model.", "zroot_ref.zroot_ref.")
+        rest = {name: value for name, value in state.items() if not name.startswith(known)}
+        heads = {**_named("head.", fc), **_named("refine.", refine), **rest}
+        check_weights(_head_shapes(heads, rows=64), heads, str(path))
+        heads |= _converted(heads)
+    elif _is_own(state):
+        encoder = _part(state, "encoder.")
+        heads = {name: value for name, value in state.items() if not name.startswith("encoder.")}
+        check_weights(_head_shapes(heads, rows=63), heads, str(path))
+    else:
+        raise _unknown(path, state, "a 2.5D model: backend_model.* with zroot_ref.*, or encoder.* with head.*")
+    return {**_named("encoder.", encoder), **heads}
+
+
+def _converted(heads: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Bring a released head and the inputs of its refinement to FreiHAND's order, and pixels of a view to units."""
+    weight, bias, seen = heads["head.weight"], heads["head.bias"], heads["refine.0.weight"]
+    weight, bias = (value[:63].unflatten(0, (21, 3))[_PLACES] for value in (weight, bias))
+    unit = 2 / _SIZE
+    xy_weight, xy_bias = weight[:, :2] * unit, (bias[:, :2] + 0.5) * unit - 1
+    depth, rays, root = seen.split([21, 42, 1], 1)
+    rays = rays.unflatten(1, (21, 2))[:, _PLACES].flatten(1)
+    return {
+        "head.weight": torch.cat([xy_weight, weight[:, 2:]], 1).flatten(0, 1),
+        "head.bias": torch.cat([xy_bias, bias[:, 2:]], 1).flatten(),
+        "refine.0.weight": torch.cat([depth[:, _PLACES], rays, root], 1),
+    }
+
+
+def _head_shapes(heads: Mapping[str, Tensor], rows: int) -> dict[str, tuple[int, ...]]:
+    """Give the names and shapes of the heads, for the widths that a file has."""
+    (width, hidden) = (
+        int(heads[name].shape[axis]) if name in heads and heads[name].ndim == 2 else 0
+        for name, axis in (("head.weight", 1), ("refine.0.weight", 0))
+    )
+    shapes: dict[str, tuple[int, ...]] = {"head.weight": (rows, width), "head.bias": (rows,)}
+    for layer, size in ((0, (hidden, 64)), (3, (hidden, hidden)), (6, (1, hidden))):
+        shapes |= {f"refine.{layer}.weight": size, f"refine.{layer}.bias": size[:1]}
+    for layer in (1, 4):
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            shapes[f"refine.{layer}.{name}"] = (hidden,)
+        shapes[f"refine.{layer}.num_batches_tracked"] = ()
+    return shapes
+
+
+def _from_pretraining(state: Mapping[str, Tensor], path: str | Path) -> dict[str, Tensor]:
+    """Name the layers of ``nn.Sequential(*resnet.children())``; its heads are dropped."""
+    found: dict[str, Tensor] = {}
+    for name, value in state.items():
+        stage = re.match(r"encoder\.features\.(\d)\.", name)
+        if stage and stage[1] in _STAGES:
+            found[f"{_STAGES[stage[1]]}.{name[stage.end() :]}"] = value
+        elif not name.startswith(("encoder.final_layer.", "projection_head.")):
+            raise value_error(
+                str(path), "encoder.features.{0,1,4,5,6,7}.*, encoder.final_layer.* and projection_head.* alone", name
+            )
+    return found
+
+
+def _is_released(state: Mapping[str, Tensor]) -> bool:
+    return any(name.startswith("backend_model.") for name in state)
+
+
+def _is_own(state: Mapping[str, Tensor]) -> bool:
+    return any(name.startswith("encoder.") for name in state) and any(name.startswith("head.") for name in state)
+
+
+def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _named(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + name: value for name, value in state.items()}
+
+
+def _unknown(path: str | Path, state: Mapping[str, Tensor], expected: str) -> ValueError:
+    return value_error(str(path), f"the weights of {expected}", listed("tensors", list(state)))

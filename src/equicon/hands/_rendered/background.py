@@ -1,0 +1,152 @@
+"""Backgrounds: a gradient, a pattern, flat things that lie about and smooth noise."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from equicon.hands._rendered.domain import Domain
+from equicon.hands._rendered.draws import Draws, sequence
+from equicon.hands._rendered.palette import any_colors, skin_colors
+
+_THINGS = 5
+_OCTAVES = ((4, 4, 0.30), (8, 1, 0.22), (16, 1, 0.15), (32, 1, 0.10))  # nodes, channels and amplitude: nearly 1 / f
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What lies behind a batch of hands; coordinates run from -1 to 1 over the image.
+
+    Args:
+        colors: (B, 2, 3) ends of the gradient.
+        direction: (B, 2) unit vectors along it.
+        seed: (B,) int64, of the smooth noise.
+        clouds: (B,) its strength.
+        waves: (B, 2, 3) two plane waves: frequency along x and y, and phase.
+        warp: (B,) how far smooth noise bends the waves.
+        edge: (B,) steepness of their flanks.
+        contrast: (B, 3) what the pattern adds to the colour where it is 1 and takes away where it is -1.
+        centre, axis: (B, T, 2) middle of each thing, and its axis divided by its half length.
+        aspect: (B, T) length over width.
+        box: (B, T) 1 for a rectangle, 0 for an ellipse.
+        sharp: (B, T) steepness of its edge, 0 when it is absent.
+        paint: (B, T, 3) its colour.
+        shade: (B, T) how much its brightness changes along its axis.
+    """
+
+    colors: Tensor
+    direction: Tensor
+    seed: Tensor
+    clouds: Tensor
+    waves: Tensor
+    warp: Tensor
+    edge: Tensor
+    contrast: Tensor
+    centre: Tensor
+    axis: Tensor
+    aspect: Tensor
+    box: Tensor
+    sharp: Tensor
+    paint: Tensor
+    shade: Tensor
+
+
+def draw_scene(draws: Draws, domain: Domain) -> Scene:
+    """Draw what lies behind each hand."""
+    turn, slope = draws.uniform(0.0, 2 * math.pi), draws.uniform(*domain.gradient, 1, 1)
+    base = any_colors(draws)
+    if domain.backdrops:
+        base = draws.pick(torch.tensor(domain.backdrops).double() / 255.0)
+    angle, length = draws.uniform(0.0, 2 * math.pi, _THINGS), draws.uniform(0.15, 0.9, _THINGS)
+    like_skin = draws.chance(domain.skin, _THINGS, 1)
+    return Scene(
+        colors=base[:, None] + slope * (draws.uniform(-0.3, 0.3, 2, 3) + torch.tensor([[[-1.0], [1.0]]])),
+        direction=torch.stack([turn.cos(), turn.sin()], dim=-1),
+        seed=draws.seed(),
+        clouds=domain.clouds[0] + (domain.clouds[1] - domain.clouds[0]) * draws.uniform(0.0, 1.0) ** 2,
+        waves=_draw_waves(draws),
+        warp=draws.uniform(0.0, 1.0) ** 3 * 1.5,
+        edge=draws.uniform(0.0, 1.0) ** 2 * 10.0 + 1.0,
+        contrast=draws.chance(domain.texture, 1) * (draws.uniform(-0.22, 0.22, 1) + draws.uniform(-0.06, 0.06, 3)),
+        centre=draws.uniform(-1.1, 1.1, _THINGS, 2),
+        axis=torch.stack([angle.cos(), angle.sin()], dim=-1) / length[..., None],
+        aspect=draws.uniform(1.0, 4.0, _THINGS),
+        box=draws.chance(0.6, _THINGS),
+        sharp=draws.chance(domain.thing, _THINGS) * draws.uniform(1.5, 40.0, _THINGS),
+        paint=like_skin * skin_colors(draws, _THINGS) + (1.0 - like_skin) * any_colors(draws, _THINGS),
+        shade=draws.uniform(-0.35, 0.35, _THINGS),
+    )
+
+
+def _draw_waves(draws: Draws) -> Tensor:
+    """Draw a wave in any direction, and for checks another across it (for stripes it stands still)."""
+    turn, pitch = draws.uniform(0.0, math.pi), draws.uniform(0.0, 1.0) ** 2 * 7.0 + 0.8
+    across = draws.chance(0.35) * draws.uniform(0.3, 1.0) * pitch
+    phase = draws.uniform(0.0, 1.0, 2)
+    first = torch.stack([pitch * turn.cos(), pitch * turn.sin(), phase[:, 0]], dim=-1)
+    second = torch.stack([-across * turn.sin(), across * turn.cos(), phase[:, 1] * (across > 0)], dim=-1)
+    return torch.stack([first, second], dim=1)
+
+
+def paint_scene(scene: Scene, size: int) -> Tensor:
+    """Paint the backgrounds: (B, 3, size, size), about [0, 1]."""
+    where = (torch.arange(size, device=scene.colors.device, dtype=torch.float32) * 2 + (1 - size)) / size
+    x, y = where[None, :], where[:, None]
+    smooth, cloud = _clouds(scene.seed, size)
+
+    along = (_each(scene.direction[:, 0]) * x + _each(scene.direction[:, 1]) * y + 1.5) / 3.0
+    start, end = (_each(color) for color in scene.colors.unbind(1))
+    image = start + (end - start) * along[:, None]
+    clouds = _each(scene.clouds)[:, None] * cloud
+    image = image + _each(scene.contrast) * _pattern(scene, x, y, smooth)[:, None] + clouds
+    uneven = 1.0 + 0.5 * clouds
+    for k in range(_THINGS):
+        dx, dy = x - _each(scene.centre[:, k, 0]), y - _each(scene.centre[:, k, 1])
+        cos, sin = _each(scene.axis[:, k, 0]), _each(scene.axis[:, k, 1])
+        u, v = dx * cos + dy * sin, (dy * cos - dx * sin) * _each(scene.aspect[:, k])
+        box = _each(scene.box[:, k])
+        u2, v2 = u * u, v * v
+        outside = torch.maximum(u2, v2) + (1.0 - box) * torch.minimum(u2, v2)  # 1 at the edge
+        sharp = _each(scene.sharp[:, k])
+        cover = ((1.0 - outside) * sharp).clamp(0.0, 1.0)[:, None]
+        halo = 1.0 - 0.35 * ((1.6 - outside) * sharp).clamp(0.0, 1.0).mul((1.8 - outside).clamp(0.0, 1.0))[:, None]
+        paint = _each(scene.paint[:, k]) * (uneven + (_each(scene.shade[:, k]) * u)[:, None])
+        image = image * halo
+        image = image + (paint - image) * cover
+    return image
+
+
+def _each(value: Tensor) -> Tensor:
+    return value[..., None, None]
+
+
+def _pattern(scene: Scene, x: Tensor, y: Tensor, smooth: Tensor) -> Tensor:
+    """Stripes, checks, and where noise bends them marble and wood: (B, size, size) in [-1, 1]."""
+    product = torch.ones_like(smooth)
+    for k in range(2):
+        fx, fy, phase = (_each(value) for value in scene.waves[:, k].unbind(-1))
+        cycle = fx * x + fy * y + (phase + smooth * _each(scene.warp * (scene.waves[:, k, 0] != 0)))
+        wave = ((cycle - cycle.floor()) - 0.5).abs() * 4.0 - 1.0  # a triangle: no sine, whose last bit may differ
+        product = product * (wave * _each(scene.edge)).clamp(-1.0, 1.0)
+    return product
+
+
+def _clouds(seed: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Make smooth noise: its coarsest octave (B, size, size), about [-1, 1], and all (B, 3, size, size)."""
+    counts = [nodes * nodes * channels for nodes, channels, _ in _OCTAVES]
+    values = sequence(seed, -(-sum(counts) // 4)).view(torch.int16)[:, : sum(counts)] / 2.0**15
+    grids = [
+        value.reshape(-1, channels, nodes, nodes)
+        for value, (nodes, channels, _) in zip(values.split(counts, dim=1), _OCTAVES, strict=True)
+    ]
+    smooth = grids[0][:, :1]
+    cloud = (0.8 * smooth + 0.35 * grids[0][:, 1:]) * _OCTAVES[0][2]  # a cast of brightness rather than of colour
+    for grid, (nodes, _, amplitude) in zip(grids[1:], _OCTAVES[1:], strict=True):
+        cloud = _enlarge(cloud, nodes) + amplitude * grid
+    return _enlarge(smooth, size)[:, 0], _enlarge(cloud, size)
+
+
+def _enlarge(grid: Tensor, size: int) -> Tensor:
+    return interpolate(grid, size=(size, size), mode="bicubic", align_corners=False)

@@ -1,0 +1,80 @@
+"""The camera: exposure, a lens out of focus, noise, and a compressed file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from equicon.hands._rendered.domain import Domain
+from equicon.hands._rendered.draws import Draws, sequence
+from equicon.hands._rendered.jpeg import compress
+from equicon.hands._rendered.shadow import blur
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """What the camera does to a batch.
+
+    Args:
+        gain: (B, 3) brightness of each channel.
+        vignette: (B,) how much darker the corners are.
+        noise: (B,) standard deviation at full brightness; seed: (B,) int64.
+        quality: (B,) of the compression.
+        blurred, compressed: Which images are.
+    """
+
+    gain: Tensor
+    vignette: Tensor
+    noise: Tensor
+    seed: Tensor
+    quality: Tensor
+    blurred: tuple[int, ...]
+    compressed: tuple[int, ...]
+
+
+def draw_sensor(draws: Draws, domain: Domain) -> Sensor:
+    """Draw how a picture is taken."""
+
+    def some(probability: float) -> tuple[int, ...]:
+        return tuple(draws.chance(probability).nonzero()[:, 0].tolist())
+
+    return Sensor(
+        gain=draws.uniform(*domain.gain, 1) * draws.uniform(*domain.cast, 3),
+        vignette=draws.uniform(*domain.vignette),
+        noise=domain.noise[0] + (domain.noise[1] - domain.noise[0]) * draws.uniform(0.0, 1.0) ** 2,
+        seed=draws.seed(),
+        quality=draws.uniform(*domain.quality),
+        blurred=some(domain.blur),
+        compressed=some(domain.compressed),
+    )
+
+
+def expose(light: Tensor, sensor: Sensor) -> Tensor:
+    """Turn light (B, 3, size, size) to a uint8 picture."""
+    size = light.shape[-1]
+    where = (torch.arange(size, device=light.device) * 2 + (1 - size)) / size
+    corner = (where.square()[:, None] + where.square()) * 0.5
+    image = light * (sensor.gain[..., None, None] * (1.0 - sensor.vignette[:, None, None, None] * corner))
+    image = _some(image, sensor.blurred, lambda image, _: blur(image, max(1, round(size / 100))))
+    over = (image - 0.7).clamp(min=0.0)
+    image = image.clamp(0.0, 0.7) + over / (1.0 + 2.5 * over)  # highlights fade into white
+    spread = sensor.noise[:, None, None, None] * (0.1 + 0.9 * image).sqrt()  # photons arrive one by one
+    image = (image + spread * grain(sensor.seed, size)).clamp(0.0, 1.0)
+    image = _some(image, sensor.compressed, lambda image, at: compress(image, sensor.quality[at]))
+    return (image * 255.0 + 0.5).clamp(0.0, 255.0).to(torch.uint8)
+
+
+def grain(seed: Tensor, size: int) -> Tensor:
+    """Noise of variance 1, half of it common to a pixel's channels: (B, 3, size, size), the same on every device."""
+    values = sequence(seed, size * size).view(torch.int16).view(-1, size, size, 4) * (6.0**0.5 / 2**16)
+    noise: Tensor = values[..., :3] + values[..., 3:]
+    return noise.permute(0, 3, 1, 2)
+
+
+def _some(image: Tensor, chosen: tuple[int, ...], change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Change some images of a batch; which ones is known on the host, so nothing waits for the device."""
+    if not chosen:
+        return image
+    at = torch.tensor(chosen, device=image.device)
+    return image.index_copy(0, at, change(image[at], at))

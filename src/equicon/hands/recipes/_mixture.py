@@ -1,0 +1,51 @@
+"""Several data sets as one, of square images of one size with a box around the hand."""
+
+import itertools
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch.utils.data import Dataset
+
+from equicon.data import Boxed
+from equicon.hands import Hand
+
+
+class Mixture(Dataset[Boxed]):
+    """The items of one data set, then those of the next, and so on.
+
+    Smaller images are extended by zeros to the right and below, which are what a view shows beyond an image anyway. So
+    nothing is resampled; a view that shrinks blurs the image's right and lower end a little differently.
+
+    Args:
+        parts: Data sets of ``Hand`` or ``Boxed``, each of images of one size.
+    """
+
+    def __init__(self, parts: Sequence[Dataset[Any]]) -> None:
+        self.parts = parts
+        self.counts = tuple(len(part) for part in parts)  # type: ignore[arg-type]
+        self._ends = list(itertools.accumulate(self.counts))
+        self.size = max(side for part in parts for side in part[0].image.shape[-2:])
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, index: int) -> Boxed:
+        which = bisect_right(self._ends, index)
+        image, box = boxed(self.parts[which][index - self._ends[which] + self.counts[which]])
+        height, width = image.shape[-2:]
+        if max(height, width) > self.size:
+            first = f"image {index} has {width} × {height} pixels, and the first ones at most {self.size}"
+            raise ValueError(f"expected images of one size in each data set, got others: {first}.")
+        return Boxed(F.pad(image, (0, self.size - width, 0, self.size - height)), box)
+
+
+def boxed(item: Hand | Boxed) -> Boxed:
+    """Put the box around a hand that ``Affine.from_boxes`` frames as ``Affine.from_points`` does its joints."""
+    if isinstance(item, Boxed):
+        return item
+    centre = item.xy.mean(-2)
+    reach = (item.xy - centre).norm(dim=-1).amax()
+    return Boxed(item.image, torch.cat([centre - reach, centre + reach]))

@@ -1,0 +1,172 @@
+"""The measures of FreiHAND's official evaluation, for whole batches at once.
+
+Each is a mean over joints of a measure per joint, as the official program computes them
+(https://github.com/lmb-freiburg/freihand, ``eval.py``). Every joint has the same number of samples here, so for the
+mean and for PCK that is the mean over everything; for the median it is not. All is computed in float32 at least.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from equicon._checks import check_floating, describe, value_error
+
+__all__ = ["auc", "epe", "pck", "procrustes_align"]
+
+
+def epe(pred: Tensor, target: Tensor, *, reduction: Literal["mean", "median", "none"] = "mean") -> Tensor:
+    """Measure the end-point error: the Euclidean distance of each predicted joint from the true one.
+
+    Args:
+        pred: Predicted joints (N, J, 3), or (N, J, 2), in any unit; metres in FreiHAND.
+        target: True joints, of the same shape and unit.
+        reduction: ``"mean"`` and ``"median"`` are taken over the samples for each joint and then averaged over the
+            joints; the median of an even number is the mean of the middle two. ``"none"`` gives every distance.
+
+    Returns:
+        A scalar in the unit of the joints, or (N, J) with ``reduction="none"``.
+
+    Raises:
+        TypeError: If the joints are not floating tensors.
+        ValueError: If the shapes are wrong, differ or are empty, or the reduction is unknown.
+
+    Examples:
+        >>> target = torch.rand(8, 21, 3)
+        >>> epe(target + torch.tensor([0.03, 0.0, 0.04]), target)
+        tensor(0.0500)
+    """
+    if reduction not in ("mean", "median", "none"):
+        raise value_error("reduction", "'mean', 'median' or 'none'", describe(reduction))
+    distances = _distances(pred, target)
+    if reduction == "none":
+        return distances
+    if reduction == "mean":
+        return distances.mean()
+    # torch.median takes the lower of two middle values, so its mirror image takes the upper.
+    return (distances.median(dim=0).values - distances.neg().median(dim=0).values).mean() / 2
+
+
+def pck(pred: Tensor, target: Tensor, thresholds: Tensor | Sequence[float]) -> Tensor:
+    """Measure the share of correct keypoints: those no farther from the truth than each threshold.
+
+    Args:
+        pred: Predicted joints (N, J, 3), or (N, J, 2), in any unit. One that is NaN is not correct.
+        target: True joints, of the same shape and unit.
+        thresholds: Distances (T,), in the same unit.
+
+    Returns:
+        The shares (T,), in [0, 1].
+
+    Raises:
+        TypeError: If the joints are not floating tensors.
+        ValueError: If the shapes are wrong, differ or are empty.
+
+    Examples:
+        >>> target = torch.rand(8, 21, 3)
+        >>> pck(target + torch.tensor([0.03, 0.0, 0.04]), target, [0.01, 0.06])
+        tensor([0., 1.])
+    """
+    distances = _distances(pred, target)
+    return _curve(distances, _thresholds(thresholds, distances))
+
+
+def auc(pred: Tensor, target: Tensor, thresholds: Tensor | Sequence[float] | None = None) -> Tensor:
+    """Measure the area under the curve of ``pck`` by the trapezoidal rule, as a share of the whole.
+
+    Args:
+        pred: Predicted joints (N, J, 3), or (N, J, 2), in any unit; in metres if no thresholds are given.
+        target: True joints, of the same shape and unit.
+        thresholds: Distances (T,), increasing, T at least 2; by default FreiHAND's, 100 from 0 to 0.05 metres.
+
+    Returns:
+        A scalar in [0, 1].
+
+    Raises:
+        TypeError: If the joints are not floating tensors.
+        ValueError: If the shapes are wrong, differ or are empty, or the thresholds do not increase.
+
+    Examples:
+        >>> target = torch.rand(8, 21, 3)
+        >>> auc(target, target)
+        tensor(1.)
+    """
+    distances = _distances(pred, target)
+    at = _thresholds(torch.linspace(0, 0.05, 100, dtype=torch.float64) if thresholds is None else thresholds, distances)
+    if len(at) < 2 or not bool((at.diff() > 0).all()):
+        raise value_error(
+            "thresholds", "at least two distances that increase", at, "Sort them and leave out equal ones."
+        )
+    return torch.trapezoid(_curve(distances, at), at) / (at[-1] - at[0])
+
+
+def procrustes_align(pred: Tensor, target: Tensor) -> Tensor:
+    """Align each prediction to its target by the best translation, scale and orthogonal matrix.
+
+    It minimises the sum of squared distances over ``scale · pred @ R + shift`` with an orthogonal R. As in the official
+    evaluation R may be a reflection, so a left hand can be aligned to a right one.
+
+    Args:
+        pred: Predicted joints (N, J, 3), or (N, J, 2); the official evaluation takes metres.
+        target: True joints, of the same shape.
+
+    Returns:
+        The aligned predictions, of the same shape. A prediction whose points are all equal, or that has one point
+        only, is put on the target's centre, where the official formula puts it too.
+
+    Raises:
+        TypeError: If the joints are not floating tensors.
+        ValueError: If the shapes are wrong, differ or are empty.
+        torch.linalg.LinAlgError: If a value is not finite.
+
+    Examples:
+        >>> target = torch.rand(8, 21, 3, dtype=torch.float64)
+        >>> torch.allclose(procrustes_align(5 - 2 * target, target), target)
+        True
+    """
+    pred, target = _check_pair(pred, target)
+    center = target.mean(dim=-2, keepdim=True)
+    arms = pred - pred.mean(dim=-2, keepdim=True)
+    u, s, vh = torch.linalg.svd(arms.mT @ (target - center))
+    # The official program adds 1e-8 to the norm; it is also what sends equal points to the centre, and not to NaN.
+    norm = torch.linalg.vector_norm(arms, dim=(-2, -1), keepdim=True) + 1e-8
+    scale = s.sum(dim=-1)[:, None, None] / norm.square()
+    aligned: Tensor = scale * (arms @ (u @ vh)) + center
+    return aligned
+
+
+def _curve(distances: Tensor, thresholds: Tensor) -> Tensor:
+    # Sorting once needs far less memory than (N, J, T) comparisons. NaN would mislead the search; it is no hit.
+    ordered = distances.masked_fill(distances.isnan(), float("inf")).flatten().sort().values
+    return torch.searchsorted(ordered, thresholds, right=True).to(distances.dtype) / len(ordered)
+
+
+def _thresholds(thresholds: Tensor | Sequence[float], like: Tensor) -> Tensor:
+    at = torch.as_tensor(thresholds, dtype=like.dtype, device=like.device)
+    if at.ndim != 1:
+        raise value_error("thresholds", "distances of shape (T,)", at)
+    return at.contiguous()
+
+
+def _distances(pred: Tensor, target: Tensor) -> Tensor:
+    pred, target = _check_pair(pred, target)
+    distances: Tensor = torch.linalg.vector_norm(pred - target, dim=-1)
+    return distances
+
+
+def _check_pair(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Check two batches of joints and give them one type, float32 at least."""
+    _check_joints("pred", pred)
+    _check_joints("target", target)
+    if pred.shape != target.shape:
+        raise value_error("pred", f"the shape of target, {tuple(target.shape)}", pred)
+    dtype = torch.promote_types(torch.promote_types(pred.dtype, target.dtype), torch.float32)
+    return pred.to(dtype), target.to(dtype)
+
+
+def _check_joints(argument: str, value: Any) -> None:
+    flat = isinstance(value, Tensor) and value.shape[-1:] == (2,)
+    check_floating(argument, value, "(N, J, 3) or (N, J, 2)", last=(2 if flat else 3,), ndim=3)
+    if value.numel() == 0:
+        raise value_error(argument, "at least one sample and one joint", value)

@@ -1,0 +1,6 @@
+"""Probes: how well keypoints can be read out of frozen features."""
+
+from equicon.probes._features import Features, extract_features
+from equicon.probes._probe import ProbeResult, format_probes, probe, probe_table
+
+__all__ = ["Features", "ProbeResult", "extract_features", "format_probes", "probe", "probe_table"]

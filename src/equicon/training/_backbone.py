@@ -1,0 +1,64 @@
+"""A torchvision ResNet without its classifier, and the weights to start it from."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torchvision
+from torch import Tensor, nn
+
+from equicon import load_weights
+from equicon.hands import read_encoder
+
+ARCHS = torchvision.models.list_models(module=torchvision.models, include=["resnet*", "resnext*", "wide_resnet*"])
+
+
+class WeightsError(Exception):
+    """Weights that cannot be had or do not fit."""
+
+
+def build_encoder(arch: str, weights: str) -> tuple[nn.Module, int]:
+    """Build an encoder.
+
+    Args:
+        arch: One of ``ARCHS``.
+        weights: ``"none"`` for random ones; ``"imagenet"`` for torchvision's IMAGENET1K_V1, which it downloads once;
+            or a file that ``equicon.hands.read_encoder`` reads: a state dict under torchvision's names, with or without
+            the classifier, or a checkpoint of the official PeCLR program.
+
+    Returns:
+        The network, whose ``fc`` is the identity, and the width of its features.
+
+    Raises:
+        WeightsError: If the weights cannot be had, or are those of another network.
+    """
+    encoder: torchvision.models.ResNet = torchvision.models.get_model(arch, weights=None)
+    width = int(encoder.fc.in_features)
+    encoder.fc = nn.Identity()
+    if weights != "none":
+        state = fetch_imagenet(arch) if weights == "imagenet" else read_weights(Path(weights))
+        try:
+            load_weights(encoder, state, weights)
+        except ValueError as error:
+            raise WeightsError(f"--weights: {error} Give its --arch.") from error
+    return encoder, width
+
+
+def fetch_imagenet(arch: str) -> Mapping[str, Tensor]:
+    known = torchvision.models.get_model_weights(arch)["IMAGENET1K_V1"]
+    try:
+        state: Mapping[str, Tensor] = known.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except Exception as error:  # no network, no room, or a damaged file in torch's cache
+        raise WeightsError(
+            f"--weights imagenet: {known.url} could not be had: {error}. Download it where there is a network and give "
+            f"the file (--weights {Path(known.url).name}), or start at random (--weights none)."
+        ) from error
+    return {name: value for name, value in state.items() if not name.startswith("fc.")}
+
+
+def read_weights(path: Path) -> Mapping[str, Tensor]:
+    if not path.is_file():
+        raise WeightsError(f"--weights: expected 'imagenet', 'none' or a file, got {path}, which is no file.")
+    try:
+        return read_encoder(path)
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"--weights: {error}") from error

@@ -1,0 +1,109 @@
+"""Which images make which batch, by seed and number so that a run goes on from anywhere, and how they are loaded."""
+
+import argparse
+import itertools
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from equicon.training._ranks import ALONE, Ranks
+
+
+def seed_of(seed: int, *key: int) -> int:
+    """Make a seed of its own for each key."""
+    # A spawn key, because entropy itself is padded with zeros: (s, i) and (s, i, 0) would be one.
+    return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+class Shares(NamedTuple):
+    """How often the images of each data set are seen: their numbers, and the shares of an epoch's images."""
+
+    counts: Sequence[int]
+    weights: Sequence[float]
+
+
+def draw_order(count: int, seed: int, epoch: int, shares: Shares | None = None) -> Tensor:
+    """Draw an epoch's images: all of them once, or as many of each data set as its share is.
+
+    With shares, the images of a data set come in one permutation of all of them after another, in which an epoch goes
+    on where the last one ended. It is a function of seed and epoch all the same.
+    """
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed_of(seed, 0, epoch)))
+    if shares is None:
+        return order
+    total = sum(shares.weights)
+    ends = [round(count * weight / total) for weight in itertools.accumulate(shares.weights)]
+    chosen, start = [], 0
+    for which, (here, (low, high)) in enumerate(zip(shares.counts, itertools.pairwise([0, *ends]), strict=True)):
+        first, last = epoch * (high - low), (epoch + 1) * (high - low)
+        rounds = range(first // here, -(-last // here))
+        seeds = [seed_of(seed, 2, which, number) for number in rounds]
+        everything = [torch.randperm(here, generator=torch.Generator().manual_seed(each)) for each in seeds]
+        past = first - rounds.start * here
+        chosen.append(start + torch.cat(everything or [order[:0]])[past : past + high - low])
+        start += here
+    return torch.cat(chosen)[order]
+
+
+class Batches(Sampler[list[int]]):
+    """Indices for batch ``first`` and on, up to ``last``: a new order each epoch, which depends on the seed alone.
+
+    So a run that is resumed sees what it would have seen. Of each batch, a rank gets its part.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        batch_size: int,
+        seed: int,
+        first: int,
+        last: int,
+        ranks: Ranks = ALONE,
+        shares: Shares | None = None,
+    ) -> None:
+        self.count, self.batch_size, self.seed, self.shares = count, batch_size, seed, shares
+        self.wanted, self.part = range(first, last), ranks.part(batch_size)
+
+    def __len__(self) -> int:
+        return len(self.wanted)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        per_epoch, known = self.count // self.batch_size, -1
+        for number in self.wanted:
+            epoch, position = divmod(number, per_epoch)
+            if epoch != known:
+                order, known = draw_order(self.count, self.seed, epoch, self.shares), epoch
+            yield order[position * self.batch_size : (position + 1) * self.batch_size][self.part].tolist()
+
+
+def loading(args: argparse.Namespace) -> dict[str, Any]:
+    """Give what a ``DataLoader`` is to be made with."""
+    # A generator of its own: the loader draws a seed for its workers, and the global state is the run's.
+    return {
+        "num_workers": args.workers,
+        "pin_memory": args.device.startswith("cuda"),
+        "worker_init_fn": _outlive_signals,
+        "generator": torch.Generator(),
+    }
+
+
+def _outlive_signals(_: int) -> None:
+    """Let a worker serve on while the run, which got the same Ctrl-C or SIGTERM, ends its step and saves.
+
+    Not for ever: SIGTERM is also how the run's own process ends its workers.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave_soon)
+
+
+def _leave_soon(*_: object) -> None:
+    timer = threading.Timer(3.0, os._exit, (0,))  # any other exit code would raise an error in the run
+    timer.daemon = True
+    timer.start()

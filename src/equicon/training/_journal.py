@@ -1,0 +1,169 @@
+"""What a training run writes down as it goes: a progress bar, and TensorBoard's curves, shares of time and pictures."""
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from equicon.training._checkpoints import write_whole
+
+PAUSE = "pause"  # what is no part of a step, and does not count
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    write_whole(path, lambda file: figure.savefig(file, format="png", dpi=110))
+
+
+class NotFiniteError(Exception):
+    """A loss that is infinite or not a number."""
+
+
+class Stopwatch:
+    """Measures how time is shared among the parts of a step, and never waits for the device in between.
+
+    On an accelerator other than CUDA it measures the host.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._marks: list[tuple[str, torch.cuda.Event | float]] = []
+        self.mark("")
+
+    def mark(self, part: str) -> None:
+        """Say that what was done since the last mark belongs to a part."""
+        if self._device.type != "cuda":
+            self._marks.append((part, time.perf_counter()))
+            return
+        event = torch.cuda.Event(enable_timing=True)
+        event.record(torch.cuda.current_stream(self._device))
+        self._marks.append((part, event))
+
+    def seconds(self) -> dict[str, float]:
+        """Sum up each part since the last call; this waits for the device."""
+        last = self._marks[-1][1]
+        if isinstance(last, torch.cuda.Event):
+            last.synchronize()
+        spent: dict[str, float] = defaultdict(float)
+        for (_, start), (part, end) in zip(self._marks, self._marks[1:], strict=False):
+            if isinstance(start, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
+                spent[part] += start.elapsed_time(end) / 1000
+            elif isinstance(start, float) and isinstance(end, float):
+                spent[part] += end - start
+        self._marks = [("", last)]
+        return dict(spent)
+
+
+class _Nowhere:
+    """Stands in for TensorBoard's writer where nothing is to be written."""
+
+    def add_scalar(self, *_: object) -> None: ...
+
+    def add_figure(self, *_: object) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Journal:
+    """Writes down a run; losses are kept on the device and read a few steps at a time.
+
+    Args:
+        folder: For TensorBoard's files. What they hold of steps from ``first`` on, of a run that was cut off, is void.
+        device: Where the losses are.
+        first: The step that the run begins with.
+        steps: The step it ends before.
+        images: To a step.
+        name: What the progress bar says.
+        every: How many steps are read at a time; each reading waits for the device.
+        quiet: Whether it watches over the losses, and writes and shows nothing: another rank does.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        device: torch.device,
+        *,
+        first: int,
+        steps: int,
+        images: int,
+        name: str,
+        every: int = 10,
+        quiet: bool = False,
+    ) -> None:
+        self.watch = Stopwatch(device)
+        self._writer = _Nowhere() if quiet else SummaryWriter(str(folder), purge_step=first)
+        self._bar = tqdm(total=steps * images, initial=first * images, desc=name, unit="img", disable=quiet)
+        self._images, self._every = images, every
+        self._pending: list[tuple[int, float, Tensor, Mapping[str, Tensor]]] = []
+        self._shown = self._note = ""
+
+    def step(self, step: int, lr: float, loss: Tensor, note: str, parts: Mapping[str, Tensor] = {}) -> None:
+        """Note a step's learning rate, its loss and, where it has some, the parts of that.
+
+        Raises:
+            NotFiniteError: If the loss of this or an earlier step is not finite; it names the first such step.
+        """
+        self._pending.append((step, lr, loss.detach(), {name: part.detach() for name, part in parts.items()}))
+        self._note = note
+        if len(self._pending) == self._every or not self._shown:
+            self.flush()
+        self._bar.update(self._images)
+
+    def flush(self) -> None:
+        """Read what was noted and give it to the operating system; raises as ``step`` does."""
+        if self._pending:
+            spent, count = self.watch.seconds(), len(self._pending)
+            spent.pop(PAUSE, None)
+            rows = [torch.stack([loss, *parts.values()]) for *_, loss, parts in self._pending]
+            values = torch.cat(rows).cpu().split([*map(len, rows)])
+            pending, self._pending = self._pending, []
+            losses = []
+            for (step, lr, _, parts), row in zip(pending, values, strict=True):
+                loss, *others = row.tolist()
+                losses.append(loss)
+                self._writer.add_scalar("training/loss", loss, step)
+                for name, part in zip(parts, others, strict=True):
+                    self._writer.add_scalar(f"training/loss, {name}", part, step)
+                self._writer.add_scalar("training/learning rate", lr, step)
+                if not math.isfinite(loss):
+                    self._writer.flush()
+                    raise NotFiniteError(f"The loss is {loss} at step {step}, where the learning rate is {lr:.3g}.")
+            for part, seconds in spent.items():
+                self._writer.add_scalar(f"share of the step/{part}", seconds / sum(spent.values()), pending[-1][0])
+            if spent:
+                speed = count * self._images / sum(spent.values())
+                self._writer.add_scalar("training/images per second", speed, pending[-1][0])
+            self._shown = f"loss={sum(losses) / len(losses):.3f}, {self._note}"
+            self._bar.set_postfix_str(self._shown, refresh=False)
+        self._writer.flush()
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def picture(self, step: int, name: str, figure: Figure) -> None:
+        self._writer.add_figure(name, figure, step)
+
+    def say(self, text: str) -> None:
+        """Print a line above the progress bar."""
+        if not self._bar.disable:
+            self._bar.write(text)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+        self._writer.close()

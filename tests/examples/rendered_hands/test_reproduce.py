@@ -1,0 +1,41 @@
+import json
+
+import pytest
+
+pytest.importorskip("torchvision", reason="the examples need torchvision")
+pytest.importorskip("matplotlib", reason="the examples need matplotlib")
+
+import reproduce as reproduce_ablation
+from plan import PRESETS, count
+
+
+def main(out, *words):
+    reproduce_ablation.main(["--preset", "toy", "--device", "cpu", "--out", str(out), *words])
+
+
+def test_goes_on_with_the_pieces_that_are_missing(tmp_path, capsys):
+    main(tmp_path, "--pieces", "2")
+    printed = capsys.readouterr()
+    assert f"2 of {count(PRESETS['toy'])} pieces are done; the same command goes on." in printed.out
+    assert "pieces:" in printed.err
+    before = json.loads((tmp_path / "results.json").read_text())
+    main(tmp_path, "--pieces", "1")
+    after = json.loads((tmp_path / "results.json").read_text())
+    assert len(after["pieces"]) == 3
+    assert all(after["pieces"][key] == piece for key, piece in before["pieces"].items())
+    assert [piece["session"] for piece in after["pieces"].values()] == [0, 0, 1]
+    assert {"date", "command", "device", "torch", "torchvision", "equicon"} <= set(after["sessions"][1])
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_another_preset_does_not_go_on_with_these_results(tmp_path):
+    (tmp_path / "results.json").write_text(json.dumps({"sizes": {"arch": "another"}, "sessions": [], "pieces": {}}))
+    with pytest.raises(SystemExit, match=r"--preset: .*was begun with .*another.*Give another --out"):
+        main(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["pieces", "processes"])
+def test_options_are_checked(name, capsys):
+    with pytest.raises(SystemExit):
+        reproduce_ablation.parse_args([f"--{name}", "0"])
+    assert f"--{name}: expected at least 1, got 0." in capsys.readouterr().err

@@ -1,0 +1,169 @@
+import json
+import math
+
+import pytest
+
+pytest.importorskip("torchvision", reason="the examples need torchvision")
+
+from equicon.hands.recipes._pretrain_options import FREE, RECIPES, parse_args
+from equicon.training._options import arguments_text
+
+
+def parse(*words: object):
+    return parse_args("", [str(word) for word in words])
+
+
+def test_rendered_hands_take_the_quick_recipe_and_others_the_paper_s():
+    assert (parse().arch, parse().epochs, parse("--data", "stream").size) == ("resnet18", 3, 64)
+    paper = parse("--data", "data/freihand")
+    assert (paper.arch, paper.weights, paper.size) == ("resnet50", "imagenet", 128)
+    assert (paper.batch_size, paper.accumulate, paper.epochs, paper.warmup) == (128, 16, 100, 0.1)
+    assert paper.lr == pytest.approx(1e-4 * math.sqrt(2048))
+    assert (paper.weight_decay, paper.temperature, paper.hidden, paper.points) == (1e-6, 0.5, 512, 64)
+    assert (paper.margin, paper.degrees, paper.translate) == ([0.9, 1.5], 45, 15 / 128)
+    assert parse("--data", "data/freihand", "--recipe", "quick").arch == "resnet18"
+    assert parse("--recipe", "paper", "--epochs", 3).epochs == 3
+
+
+def test_help_explains_every_option(capsys):
+    with pytest.raises(SystemExit):
+        parse("--help")
+    text = " ".join(capsys.readouterr().out.split())
+    assert "passes over the unlabelled images (quick: 3, paper: 100)" in text
+    assert "make a step (quick: 0.001, paper: 0.004525)" in text
+    assert "[degrees] (default: 45.0)" in text
+    for name in RECIPES["quick"]:
+        assert f"--{name.replace('_', '-')}" in text
+
+
+def test_both_recipes_have_the_same_figures():
+    assert RECIPES["quick"].keys() == RECIPES["paper"].keys()
+
+
+def begin(folder, *words) -> None:
+    (folder / "arguments.json").write_text(arguments_text(parse("--out", folder, *words)))
+
+
+def test_a_resumed_run_takes_its_arguments_along(tmp_path):
+    begin(tmp_path, "--epochs", 7, "--margin", 1, 1.25, "--data", "some/freihand", "--boxes", "b.json", "--workers", 3)
+    args = parse("--out", tmp_path, "--resume")
+    assert (args.epochs, args.margin, args.data, args.arch, args.workers) == (
+        7,
+        [1, 1.25],
+        ["some/freihand"],
+        "resnet50",
+        3,
+    )
+    assert (args.out, args.resume, str(args.boxes)) == (tmp_path, True, "b.json")
+    assert json.loads(arguments_text(args)) == json.loads((tmp_path / "arguments.json").read_text())
+
+
+def test_a_resumed_run_may_change_what_does_not_make_it_another(tmp_path, capsys):
+    begin(tmp_path)
+    args = parse("--out", tmp_path, "--resume", "--lr", 0.5, "--data", "elsewhere", "--keep", 9, "--epochs", 3)
+    assert (args.lr, args.data, args.keep) == (0.5, ["elsewhere"], 9)
+    assert set(vars(args)) > FREE
+    with pytest.raises(SystemExit):
+        parse("--out", tmp_path, "--resume", "--batch-size", 64)
+    assert "--batch-size: the run in" in (error := capsys.readouterr().err)
+    assert "was begun with 32, got 64. Leave --batch-size out" in error
+
+
+def test_the_precision_is_that_of_the_machine_where_the_run_began(tmp_path):
+    begin(tmp_path)
+    begun = json.loads((tmp_path / "arguments.json").read_text())
+    assert begun["precision"] in ("float32", "bfloat16")
+    begun["precision"] = "float16"
+    (tmp_path / "arguments.json").write_text(json.dumps(begun))
+    assert parse("--out", tmp_path, "--resume").precision == "float16"
+
+
+def test_nothing_to_resume_is_a_beginning(tmp_path):
+    assert parse("--out", tmp_path, "--resume").epochs == 3
+
+
+def test_data_may_be_given_several_times(tmp_path):
+    assert parse().data == ["synthetic"]
+    assert parse("--data", "stream").data == ["stream"]
+    args = parse("--data", "a", "--data", "b", "--data-weights", 2, 1)
+    assert (args.data, args.data_weights, args.arch, args.mirror_left) == (["a", "b"], [2, 1], "resnet50", True)
+    begin(tmp_path, "--data", "a", "--data", "b", "--data-weights", 2, 1, "--no-mirror-left")
+    args = parse("--out", tmp_path, "--resume")
+    assert (args.data, args.data_weights, args.arch, args.mirror_left) == (["a", "b"], [2, 1], "resnet50", False)
+    args = parse("--out", tmp_path, "--resume", "--data", "c", "--data", "d")
+    assert (args.data, args.data_weights) == (["c", "d"], [2, 1])
+
+
+@pytest.mark.parametrize("data", ["synthetic", "some/freihand"])
+def test_runs_from_before_there_were_several_data_sets_resume(tmp_path, data):
+    begin(tmp_path, "--data", data)
+    begun = json.loads((tmp_path / "arguments.json").read_text())
+    assert begun["data"] == [data]
+    begun["data"] = data
+    del begun["data_weights"], begun["mirror_left"]
+    (tmp_path / "arguments.json").write_text(json.dumps(begun))
+    args = parse("--out", tmp_path, "--resume")
+    assert (args.data, args.data_weights, args.mirror_left) == ([data], None, True)
+    assert args.epochs == begun["epochs"]
+
+
+def test_weights_belong_to_a_run(tmp_path, capsys):
+    begin(tmp_path, "--data", "a", "--data", "b", "--data-weights", 2, 1)
+    with pytest.raises(SystemExit):
+        parse("--out", tmp_path, "--resume", "--data-weights", 1, 1)
+    assert "--data-weights: the run in" in (error := capsys.readouterr().err)
+    assert "was begun with [2.0, 1.0], got [1.0, 1.0]" in error
+    with pytest.raises(SystemExit):
+        parse("--out", tmp_path, "--resume", "--no-mirror-left")
+    assert "was begun with True, got False" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        parse("--out", tmp_path, "--resume", "--data", "a")
+    assert "--data-weights: one data set has nothing" in capsys.readouterr().err
+
+
+def test_freihand_is_given_once_and_boxes_are_of_one_folder(tmp_path, capsys):
+    for name in ("one", "two"):
+        (tmp_path / name / "training").mkdir(parents=True)
+    (tmp_path / "tube").mkdir()
+    (tmp_path / "tube" / "youtube_train.json").touch()
+    one, two, tube = (tmp_path / name for name in ("one", "two", "tube"))
+    with pytest.raises(SystemExit):
+        parse("--data", one, "--data", two)
+    assert "--data: expected FreiHAND once, for the probes are of its samples, got" in capsys.readouterr().err
+    assert parse("--data", one, "--data", tube, "--data", "photos", "--boxes", "b.json").boxes
+    for words in (["--data", one, "--data", tube], ["--data", one, "--data", "a", "--data", "b"]):
+        with pytest.raises(SystemExit):
+            parse(*words, "--boxes", "b.json")
+        assert "--boxes: only a folder of unlabelled images takes it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data", "synthetic", "--data", "photos"], "--data: 'synthetic' stands alone, got synthetic, photos."),
+        (["--data", "photos", "--data", "stream"], "--data: 'stream' stands alone, got photos, stream."),
+        (["--data-weights", "1"], "--data-weights: one data set has nothing to be weighed against"),
+        (
+            ["--data", "a", "--data", "b", "--data-weights", "1", "2", "3"],
+            "--data-weights: expected 2 numbers, one for each --data, got 3",
+        ),
+        (
+            ["--data", "a", "--data", "b", "--data-weights", "1", "0"],
+            "argument --data-weights: expected a number above 0, got 0",
+        ),
+        (["--arch", "vgg11"], "argument --arch: invalid choice: 'vgg11'"),
+        (["--epochs", "0"], "argument --epochs: expected a number above 0, got 0"),
+        (["--batch-size", "1"], "argument --batch-size: expected at least 2, got 1"),
+        (["--lr", "nan"], "argument --lr: expected a number above 0, got nan"),
+        (["--weight-decay", "-1"], "argument --weight-decay: expected a number of at least 0, got -1"),
+        (["--margin", "2", "1"], "--margin: expected LOW <= HIGH, got 2 1"),
+        (["--boxes", "b.json"], "--boxes: only a folder of unlabelled images takes it"),
+        (["--holdout", "1"], "--holdout: expected a share in [0, 1), got 1"),
+        (["--device", "nonsense"], "--device: expected one that is there, got nonsense"),
+        (["--size", "many"], "argument --size: invalid whole number value: 'many'"),
+    ],
+)
+def test_wrong_options_are_named(words, message, capsys):
+    with pytest.raises(SystemExit):
+        parse(*words)
+    assert message in capsys.readouterr().err

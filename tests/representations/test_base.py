@@ -1,0 +1,130 @@
+import copy
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from registry import REPRESENTATIONS, random_affine
+from torch.testing import assert_close
+
+import equicon as eq
+from equicon._plane.matrix import rotation
+
+GOLDEN = np.load(Path(__file__).parents[1] / "data" / "peclr_official_loss.npz")
+undone = pytest.mark.parametrize("undone", ["both", "rotate", "translate", "none"])
+
+
+def golden(name: str) -> torch.Tensor:
+    return torch.from_numpy(GOLDEN[name])
+
+
+def golden_affine(view: int, undone: str) -> eq.Affine:
+    """The official program's angle and shift as our matrix: translation = 2 · jitter / size."""
+    radians = torch.deg2rad(golden(f"angle{view}_deg"))
+    jitter = torch.stack([golden(f"jitter_{axis}{view}_px") for axis in "xy"], -1)
+    turn = rotation(radians if undone in ("both", "rotate") else torch.zeros_like(radians))
+    shift = 2 * jitter / golden("image_size") if undone in ("both", "translate") else torch.zeros_like(jitter)
+    return eq.Affine.from_linear(turn, shift)
+
+
+@undone
+def test_peclr_points_agree_with_the_official_program(undone):
+    for view in (1, 2):
+        canonical = eq.PeCLRPoints().canonicalize(golden_affine(view, undone), golden(f"projection{view}"))
+        assert_close(canonical, golden(f"{undone}_canonical{view}"), atol=1e-6, rtol=0)
+
+
+@undone
+def test_the_loss_and_its_gradients_agree_with_the_official_program(undone):
+    z = [golden(f"projection{view}").requires_grad_() for view in (1, 2)]
+    loss = eq.PeCLRLoss(temperature=0.5)(*z, *(golden_affine(view, undone) for view in (1, 2)))
+    assert_close(loss.detach().double(), golden(f"{undone}_loss"), atol=1e-6, rtol=0)
+    loss.backward()
+    for view in (1, 2):
+        expected = golden(f"{undone}_grad{view}")
+        assert_close(z[view - 1].grad, expected, atol=1e-5 * float(expected.abs().max()), rtol=0)
+
+
+def test_peclr_points_are_what_a_loop_over_points_gives():
+    g, z = random_affine(3, 5), torch.randn(5, 12, dtype=torch.float64)
+    expected = []
+    for b in range(5):
+        points = (z[b] / z[b].norm()).view(-1, 2)
+        extent = points.max(0).values - points.min(0).values
+        points = points - g.translation[b] / 2 * extent
+        u, _, vh = torch.linalg.svd(g.linear[b])
+        center = points.mean(0)
+        points = torch.stack([(u @ vh).T @ (p - center) + center for p in points])
+        expected.append(points.flatten() / points.norm())
+    assert_close(eq.PeCLRPoints().canonicalize(g, z), torch.stack(expected))
+
+
+def test_points_are_what_a_loop_over_points_gives():
+    g, z = random_affine(4, 5), torch.randn(5, 12, dtype=torch.float64)
+    expected = torch.stack(
+        [torch.cat([torch.linalg.solve(g.linear[b], p - g.translation[b]) for p in z[b].view(-1, 2)]) for b in range(5)]
+    )
+    assert_close(eq.Points().canonicalize(g, z), expected)
+
+
+@pytest.mark.parametrize("name", [n for n in REPRESENTATIONS if n != "peclr points"])  # whose detached parts forbid it
+def test_gradients_of_exact_representations(name):
+    entry, g = REPRESENTATIONS[name], random_affine(5, 3)
+    z = torch.randn(3, entry.width, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda z: entry.representation.act(g, z), z)
+    assert torch.autograd.gradcheck(lambda z: entry.representation.canonicalize(g, z), z)
+
+
+def test_gradients_reach_the_matrix_through_points():
+    matrix = random_affine(6, 3).matrix.requires_grad_()
+    z = torch.randn(3, 8, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda m: eq.Points().canonicalize(eq.Affine._of(m), z), matrix)
+
+
+@pytest.mark.parametrize("entry", REPRESENTATIONS.values(), ids=REPRESENTATIONS)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_types(entry, dtype):
+    g = eq.RandomRotation(45).sample(4).affine
+    z = torch.randn(4, entry.width).to(dtype)
+    home = entry.representation.canonicalize(g, z)
+    assert home.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert entry.representation.canonicalize(g, z).equal(home)
+
+
+@pytest.mark.parametrize("entry", REPRESENTATIONS.values(), ids=REPRESENTATIONS)
+def test_copies_pickles_compares_and_prints(entry):
+    r = entry.representation
+    assert pickle.loads(pickle.dumps(r)) == r
+    assert copy.deepcopy(r) == r
+    assert eval(repr(r), vars(eq)) == r
+
+
+def test_a_direct_sum_is_its_parts():
+    g, z = random_affine(7, 4), torch.randn(4, 11, dtype=torch.float64)
+    both = eq.DirectSum([(eq.Points(), 6), (eq.Invariant(), 5)])
+    for name in ("act", "canonicalize"):
+        parts = [getattr(eq.Points(), name)(g, z[:, :6]), z[:, 6:]]
+        assert_close(getattr(both, name)(g, z), torch.cat(parts, 1))
+
+
+def test_bad_input_is_refused():
+    g, z = eq.Affine.identity(4), torch.rand(4, 8)
+    for call, error, match in [
+        (lambda: eq.Points().act(g, z[:, :7]), ValueError, "z: expected an even width, .* Make it 8"),
+        (lambda: eq.PeCLRPoints().canonicalize(g, z[:, :7]), ValueError, "z: expected an even width"),
+        (lambda: eq.Points().act(g, z[:3]), ValueError, "g: expected a batch of 3, that of z"),
+        (lambda: eq.Points().act(g.matrix, z), TypeError, "g: expected an equicon.Affine.*Affine.from_pixels"),
+        (lambda: eq.Points().act(g, z[0]), ValueError, r"z: expected embeddings of shape \(B, D\)"),
+        (lambda: eq.Points().act(g, z.long()), TypeError, "z: expected embeddings of a floating type"),
+        (lambda: eq.Points().act(g, None), TypeError, "z: expected embeddings"),
+        (lambda: eq.DirectSum([]), ValueError, "parts: expected at least one pair"),
+        (lambda: eq.DirectSum(eq.Points()), TypeError, "parts: expected a list of pairs"),
+        (lambda: eq.DirectSum([eq.Points()]), TypeError, r"parts\[0\]: expected a pair"),
+        (lambda: eq.DirectSum([(eq.Points(), 3)]), ValueError, "even width"),
+        (lambda: eq.DirectSum([(eq.Points(), 0)]), ValueError, r"parts\[0\]: expected a whole number of at least 1"),
+        (lambda: eq.DirectSum([(eq.Points(), 4), (eq.Invariant(), 3)]).act(g, z), ValueError, r"a width of 4 \+ 3 = 7"),
+    ]:
+        with pytest.raises(error, match=match):
+            call()
