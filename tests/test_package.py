@@ -101,4 +101,4 @@ def test_rooms_are_of_a_size_that_a_stranger_can_take_in():
 def test_core_dependencies_are_few():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = {re.split(r"[^\w-]", d)[0] for d in project["dependencies"]}
-    assert names == {"torch", "kornia", "numpy"}
+    assert names == {"torch", "kornia", "numpy", "typing-extensions"}

@@ -149,7 +149,8 @@ def pretrain(piece: Pretrain, preset: Preset, out: Path, device: str) -> dict[st
 
 def learn(model: nn.Module, piece: Pretrain, preset: Preset, out: Path, device: str, losses: list[Tensor]) -> None:
     data = hands(out / "hands", "unlabelled", device)
-    representation = {"simclr": eq.Invariant(), "peclr": eq.PeCLRPoints()}.get(piece.method, eq.Points())
+    known: dict[str, eq.Representation[Any]] = {"simclr": eq.Invariant(), "peclr": eq.PeCLRPoints()}
+    representation = known.get(piece.method, eq.Points())
     augment, criterion = make_views(piece), eq.PeCLRLoss(piece.temperature, representation=representation)
     kept = without_scale if piece.method == "exact, scale kept" else None
     optimizer = torch.optim.AdamW(model.parameters(), preset.lr, weight_decay=1e-6, fused=True)

@@ -2,10 +2,14 @@
 
 from equicon import draw, metrics, presets
 from equicon._groups.affine import Affine
+from equicon._groups.element import GroupElement
 from equicon._losses.grad_cache import GradCache
 from equicon._losses.ntxent import NTXentLoss, nt_xent
 from equicon._losses.peclr import PeCLRLoss
-from equicon._representations.base import DirectSum, Invariant, PeCLRPoints, Points, Representation
+from equicon._representations.base import Representation
+from equicon._representations.peclr import PeCLRPoints
+from equicon._representations.points import Points
+from equicon._representations.sums import DirectSum, Invariant
 from equicon._transforms.action import Action
 from equicon._transforms.base import Compose, EquivariantTransform, RandomApply
 from equicon._transforms.filters import Appearance, RandomErasing, RandomGaussianBlur, RandomGaussianNoise, RandomSobel
@@ -33,6 +37,7 @@ __all__ = [
     "DirectSum",
     "EquivariantTransform",
     "GradCache",
+    "GroupElement",
     "Invariant",
     "NTXentLoss",
     "Normalize",

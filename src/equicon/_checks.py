@@ -115,10 +115,10 @@ def check_floating(argument: str, value: Any, shape: str, *, last: tuple[int, ..
     return value
 
 
-def check_batch(argument: str, length: int, expected: int, of: str) -> None:
+def check_batch(argument: str, length: int, expected: int, of: str, fix: str = "") -> None:
     """Check that two batches have the same length."""
     if length != expected:
-        raise value_error(argument, f"a batch of {expected}, that of {of}", f"a batch of {length}")
+        raise value_error(argument, f"a batch of {expected}, that of {of}", f"a batch of {length}", fix)
 
 
 def as_tuples(config: object) -> None:

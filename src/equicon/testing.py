@@ -1,6 +1,7 @@
 """Asserters that hold your own transforms, representations and encoders against the library's laws."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -131,7 +132,7 @@ def _assert_points_follow(
 
 
 def assert_representation(
-    representation: Representation,
+    representation: Representation[Any],
     width: int,
     *,
     homomorphism: bool = True,
@@ -185,7 +186,7 @@ def assert_equivariant(
     encoder: Callable[[Tensor], Tensor],
     images: Tensor,
     transform: EquivariantTransform,
-    representation: Representation,
+    representation: Representation[Any],
     *,
     size: tuple[int, int] | None = None,
     tolerance: float = 0.05,

@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 import equicon as eq
 
-# The comparison with the official program's recorded loss and gradients is in test_representation.py.
+# The comparison with the official program's recorded loss and gradients is in tests/representations.
 
 
 def views(batch: int = 6, width: int = 8) -> tuple[torch.Tensor, torch.Tensor, eq.Affine, eq.Affine]:

@@ -12,7 +12,6 @@ from equicon._checks import check_int, check_positive, type_error, value_error
 from equicon._losses.negatives import block_size, blockwise_negatives, dense_negatives, gradient_is_enough
 from equicon._losses.ranks import Batch, exchange, gather_others, many_ranks, refuse_together
 from equicon._plane.matrix import at_least_float32, normalize
-from equicon._representations.base import check_embeddings
 
 
 def nt_xent(
@@ -119,6 +118,17 @@ def _mean_of_ranks(share: Tensor) -> Tensor:
     dist.all_reduce(whole)
     local = share * dist.get_world_size()
     return whole + (local - local.detach())
+
+
+def check_embeddings(argument: str, z: Any) -> Tensor:
+    """Check for embeddings (B, D), floating and not empty."""
+    if not isinstance(z, Tensor):
+        raise type_error(argument, "embeddings (B, D)", z)
+    if z.ndim != 2 or 0 in z.shape:
+        raise value_error(argument, "embeddings of shape (B, D), neither 0", z, "Flatten each with z.flatten(1).")
+    if not z.is_floating_point():
+        raise type_error(argument, "embeddings of a floating type", z)
+    return z
 
 
 def check_views(views: dict[str, Tensor]) -> None:

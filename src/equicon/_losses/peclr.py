@@ -1,6 +1,7 @@
 """``PeCLRLoss``: undo each view's transform on its embedding, then compare."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -8,7 +9,8 @@ from equicon._checks import type_error, value_error
 from equicon._groups.affine import Affine, check_affine
 from equicon._losses.ntxent import NTXentLoss, check_views
 from equicon._losses.ranks import many_ranks, refuse_together
-from equicon._representations.base import PeCLRPoints, Representation
+from equicon._representations.base import Representation
+from equicon._representations.peclr import PeCLRPoints
 
 _TEMPERATURE = 0.5
 
@@ -42,7 +44,7 @@ class PeCLRLoss(nn.Module):
         self,
         temperature: float | None = None,
         *,
-        representation: Representation = PeCLRPoints(),  # noqa: B008 - a frozen value
+        representation: Representation[Any] = PeCLRPoints(),  # noqa: B008 - a frozen value
         base_loss: Callable[[Tensor, Tensor], Tensor] | None = None,
         gather_distributed: bool = False,
         chunk_size: int | None = None,

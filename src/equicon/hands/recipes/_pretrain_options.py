@@ -23,7 +23,7 @@ from equicon.training._options import (
     whole,
 )
 
-METHODS: dict[str, eq.Representation] = {"peclr": eq.PeCLRPoints(), "exact": eq.Points(), "simclr": eq.Invariant()}
+METHODS: dict[str, eq.Representation[Any]] = {"peclr": eq.PeCLRPoints(), "exact": eq.Points(), "simclr": eq.Invariant()}
 RENDERED = ("synthetic", "stream")
 
 # "paper" is the configuration that was released with PeCLR (Spurr et al., ICCV 2021, arXiv 2106.05953). It wraps Adam

@@ -1,0 +1,75 @@
+"""``GroupElement``: what losses, representations and ``GradCache`` ask of a batch of transforms."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, Self, runtime_checkable
+
+import torch
+
+from equicon._checks import type_error
+
+_ASKED = ("__len__", "__getitem__", "__matmul__", "inverse", "to", "device", "identity", "cat")
+
+
+@runtime_checkable
+class GroupElement(Protocol):
+    """A batch of elements of a group: what a transform did to each image, and how to undo it.
+
+    ``Affine`` is one. Any class with these methods is another, without deriving from this: rotations of space,
+    permutations, whatever acts on an embedding through a ``Representation`` of its own.
+
+    Laws: ``(f @ g) @ h = f @ (g @ h)``, ``g.inverse() @ g = identity(len(g))``, ``cat([g[:n], g[n:]]) = g``.
+
+    Examples:
+        >>> g = RandomRotation(45).sample(4).affine
+        >>> isinstance(g, GroupElement), isinstance(g.matrix, GroupElement)
+        (True, False)
+    """
+
+    @classmethod
+    def identity(cls, batch_size: int, /) -> Self:
+        """Make the identity, ``batch_size`` times."""
+        ...
+
+    @classmethod
+    def cat(cls, elements: Sequence[Any], /) -> Self:
+        """Join batches into one, as ``torch.cat`` does."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where the elements are."""
+        ...
+
+    def __len__(self) -> int:
+        """Count the elements of the batch."""
+        ...
+
+    def __getitem__(self, index: Any, /) -> Self:
+        """Take part of the batch; the result is a batch."""
+        ...
+
+    def __matmul__(self, other: Any, /) -> Self:
+        """Compose: the right operand acts first."""
+        ...
+
+    def inverse(self) -> Self:
+        """Invert each element."""
+        ...
+
+    def to(self, device: Any, /) -> Self:
+        """Move to a device."""
+        ...
+
+
+def check_element(argument: str, value: object) -> GroupElement:
+    """Check for a group element, and tell the owner of a bare matrix how to make one."""
+    # Not isinstance, which torch.compile does not follow into a protocol.
+    if any(not hasattr(type(value), name) for name in _ASKED):
+        raise type_error(
+            argument,
+            "a group element, such as an equicon.Affine",
+            value,
+            "Wrap a matrix in pixels with Affine.from_pixels(matrix, size), one in the unit frame with Affine(matrix).",
+        )
+    element: GroupElement = value  # type: ignore[assignment]
+    return element

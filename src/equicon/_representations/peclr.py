@@ -1,0 +1,64 @@
+"""``PeCLRPoints``: the paper's own way back."""
+
+from dataclasses import dataclass
+from typing import final
+
+from torch import Tensor
+from typing_extensions import override
+
+from equicon._groups.affine import Affine, check_affine
+from equicon._plane.matrix import matvec, normalize, polar_factor
+from equicon._representations.base import Representation
+from equicon._representations.points import as_points, check_points
+
+
+@final
+@dataclass(frozen=True)
+class PeCLRPoints(Representation):
+    """The paper's own: m points whose frame is the embedding's, not the image's.
+
+    ``canonicalize``: L2-normalise; shift by −translation / 2 times the points' own range on each axis; turn back
+    about the points' centroid by the orthogonal polar factor of the linear part, reflection included; L2-normalise.
+    The range and the centroid are detached, as in the authors' program, so gradients are not those of the formula.
+    Scale and shear are left to the normalisation. ``act`` turns about the centroid and shifts by translation / 2 ·
+    range, without normalising.
+
+    Laws: ``canonicalize(g, act(g, z)) = z / ‖z‖`` under rotation, reflection, translation and uniform scale. It is
+    not a homomorphism: the range of turned points is not that of the points.
+
+    Examples:
+        >>> z, g = torch.rand(4, 128), RandomAffine(45, 0.1).sample(4).affine
+        >>> PeCLRPoints().canonicalize(g, z).norm(dim=1)
+        tensor([1.0000, 1.0000, 1.0000, 1.0000])
+
+    Source: Spurr et al., ICCV 2021, arXiv 2106.05953, section 3.2, equations 2 and 3.
+    """
+
+    @override
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        check_points(shape)
+
+    @override
+    def _act(self, g: Affine, z: Tensor) -> Tensor:
+        check_affine("g", g)
+        points = as_points(z)
+        turned = _about_centroid(polar_factor(g.linear), points)
+        return (turned + _shift(g, turned)).flatten(1).to(z.dtype)
+
+    @override
+    def _canonicalize(self, g: Affine, z: Tensor) -> Tensor:
+        check_affine("g", g)
+        points = as_points(normalize(z))
+        turned = _about_centroid(polar_factor(g.linear).transpose(-2, -1), points - _shift(g, points))
+        return normalize(turned.flatten(1).to(z.dtype))
+
+
+def _shift(g: Affine, points: Tensor) -> Tensor:
+    """Scale the view's translation to the frame of the points: (B, 1, 2)."""
+    extent = (points.amax(1) - points.amin(1)).detach()
+    return (g.translation / 2 * extent)[:, None]
+
+
+def _about_centroid(linear: Tensor, points: Tensor) -> Tensor:
+    center = points.mean(1, keepdim=True).detach()
+    return matvec(linear, points - center) + center

@@ -1,0 +1,56 @@
+"""``Points``: m points in the unit frame, on which ``Affine`` acts exactly."""
+
+from dataclasses import dataclass
+from typing import final
+
+from torch import Tensor
+from typing_extensions import override
+
+from equicon._checks import value_error
+from equicon._groups.affine import Affine, check_affine
+from equicon._plane.frames import map_points
+from equicon._representations.base import Representation
+
+
+@final
+@dataclass(frozen=True)
+class Points(Representation):
+    """The embedding is m points (x, y) in the unit frame; ``g`` acts on them exactly, shear and flips included.
+
+    Laws: ``canonicalize(g, act(g, z)) = z``; ``act(g @ h, z) = act(g, act(h, z))``; ``canonicalize(g, z) =
+    act(g⁻¹, z)``.
+
+    Examples:
+        >>> z, g = torch.rand(4, 128), RandomAffine(45, 0.1, (0.8, 1.2), 10).sample(4).affine
+        >>> torch.testing.assert_close(Points().canonicalize(g, Points().act(g, z)), z)
+    """
+
+    @override
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        check_points(shape)
+
+    @override
+    def _act(self, g: Affine, z: Tensor) -> Tensor:
+        return map_points(check_affine("g", g).matrix, as_points(z)).flatten(1).to(z.dtype)
+
+    @override
+    def _canonicalize(self, g: Affine, z: Tensor) -> Tensor:
+        return self._act(check_affine("g", g).inverse(), z)
+
+
+def check_points(shape: tuple[int, ...]) -> None:
+    """Check for the shape of an embedding that is points (x, y)."""
+    if len(shape) != 1:
+        fix = "Flatten each with z.flatten(1)."
+        raise value_error(
+            "z", "embeddings of shape (B, 2m), m points (x, y)", f"one of shape {shape} for each image", fix
+        )
+    (width,) = shape
+    if width % 2:
+        fix = f"Make it {width + 1}, or put the odd rest under Invariant with DirectSum."
+        raise value_error("z", "an even width, m points (x, y)", f"a width of {width}", fix)
+
+
+def as_points(z: Tensor) -> Tensor:
+    """View embeddings (B, 2m) as points (B, m, 2)."""
+    return z.reshape(len(z), -1, 2)

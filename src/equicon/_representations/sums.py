@@ -1,0 +1,90 @@
+"""``Invariant``, and ``DirectSum``, which puts representations side by side."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, final
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from equicon._checks import check_int, type_error, value_error
+from equicon._groups.element import GroupElement
+from equicon._representations.base import Representation
+
+Part: TypeAlias = tuple[Representation[Any], int]
+
+
+@final
+@dataclass(frozen=True)
+class Invariant(Representation[GroupElement]):
+    """The embedding does not move: plain contrastive learning.
+
+    Examples:
+        >>> z, g = torch.rand(4, 128), RandomRotation(45).sample(4).affine
+        >>> bool((Invariant().canonicalize(g, z) == z).all())
+        True
+    """
+
+    @override
+    def _act(self, g: GroupElement, z: Tensor) -> Tensor:
+        return z
+
+    @override
+    def _canonicalize(self, g: GroupElement, z: Tensor) -> Tensor:
+        return z
+
+
+@final
+class DirectSum(Representation[Any], nn.Module):
+    """Split the embedding into parts, each with a representation of its own.
+
+    It is a module, which holds the parameters of the parts that learn.
+
+    Args:
+        parts: pairs (representation, width); the widths add up to that of the embedding.
+
+    Raises:
+        ValueError: if there is none, or a width does not fit its representation.
+        TypeError: if a part is not such a pair.
+
+    Examples:
+        >>> half = DirectSum([(Points(), 42), (Invariant(), 22)])
+        >>> half.canonicalize(RandomRotation(45).sample(4).affine, torch.rand(4, 64)).shape
+        torch.Size([4, 64])
+    """
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        super().__init__()
+        if not isinstance(parts, Sequence):
+            raise type_error("parts", "a list of pairs (representation, width)", parts)
+        if len(parts) == 0:
+            raise value_error("parts", "at least one pair (representation, width)", "none")
+        for i, part in enumerate(parts):
+            if not isinstance(part, Sequence) or len(part) != 2 or not isinstance(part[0], Representation):
+                raise type_error(f"parts[{i}]", "a pair (representation, width)", part)
+            part[0]._check_shape((check_int(f"parts[{i}]", part[1], low=1),))
+        self.parts: tuple[Part, ...] = tuple((part, width) for part, width in parts)
+        self.learned = nn.ModuleList(part for part, _ in self.parts if isinstance(part, nn.Module))
+
+    def __repr__(self) -> str:
+        return f"DirectSum([{', '.join(f'({part!r}, {width})' for part, width in self.parts)}])"
+
+    @override
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        widths = [width for _, width in self.parts]
+        if len(shape) != 1 or sum(widths) != shape[0]:
+            wanted = f"a width of {' + '.join(map(str, widths))} = {sum(widths)}"
+            raise value_error("z", wanted, f"a width of {shape[0]}" if len(shape) == 1 else f"{shape} for each image")
+
+    @override
+    def _act(self, g: GroupElement, z: Tensor) -> Tensor:
+        return self._each(z, lambda part, piece: part._act(g, piece))
+
+    @override
+    def _canonicalize(self, g: GroupElement, z: Tensor) -> Tensor:
+        return self._each(z, lambda part, piece: part._canonicalize(g, piece))
+
+    def _each(self, z: Tensor, move: Callable[[Representation[Any], Tensor], Tensor]) -> Tensor:
+        pieces = z.split([width for _, width in self.parts], 1)
+        return torch.cat([move(part, piece) for (part, _), piece in zip(self.parts, pieces, strict=True)], 1)
