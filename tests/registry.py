@@ -68,6 +68,12 @@ TRANSFORMS = {
 }
 
 
+def chain_of(*without: str) -> list[eq.EquivariantTransform]:
+    """Put all transforms but some into one chain: a normalisation comes last."""
+    last = [] if "normalize" in without else [TRANSFORMS["normalize"].transform]
+    return [e.transform for name, e in TRANSFORMS.items() if name not in (*without, "normalize")] + last
+
+
 @dataclass(frozen=True)
 class Law:
     representation: eq.Representation

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from registry import REPRESENTATIONS, TRANSFORMS
+from registry import REPRESENTATIONS, chain_of
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -16,10 +16,8 @@ pytestmark = pytest.mark.skipif(
     not torch.backends.cuda.is_built(), reason="fakes CUDA tensors, which a CPU build has not"
 )
 
-# Noise and Appearance seed the device's own generator, which is there only where the device is.
-CHAIN = [
-    entry.transform for name, entry in TRANSFORMS.items() if name not in ("noise", "compose") and "appear" not in name
-]
+# Appearance seeds the device's own generator, which is there only where the device is.
+CHAIN = chain_of("appearance", "random appearance")
 
 
 class Copies(TorchDispatchMode):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from registry import TRANSFORMS
+from registry import TRANSFORMS, chain_of
 from torch.testing import assert_close
 
 import equicon as eq
@@ -37,7 +37,7 @@ def test_a_generator_of_the_device_works_too(name):
 def test_nothing_waits_for_the_device(path, dtype, monkeypatch):
     if path == "torch":
         monkeypatch.setattr("equicon._views.view.why_not_triton", lambda *_: "a test asks for the other path")
-    chain = eq.Compose([e.transform for name, e in TRANSFORMS.items() if "appearance" not in name])
+    chain = eq.Compose(chain_of("appearance", "random appearance"))
     criteria = eq.PeCLRLoss(0.5), eq.PeCLRLoss(0.5, chunk_size=4)
     images = torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8, device="cuda").to(dtype)
     boxes = torch.tensor([[8.0, 8.0, 56.0, 56.0]] * 8, device="cuda")

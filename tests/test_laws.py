@@ -118,8 +118,8 @@ def test_every_transform_keeps_its_promises(name, seed, height, width, out):
     entry = TRANSFORMS[name]
     assert_transform(
         entry.transform,
-        size=(height + 64, width + 64),  # large enough for a blob to be smooth before a crop magnifies it
-        out_size=out and (2 * out[0], 2 * out[1]),
+        source=(height + 64, width + 64),  # large enough for a blob to be smooth before a crop magnifies it
+        view=out and (2 * out[0], 2 * out[1]),
         filters=entry.filters,
         batch_size=24,
         generator=torch.Generator().manual_seed(seed),

@@ -1,6 +1,7 @@
 """The package as its users get it."""
 
 import inspect
+import pickle
 import re
 import subprocess
 import sys
@@ -20,6 +21,15 @@ import equicon.testing
 
 ROOT = Path(__file__).parents[1]
 MODULES = [eq, eq.data, eq.draw, eq.hands, eq.metrics, eq.presets, eq.probes, eq.testing]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
+def test_public_things_say_that_they_live_where_they_are_exported(module):
+    for name in module.__all__:
+        value = getattr(module, name)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            assert value.__module__ == module.__name__, name
+            assert pickle.loads(pickle.dumps(value)) is value
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
@@ -51,7 +61,7 @@ def test_the_core_imports_without_the_extras():
 
 
 ROOMS = [
-    {"_checks", "_weights"}, {"_plane", "draw", "metrics"}, {"_views"}, {"_groups"},
+    {"_checks", "_public", "_weights"}, {"_plane", "draw", "metrics"}, {"_views"}, {"_groups"},
     {"_transforms", "_representations"}, {"_losses", "presets"}, {"testing"}, {"data"}, {"probes"}, {"training"},
     {"hands"},
 ]  # fmt: skip
@@ -65,6 +75,8 @@ def imports() -> dict[str, set[str]]:
         module = ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
         text = path.read_text(encoding="utf-8")
         found[module] = set(re.findall(r"^from equicon\.([\w.]+) import", text, re.MULTILINE))
+        for names in re.findall(r"^from equicon import (.+)", text, re.MULTILINE):
+            found[module] |= set(names.split(", "))
     del found["__init__"]
     return found
 

@@ -6,24 +6,29 @@ from equicon._groups.element import GroupElement
 from equicon._losses.grad_cache import GradCache
 from equicon._losses.ntxent import NTXentLoss, nt_xent
 from equicon._losses.peclr import PeCLRLoss
+from equicon._public import claim
 from equicon._representations.base import Representation
 from equicon._representations.peclr import PeCLRPoints
 from equicon._representations.points import Points
 from equicon._representations.sums import DirectSum, Invariant
 from equicon._transforms.action import Action
+from equicon._transforms.appearance import Appearance
 from equicon._transforms.base import Compose, EquivariantTransform, RandomApply
-from equicon._transforms.filters import Appearance, RandomErasing, RandomGaussianBlur, RandomGaussianNoise, RandomSobel
+from equicon._transforms.crop import RandomResizedCrop
+from equicon._transforms.filter import Filter
+from equicon._transforms.filters import RandomErasing, RandomGaussianBlur, RandomSobel
 from equicon._transforms.geometric import (
     RandomAffine,
     RandomHorizontalFlip,
-    RandomResizedCrop,
     RandomRotation,
     RandomScale,
     RandomShear,
     RandomTranslate,
     RandomVerticalFlip,
 )
+from equicon._transforms.noise import RandomGaussianNoise
 from equicon._transforms.photometric import ColorJitter, Normalize, RandomGrayscale
+from equicon._views.color import ColorMap, Normalization
 from equicon._weights import load_weights
 
 __version__ = "0.1.0"
@@ -33,13 +38,16 @@ __all__ = [
     "Affine",
     "Appearance",
     "ColorJitter",
+    "ColorMap",
     "Compose",
     "DirectSum",
     "EquivariantTransform",
+    "Filter",
     "GradCache",
     "GroupElement",
     "Invariant",
     "NTXentLoss",
+    "Normalization",
     "Normalize",
     "PeCLRLoss",
     "PeCLRPoints",
@@ -65,3 +73,5 @@ __all__ = [
     "nt_xent",
     "presets",
 ]
+
+claim(__all__, globals())

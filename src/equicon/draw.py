@@ -1,43 +1,111 @@
-"""Draws of parameters: where the generator lives, else on the CPU, so that every device sees the same ones."""
+"""Draws of parameters for transforms: (B,) numbers where the generator lives, else on the CPU.
+
+So every device sees the same numbers, and none is waited for. A transform of your own draws by these in its ``_draw``.
+"""
 
 import math
 
 import torch
 from torch import Tensor
 
-__all__ = ["bernoulli", "log_uniform", "uniform"]
+from equicon._checks import check_int, check_positive, check_probability, check_range
+
+__all__ = ["bernoulli", "device_of", "integers", "log_uniform", "uniform"]
 
 
 def device_of(generator: torch.Generator | None) -> torch.device:
-    """Tell where parameters are drawn."""
+    """Tell where parameters are drawn: where the generator lives, on the CPU where there is none.
+
+    Examples:
+        >>> draw.device_of(None)
+        device(type='cpu')
+    """
     return torch.device("cpu") if generator is None else generator.device
 
 
-def uniform(batch_size: int, span: tuple[float, float], generator: torch.Generator | None) -> Tensor:
-    """Draw (B,) from [low, high)."""
-    low, high = span
+def uniform(batch_size: int, low: float, high: float, generator: torch.Generator | None = None) -> Tensor:
+    """Draw numbers (B,), float32, evenly from [low, high).
+
+    Args:
+        batch_size: how many.
+        low: the lowest.
+        high: the end of the range, at least ``low``.
+        generator: the source of randomness; torch's global CPU generator where None.
+
+    Examples:
+        >>> degrees = draw.uniform(8, -45, 45, torch.Generator().manual_seed(0))
+        >>> bool((degrees.abs() <= 45).all())
+        True
+    """
+    check_int("batch_size", batch_size, low=0)
+    low, high = check_range("low, high", (low, high))
     return low + (high - low) * _rand(batch_size, generator)
 
 
-def log_uniform(batch_size: int, span: tuple[float, float], generator: torch.Generator | None) -> Tensor:
-    """Draw (B,) from [low, high), evenly on a log scale; low is above 0."""
-    low, high = span
-    return uniform(batch_size, (math.log(low), math.log(high)), generator).exp()
+def log_uniform(batch_size: int, low: float, high: float, generator: torch.Generator | None = None) -> Tensor:
+    """Draw numbers (B,), float32, from [low, high), evenly on a log scale.
+
+    Args:
+        batch_size: how many.
+        low: the lowest, above 0.
+        high: the end of the range, at least ``low``.
+        generator: the source of randomness; torch's global CPU generator where None.
+
+    Examples:
+        >>> factors = draw.log_uniform(8, 1 / 2, 2)
+        >>> bool(((factors >= 0.5) & (factors <= 2)).all())
+        True
+    """
+    check_positive("low", low)
+    low, high = check_range("low, high", (low, high))
+    return uniform(batch_size, math.log(low), math.log(high), generator).exp()
 
 
-def bernoulli(batch_size: int, p: float, generator: torch.Generator | None) -> Tensor:
-    """Draw (B,) of type bool, True with probability p."""
-    return _rand(batch_size, generator) < p
+def bernoulli(batch_size: int, p: float, generator: torch.Generator | None = None) -> Tensor:
+    """Draw (B,) of type bool, True with probability p.
+
+    Args:
+        batch_size: how many.
+        p: in [0, 1].
+        generator: the source of randomness; torch's global CPU generator where None.
+
+    Examples:
+        >>> draw.bernoulli(3, 1.0)
+        tensor([True, True, True])
+    """
+    check_int("batch_size", batch_size, low=0)
+    return _rand(batch_size, generator) < check_probability("p", p)
+
+
+def integers(batch_size: int, low: int, high: int, generator: torch.Generator | None = None) -> Tensor:
+    """Draw whole numbers (B,), int64, evenly from [low, high).
+
+    Args:
+        batch_size: how many.
+        low: the lowest.
+        high: the end of the range, above ``low``.
+        generator: the source of randomness; torch's global CPU generator where None.
+
+    Examples:
+        >>> quarters = draw.integers(8, 0, 4)
+        >>> bool(((quarters >= 0) & (quarters < 4)).all())
+        True
+    """
+    check_int("batch_size", batch_size, low=0)
+    check_int("high", high, low=check_int("low", low, low=-(2**63)) + 1)
+    if generator is None:
+        return torch.randint(low, high, (batch_size,), device="cpu")
+    return torch.randint(low, high, (batch_size,), generator=generator, device=generator.device)
 
 
 def _rand(batch_size: int, generator: torch.Generator | None) -> Tensor:
     if generator is None:
         # Without the argument, not with None: that does not compile for a batch size that changes.
-        return torch.rand(batch_size, device="cpu")
-    return torch.rand(batch_size, generator=generator, device=generator.device)
+        return torch.rand(batch_size, dtype=torch.float32, device="cpu")
+    return torch.rand(batch_size, generator=generator, dtype=torch.float32, device=generator.device)
 
 
-def seed(generator: torch.Generator | None) -> int:
+def seed_on_host(generator: torch.Generator | None) -> int:
     """Draw a seed on the host without waiting for a device."""
     if generator is None or generator.device.type == "cpu":
         return int(torch.randint(2**62, (), generator=generator, device="cpu"))

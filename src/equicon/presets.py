@@ -2,10 +2,10 @@
 
 from equicon._checks import check_int, check_number
 from equicon._transforms.base import Compose, RandomApply
+from equicon._transforms.crop import RandomResizedCrop
 from equicon._transforms.filters import RandomGaussianBlur
 from equicon._transforms.geometric import (
     RandomHorizontalFlip,
-    RandomResizedCrop,
     RandomRotation,
     RandomScale,
     RandomTranslate,

@@ -21,8 +21,8 @@ _AFFINE = Compose([RandomAffine(180, 0.2, (0.7, 1.4), 20), RandomHorizontalFlip(
 def assert_transform(
     transform: EquivariantTransform,
     *,
-    size: tuple[int, int] = (96, 128),
-    out_size: tuple[int, int] | None = None,
+    source: tuple[int, int] = (96, 128),
+    view: tuple[int, int] | None = None,
     batch_size: int = 8,
     filters: bool = True,
     tolerance: float = 0.05,
@@ -36,8 +36,8 @@ def assert_transform(
 
     Args:
         transform: what to test.
-        size: (H, W) of the images.
-        out_size: (h, w) of the views; the images' by default.
+        source: (H, W) of the images.
+        view: (h, w) of the views; the images' by default.
         batch_size: how many images, each with a draw of its own.
         filters: whether the blob goes through the filters (blur, noise, ``Appearance``) too. Pass False for a transform
             that may cover a part of it, as ``RandomErasing`` does.
@@ -52,11 +52,12 @@ def assert_transform(
     """
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     state = generator.get_state()
-    action = transform.sample(batch_size, generator=generator)
-    if not isinstance(action, Action) or len(action) != batch_size:
+    try:
+        action = transform.sample(batch_size, generator=generator)
+    except (TypeError, ValueError) as error:
         raise AssertionError(
-            f"{transform!r}.sample({batch_size}) must give an Action of that batch size, got {action!r}."
-        )
+            f"{transform!r}.sample({batch_size}) must give an Action of that batch size: {error}"
+        ) from error
     generator.set_state(state)
     again = transform.sample(batch_size, generator=generator)
     _assert_close(
@@ -73,13 +74,13 @@ def assert_transform(
         f"{transform!r}: the last row is not (0, 0, 1)",
     )
 
-    images = torch.rand(batch_size, 3, *size, generator=generator)
+    images = torch.rand(batch_size, 3, *source, generator=generator)
     kept = images.clone()
-    views = action(images, size=out_size)
+    views = action(images, size=view)
     _assert_close(images, kept, 0, f"{transform!r} changed its input in place")
-    _assert_close(action(images, size=out_size), views, 0, f"{transform!r}: the replay of an Action gave other pixels")
-    _assert_close(again(images, size=out_size), views, 0, f"{transform!r}: the same generator gave other pixels")
-    out = size if out_size is None else out_size
+    _assert_close(action(images, size=view), views, 0, f"{transform!r}: the replay of an Action gave other pixels")
+    _assert_close(again(images, size=view), views, 0, f"{transform!r}: the same generator gave other pixels")
+    out = source if view is None else view
     if views.shape != (batch_size, 3, *out) or views.dtype != images.dtype or not bool(views.isfinite().all()):
         raise AssertionError(
             f"{transform!r}: expected finite {images.dtype} views {(batch_size, 3, *out)}, "
@@ -87,7 +88,7 @@ def assert_transform(
         )
     if not filters:
         action = Action(action.affine, action.color)
-    _assert_points_follow(transform, action, size, out, tolerance, generator)
+    _assert_points_follow(transform, action, source, out, tolerance, generator)
 
 
 def _assert_points_follow(

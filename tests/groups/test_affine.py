@@ -135,8 +135,8 @@ def test_singular_matrices_are_named_by_index_wherever_a_person_builds_one():
 def test_other_bad_input_is_refused():
     g = eq.Affine.identity(2)
     for call, error, match in [
-        (lambda: g.pixels((0, 4)), ValueError, "size: expected a whole number of at least 1"),
-        (lambda: g.pixels((4, 4), (4, 0)), ValueError, "out_size: expected a whole number of at least 1"),
+        (lambda: g.pixels((0, 4)), ValueError, "source: expected a whole number of at least 1"),
+        (lambda: g.pixels((4, 4), (4, 0)), ValueError, "view: expected a whole number of at least 1"),
         (lambda: g.warp(torch.rand(3, 3, 8, 8)), ValueError, "images: expected a batch of 2"),
         (lambda: g.warp(torch.rand(2, 3, 8, 8), (8, 0)), ValueError, "size: expected a whole number"),
         (lambda: g.warp(torch.rand(2, 3, 8, 8), mode="cubic"), ValueError, "mode: expected one of bilinear, nearest"),
@@ -144,7 +144,7 @@ def test_other_bad_input_is_refused():
         (lambda: g.points(torch.rand(2, 3)), ValueError, "xy: expected a tensor of shape"),
         (lambda: g.points(torch.rand(2)), ValueError, "Add the batch dimension"),
         (lambda: g.points(torch.rand(3, 2)), ValueError, "xy: expected a batch of 2"),
-        (lambda: g.points(torch.rand(2, 2), out_size=(4, 4)), ValueError, "out_size: expected None"),
+        (lambda: g.points(torch.rand(2, 2), view=(4, 4)), ValueError, "view: expected None where source is None"),
         (lambda: g.boxes(torch.rand(2, 3)), ValueError, "boxes: expected"),
         (lambda: g.boxes(torch.rand(4)), ValueError, r"Add the batch dimension: boxes\[None\]"),
         (lambda: g.boxes(torch.rand(3, 4)), ValueError, "boxes: expected a batch of 2"),
@@ -168,3 +168,48 @@ def test_other_bad_input_is_refused():
     ]:
         with pytest.raises(error, match=match):
             call()
+
+
+def test_it_is_a_group_element():
+    g = random_affine(0)
+    assert isinstance(g, eq.GroupElement)
+    assert not isinstance(g.matrix, eq.GroupElement)
+
+
+class Frames(torch.utils.data.Dataset):
+    """Items that hold an ``Affine``, as tuples and by name."""
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, index):
+        g = random_affine(0, 5)[index]
+        return torch.full((3,), index), {"frame": g, "index": index}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_data_loader_joins_it_by_concatenation(workers):
+    loader = torch.utils.data.DataLoader(Frames(), batch_size=2, num_workers=workers)
+    found = list(loader)
+    assert [len(item["frame"]) for _, item in found] == [2, 2, 1]
+    assert_close(eq.Affine.cat([item["frame"] for _, item in found]).matrix, random_affine(0, 5).matrix)
+    assert torch.cat([item["index"] for _, item in found]).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_it_is_saved_under_its_public_name_and_loads_without_trust(tmp_path):
+    g = random_affine(0)
+    assert b"cequicon\nAffine" in pickle.dumps(g, 2)
+    torch.save({"g": g, "pair": (g[0], 1)}, tmp_path / "g.pt")
+    loaded = torch.load(tmp_path / "g.pt", weights_only=True)
+    assert loaded["g"].matrix.equal(g.matrix)
+    assert isinstance(loaded["pair"][0], eq.Affine)
+
+
+def test_it_moves_as_it_is_told(monkeypatch):
+    g, asked, to = random_affine(0), [], torch.Tensor.to
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, **options: asked.append(options) or to(self, **options))
+    assert g.cpu().matrix.equal(g.matrix)
+    g.to("cpu")
+    g.to("cpu", non_blocking=False)
+    g.to(dtype=torch.float32, non_blocking=True)
+    assert [options["non_blocking"] for options in asked] == [False, True, False, True]

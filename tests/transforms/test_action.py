@@ -47,7 +47,36 @@ def test_views_do_not_depend_on_autocast(name):
     views = action(images)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert action(images).equal(views)
-        assert (action @ action).affine.matrix.dtype == torch.float32
+        assert (action @ eq.RandomRotation(45).sample(3)).affine.matrix.dtype == torch.float32
+
+
+@every
+@pytest.mark.parametrize("index", [1, -1, slice(1, None), [2, 0, 2, 2], torch.tensor([True, False, True])], ids=repr)
+def test_a_part_of_an_action_is_the_action_of_the_part(name, index):
+    images = torch.rand(3, 3, 24, 30)
+    action = TRANSFORMS[name].transform.sample(3, generator=torch.Generator().manual_seed(0))
+    part = action[index]
+    rows = torch.arange(3)[index].reshape(-1)
+    assert len(part) == len(rows)
+    assert part.affine.matrix.equal(action.affine.matrix[rows])
+    if name != "random appearance":  # whose draws belong to the whole batch, as its docstring says
+        assert_close(part(images[rows]), action(images)[rows], atol=1e-6, rtol=0)
+
+
+def test_one_draw_for_all_frames_of_a_clip():
+    clips = torch.rand(2, 5, 3, 24, 24)
+    action = NOISY.sample(2)
+    views = action.repeat_interleave(5)(clips.flatten(0, 1)).unflatten(0, (2, 5))
+    for frame in range(5):
+        assert_close(views[:, frame], action(clips[:, frame]), atol=1e-6, rtol=0)
+    with pytest.raises(ValueError, match="repeats: expected a whole number of at least 1, got int 0"):
+        action.repeat_interleave(0)
+
+
+def test_an_index_that_reaches_beyond_the_batch_dimension_is_refused():
+    for index in ((0, 1), None, torch.zeros(2, 2, dtype=torch.long)):
+        with pytest.raises(TypeError, match="index: expected an int, a slice, a list"):
+            NOISY.sample(2)[index]
 
 
 def test_images_may_have_any_number_of_channels_without_colour():

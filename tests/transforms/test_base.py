@@ -155,8 +155,25 @@ class Forgetful(eq.EquivariantTransform):
 
 
 def test_a_draw_that_is_no_action_is_refused():
-    with pytest.raises(TypeError, match=r"Forgetful._draw: expected an Action in return, .* Write Action\(affine\)"):
-        Forgetful()(torch.rand(2, 3, 8, 8))
+    for transform in (
+        Forgetful(),
+        eq.Compose([eq.RandomRotation(45), Forgetful()]),
+        eq.RandomApply(eq.Compose([Forgetful()]), 0.5),
+    ):
+        with pytest.raises(TypeError, match=r"Forgetful._draw: expected an Action in return, .* Write Action\("):
+            transform(torch.rand(2, 3, 8, 8))
+
+
+@dataclass(frozen=True)
+class Single(eq.EquivariantTransform):
+    def _draw(self, batch_size, generator):
+        return eq.Action(eq.Affine.identity(1))
+
+
+def test_a_draw_of_another_length_is_refused():
+    for transform in (Single(), eq.Compose([eq.RandomRotation(45), Single()])):
+        with pytest.raises(ValueError, match=r"Single._draw: expected a batch of 2, that of the images"):
+            transform(torch.rand(2, 3, 8, 8))
 
 
 def test_bad_input_is_refused():

@@ -1,6 +1,5 @@
 import pytest
 import torch
-from kornia.augmentation import RandomSolarize
 from kornia.filters import gaussian_blur2d, sobel
 from registry import Speckle
 from torch.testing import assert_close
@@ -12,12 +11,12 @@ IMAGES = torch.rand(6, 3, 20, 30, generator=torch.Generator().manual_seed(0))
 
 def test_blur_is_kornias_with_a_sigma_for_each_image():
     action = eq.RandomGaussianBlur(7, (0.5, 2.0), p=1.0).sample(6)
-    sigmas = action.filters[0].parameters
+    sigmas = action.filters[0].sigma
     views = action(IMAGES)
     for i in range(6):
         assert_close(
             views[i : i + 1],
-            gaussian_blur2d(IMAGES[i : i + 1], (7, 7), sigmas[i : i + 1].expand(1, 2)),
+            gaussian_blur2d(IMAGES[i : i + 1], (7, 7), sigmas[i : i + 1, None].expand(1, 2)),
             atol=1e-4,
             rtol=0,
         )
@@ -27,22 +26,6 @@ def test_blur_is_kornias_with_a_sigma_for_each_image():
 
 def test_sobel_is_kornias():
     assert_close(eq.RandomSobel(1.0)(IMAGES)[0], sobel(IMAGES), atol=1e-4, rtol=0)
-
-
-def test_noise_has_its_standard_deviation_and_differs_by_pixel_and_image():
-    grey = torch.full((8, 3, 64, 64), 0.5)
-    noise = eq.RandomGaussianNoise(0.2, p=1.0)(grey)[0] - grey
-    assert_close(noise.std(), torch.tensor(0.2), atol=5e-3, rtol=0)
-    assert_close(noise.mean(), torch.tensor(0.0), atol=5e-3, rtol=0)
-    assert not noise[0].equal(noise[1])
-
-
-def test_two_draws_of_noise_differ_and_one_replays():
-    transform, grey = eq.RandomGaussianNoise(0.2, p=1.0), torch.full((2, 3, 8, 8), 0.5)
-    generator = torch.Generator().manual_seed(0)
-    first, second = transform.sample(2, generator=generator), transform.sample(2, generator=generator)
-    assert first(grey).equal(first(grey))
-    assert not first(grey).equal(second(grey))
 
 
 @pytest.mark.parametrize("transform", [eq.RandomGaussianNoise(0.1, p=1.0), eq.Appearance(Speckle())])
@@ -93,38 +76,9 @@ def test_erasing_is_centred_on_its_anchor_and_cut_off_at_the_border():
     assert not painted[2].any()
 
 
-def test_appearance_runs_a_kornia_augmentation_and_replays_it():
-    wrapped = eq.Appearance(RandomSolarize(thresholds=0.3, p=0.5))
-    action = wrapped.sample(6, generator=torch.Generator().manual_seed(0))
-    views = action(IMAGES)
-    assert views.equal(action(IMAGES))
-    assert not views.equal(IMAGES)
-
-
-def test_appearance_runs_a_torchvision_operation():
-    transforms = pytest.importorskip("torchvision.transforms.v2", reason="wraps torchvision")
-    views = eq.Appearance(transforms.RandomInvert(1.0))(IMAGES)[0]
-    assert_close(views, 1 - IMAGES, atol=1e-4, rtol=0)
-
-
-def test_appearance_restores_the_generator_when_the_module_fails():
-    def fail(images: torch.Tensor) -> torch.Tensor:
-        torch.rand(3)
-        raise RuntimeError("mine")
-
-    action = eq.Appearance(fail).sample(6)
-    state = torch.get_rng_state()
-    with pytest.raises(RuntimeError, match="mine"):
-        action(IMAGES)
-    assert torch.get_rng_state().equal(state)
-
-
 @pytest.mark.parametrize(
     ("call", "error", "match"),
     [
-        (lambda: eq.Appearance(3), TypeError, "module: expected something to call"),
-        (lambda: eq.Appearance(lambda x: x[..., 1:])(IMAGES), ValueError, "module: expected views of shape"),
-        (lambda: eq.Appearance(lambda x: (x, 1))(IMAGES), TypeError, "module: expected a module that returns a tensor"),
         (lambda: eq.RandomGaussianBlur(4), ValueError, "kernel_size: expected an odd number"),
         (lambda: eq.RandomGaussianBlur(4.0), TypeError, "kernel_size: expected a whole number"),
         (lambda: eq.RandomGaussianBlur(3, (0.0, 1.0)), ValueError, "sigma: expected a number above 0"),
@@ -134,8 +88,6 @@ def test_appearance_restores_the_generator_when_the_module_fails():
             ValueError,
             "kernel_size: expected a kernel below .* Take at most 39",
         ),
-        (lambda: eq.RandomGaussianNoise(-1.0), ValueError, "std: expected a number of at least 0"),
-        (lambda: eq.RandomGaussianNoise(1.0, p=-1), ValueError, r"p: expected a number in \[0, 1\]"),
         (lambda: eq.RandomErasing((0.0, 1.0)), ValueError, "scale: expected a number above 0"),
         (lambda: eq.RandomErasing((0.1, 1.1)), ValueError, r"scale: expected a number in \[0, 1\]"),
         (lambda: eq.RandomErasing(ratio=(0.0, 1.0)), ValueError, "ratio: expected a number above 0"),

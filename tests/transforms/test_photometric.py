@@ -92,11 +92,38 @@ def test_each_image_has_its_own_draw():
     assert 0.35 < float(share) < 0.65
 
 
-def test_normalize_comes_after_the_clamp():
-    mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
-    views = eq.Compose([eq.Normalize(mean, std), eq.ColorJitter(brightness=(3.0, 3.0))])(IMAGES)[0]
-    channels = [t[:, None, None] for t in (torch.tensor(mean), torch.tensor(std))]
-    assert_close(views, ((IMAGES * 3).clamp(0, 1) - channels[0]) / channels[1])
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
+NORMALIZE = eq.Normalize(MEAN, STD)
+
+
+@pytest.mark.parametrize("filters", [[], [eq.RandomSobel(1.0)]], ids=["fused", "after filters"])
+def test_normalize_comes_last(filters):
+    views = eq.Compose([eq.ColorJitter(brightness=(3.0, 3.0)), *filters, NORMALIZE])(IMAGES)[0]
+    channels = [t[:, None, None] for t in (torch.tensor(MEAN), torch.tensor(STD))]
+    expected = (IMAGES * 3).clamp(0, 1)
+    for transform in filters:
+        expected = transform(expected)[0]
+    assert_close(views, (expected - channels[0]) / channels[1])
+
+
+def test_nothing_comes_after_a_normalisation():
+    rotation = eq.RandomRotation(45)
+    for call, match in [
+        (
+            lambda: eq.Compose([NORMALIZE, rotation]),
+            r"Normalize last, and once, got transforms\[0\]",
+        ),
+        (lambda: eq.Compose([rotation, NORMALIZE, NORMALIZE]), r"got transforms\[1\] with Normalize after it"),
+        (lambda: eq.Compose([eq.Compose([rotation, NORMALIZE]), rotation]), "Move Normalize to the end"),
+        (lambda: eq.RandomApply(NORMALIZE, 0.5), "transform: expected one that does not normalise, .* Put Normalize"),
+        (lambda: eq.RandomApply(eq.Compose([rotation, NORMALIZE])), "transform: expected one that does not normalise"),
+        (lambda: rotation.sample(2) @ NORMALIZE.sample(2), "right operand of @: expected an Action that does not"),
+        (lambda: NORMALIZE.sample(2).where(torch.tensor([True, False])), "where: expected an Action without"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            call()
+    assert eq.Compose([rotation, eq.Compose([rotation, NORMALIZE])]).sample(2).normalization is not None
+    assert (NORMALIZE.sample(2) @ rotation.sample(2)).normalization == eq.Normalization(MEAN, STD)
 
 
 @pytest.mark.parametrize(

@@ -45,21 +45,6 @@ def test_other_types_and_formats_are_refused():
         action(images, memory_format=torch.channels_last_3d)
 
 
-def test_a_normalisation_of_all_views_is_made_in_the_same_pass_where_it_comes_first():
-    blur, some = eq.RandomGaussianBlur(3, p=1.0), eq.RandomApply(NORMALIZE, 0.5)
-    for chain, first, rest in [
-        ([NORMALIZE], True, 0),
-        ([NORMALIZE, blur], True, 1),
-        ([eq.RandomRotation(45), NORMALIZE, eq.ColorJitter(0.4)], True, 0),
-        ([blur, NORMALIZE], False, 2),
-        ([some], False, 1),
-        ([eq.RandomRotation(45)], False, 0),
-    ]:
-        normalization, filters = eq.Compose(chain).sample(2)._split()
-        assert (normalization is not None) == first
-        assert len(filters) == rest
-
-
 @pytest.mark.skipif(not torch.backends.cuda.is_built(), reason="fakes CUDA tensors, which a CPU build has not")
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*")  # torch's own, as it begins forward gradients
 def test_why_a_view_is_not_made_by_triton(monkeypatch):
@@ -104,8 +89,8 @@ def test_the_path_is_taken_that_is_told(monkeypatch):
     given, matrix, *rest = calls[0]
     assert given is images
     assert matrix is action.affine.matrix
-    assert rest == [(8, 8), 1, action.color, action.filters[0].operation, torch.bfloat16, torch.channels_last]
-    blurred = eq.Compose([NORMALIZE, eq.RandomGaussianBlur(3)]).sample(2)
+    assert rest == [(8, 8), 1, action.color, action.normalization, torch.bfloat16, torch.channels_last]
+    blurred = eq.Compose([eq.RandomGaussianBlur(3), NORMALIZE]).sample(2)
     blurred(images, dtype=torch.bfloat16, memory_format=torch.channels_last)
     assert calls[1][-2:] == (torch.float32, torch.contiguous_format)  # what filters, and users' modules, run in
     action.affine.warp(images, antialias=False)

@@ -62,14 +62,14 @@ def _conjugate(after: Axes, matrix: Tensor, before: Axes) -> Tensor:
     return affine_matrix(rows, apply(after, offset))
 
 
-def pixel_matrix(matrix: Tensor, size: Size, out_size: Size) -> Tensor:
+def pixel_matrix(matrix: Tensor, source: Size, view: Size) -> Tensor:
     """Turn unit-frame matrices (B, 3, 3) into pixel matrices."""
-    return _conjugate(pixel_from_unit(out_size), matrix, unit_from_pixel(size))
+    return _conjugate(pixel_from_unit(view), matrix, unit_from_pixel(source))
 
 
-def extent_matrix(matrix: Tensor, size: Size, out_size: Size) -> Tensor:
+def extent_matrix(matrix: Tensor, source: Size, view: Size) -> Tensor:
     """Tell where pixels of a view come from: matrices (B, 3, 3) to the source's extent, [−1, 1]²."""
-    return _conjugate(_extent_from_unit(size), inverse_affine(matrix), unit_from_pixel(out_size))
+    return _conjugate(_extent_from_unit(source), inverse_affine(matrix), unit_from_pixel(view))
 
 
 def between_pixels(size: Size, stride: int) -> Axes:
@@ -87,9 +87,9 @@ def after(axes: Axes, matrix: Tensor) -> Tensor:
     return _conjugate(axes, matrix, SAME)
 
 
-def grid(matrix: Tensor, out_size: Size) -> Tensor:
+def grid(matrix: Tensor, view: Size) -> Tensor:
     """Send every pixel of views through matrices (B, 3, 3): places (B, h, w, 2) in two planes."""
-    rows, columns = (torch.arange(n, device=matrix.device, dtype=matrix.dtype) for n in out_size)
+    rows, columns = (torch.arange(n, device=matrix.device, dtype=matrix.dtype) for n in view)
     x = matrix[:, :2, 0, None] * columns
     y = matrix[:, :2, 1, None] * rows + matrix[:, :2, 2, None]
     # Not affine_grid, a product of matrices that takes as long as the interpolation.
@@ -112,9 +112,9 @@ def reflected(places: Tensor, size: Size) -> Tensor:
     return torch.stack(folded, -1)
 
 
-def unit_matrix(matrix: Tensor, size: Size, out_size: Size) -> Tensor:
+def unit_matrix(matrix: Tensor, source: Size, view: Size) -> Tensor:
     """Turn pixel matrices (B, 3, 3) into unit-frame matrices."""
-    return _conjugate(unit_from_pixel(out_size), matrix, pixel_from_unit(size))
+    return _conjugate(unit_from_pixel(view), matrix, pixel_from_unit(source))
 
 
 def unit_points(xy: Tensor, size: Size) -> Tensor:

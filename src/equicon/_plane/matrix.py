@@ -5,6 +5,7 @@ under autocast. The matrices here are 2 × 2 to 7 × 7, for which sums of produc
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +25,12 @@ def constant(values: Sequence[float], device: torch.device, dtype: torch.dtype =
     if device.type == "cpu":
         return torch.tensor(values, dtype=dtype)
     return torch.stack([torch.full((), value, device=device, dtype=dtype) for value in values])
+
+
+def rows(batch: Tensor, index: Any) -> Tensor:
+    """Take part of a batch (B, ...) by an int, a slice, a list, or a tensor (N,); one index gives a batch of one."""
+    chosen = batch[index]
+    return chosen[None] if chosen.ndim < batch.ndim else chosen
 
 
 def normalize(z: Tensor) -> Tensor:

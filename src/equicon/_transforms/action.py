@@ -1,70 +1,34 @@
 """``Action``: what was drawn for each image, to be applied and applied again."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TypeAlias, final
+from dataclasses import dataclass
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
-from equicon._checks import check_batch, check_floating, check_images, check_size, value_error
+from equicon._checks import check_batch, check_floating, check_images, check_int, check_size, value_error
 from equicon._groups.affine import Affine, check_affine
 from equicon._plane.matrix import affine_matrix
+from equicon._transforms.filter import Filter
 from equicon._views.color import ColorMap, Normalization
 from equicon._views.view import check_output, make_view, why_not_triton
-
-Operation: TypeAlias = Callable[[Tensor, Tensor, int, Tensor | None], Tensor]
-"""``(views (B, C, h, w), parameters (B, k), seed, anchor (B, 2) in view pixels or None) -> views`` of that shape."""
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Filter:
-    """An operation on views that is neither geometry nor an affine map of colour, with what was drawn for it.
-
-    Args:
-        operation: what to run.
-        parameters: (B, k), what was drawn for each image.
-        seed: of what is random while it runs, such as noise; 0 where nothing is.
-        applied: (B,), the images that it is applied to; all where None.
-    """
-
-    operation: Operation
-    parameters: Tensor
-    seed: int = 0
-    applied: Tensor | None = None
-
-    def where(self, applied: Tensor) -> "Filter":
-        """Restrict to the images where ``applied`` (B,)."""
-        return replace(self, applied=applied if self.applied is None else self.applied & applied)
-
-    def to(self, device: torch.device | str) -> "Filter":
-        """Move to a device without waiting for it."""
-        from_host = self.parameters.device.type == "cpu"
-        applied = None if self.applied is None else self.applied.to(device, non_blocking=from_host)
-        return replace(self, parameters=self.parameters.to(device, non_blocking=from_host), applied=applied)
-
-    def apply(self, views: Tensor, anchor: Tensor | None) -> Tensor:
-        """Run on views, where applied."""
-        filtered = self.operation(views, self.parameters, self.seed, anchor)
-        if self.applied is None:
-            return filtered
-        return torch.where(self.applied[:, None, None, None], filtered, views)
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Action:
-    """What was drawn for a batch of images: one affine map, one colour map, and the filters that remain.
+    """What was drawn for a batch of images: one affine map, one colour map, the filters that remain, a normalisation.
 
     Calling it applies it, calling it again replays it exactly, noise included. Views are warped, then coloured, then
-    filtered in the order given, however the transforms that drew them were mixed. ``second @ first`` applies
-    ``first`` first.
+    filtered in the order given, then normalised, however the transforms that drew them were mixed. ``second @ first``
+    applies ``first`` first. ``action[index]`` takes part of the batch, and repeats where an index repeats: then
+    ``action[i](x[i])`` is ``action(x)[i]``, but for ``Appearance``, whose draws belong to the whole batch.
 
     Args:
         affine: from the source (or the frame) to the view; what the loss needs.
         color: the fused colour map, or None.
         filters: what runs after it, in order.
+        normalization: what comes last, or None.
 
     Examples:
         >>> action = RandomRotation(45).sample(4)
@@ -76,19 +40,46 @@ class Action:
     affine: Affine
     color: ColorMap | None = None
     filters: tuple[Filter, ...] = ()
+    normalization: Normalization | None = None
 
     def __len__(self) -> int:
         return len(self.affine)
+
+    def __getitem__(self, index: Any) -> "Action":
+        """Take part of the batch by an int, a slice, a list, or a tensor (N,); one index gives a batch of one."""
+        affine = self.affine[index]
+        color = None if self.color is None else self.color[index]
+        return Action(affine, color, tuple(f[index] for f in self.filters), self.normalization)
+
+    def repeat_interleave(self, repeats: int) -> "Action":
+        """Repeat each image's action, for images that belong together: one draw for all frames of a clip.
+
+        Args:
+            repeats: how often, at least 1; action i is that of images ``repeats · i`` and on.
+
+        Examples:
+            >>> clips = torch.rand(2, 5, 3, 64, 64)  # two clips of five frames
+            >>> views = RandomRotation(45).sample(2).repeat_interleave(5)(clips.flatten(0, 1)).unflatten(0, (2, 5))
+        """
+        check_int("repeats", repeats, low=1)
+        return self[torch.arange(len(self), device=self.affine.device).repeat_interleave(repeats)]
 
     def to(self, device: torch.device | str) -> "Action":
         """Move to a device without waiting for it."""
         if torch.device(device) == self.affine.device:
             return self
         color = None if self.color is None else self.color.to(device)
-        return Action(self.affine.to(device), color, tuple(f.to(device) for f in self.filters))
+        return Action(self.affine.to(device), color, tuple(f.to(device) for f in self.filters), self.normalization)
 
     def where(self, applied: Tensor) -> "Action":
-        """Keep the action where ``applied`` (B,) of type bool, and do nothing elsewhere."""
+        """Keep the action where ``applied`` (B,) of type bool, and do nothing elsewhere.
+
+        Raises:
+            ValueError: if it normalises, which is done to all views or none.
+        """
+        if self.normalization is not None:
+            fix = "Take Normalize out of RandomApply, and put it last."
+            raise value_error("where", "an Action without a normalisation", "one that normalises", fix)
         identity = torch.eye(3, device=self.affine.device, dtype=self.affine.dtype)
         matrix = torch.where(applied[:, None, None], self.affine.matrix, identity)
         color = None if self.color is None else self.color.where(applied)
@@ -99,10 +90,13 @@ class Action:
 
     def _after(self, other: "Action") -> "Action":
         check_batch("right operand of @", len(other), len(self), "the left operand")
+        if other.normalization is not None:
+            fix = "Put Normalize last: what comes after it would not see values in [0, 1]."
+            raise value_error("right operand of @", "an Action that does not normalise", "one that does", fix)
         color = other.color if self.color is None else self.color
         if self.color is not None and other.color is not None:
             color = self.color._after(other.color)
-        return Action(self.affine._after(other.affine), color, other.filters + self.filters)
+        return Action(self.affine._after(other.affine), color, other.filters + self.filters, self.normalization)
 
     def __call__(
         self,
@@ -114,7 +108,7 @@ class Action:
         dtype: torch.dtype | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,
     ) -> Tensor:
-        """Make the views: one interpolation, one colour map, then the filters.
+        """Make the views: one interpolation, one colour map, then the filters, then the normalisation.
 
         Args:
             images: (B, C, H, W), uint8 or floating in [0, 1].
@@ -158,36 +152,31 @@ class Action:
                 "images", f"images on {total.device}", f"images on {images.device}", "Move the Action with .to(device)."
             )
         source = (images.shape[-2], images.shape[-1])
-        out_size = source if size is None else check_size("size", size)
+        view = source if size is None else check_size("size", size)
         if anchor is not None:
             check_floating("anchor", anchor, "(B, 2), pixels of the source", last=(2,), ndim=2)
             check_batch("anchor", len(anchor), len(images), "images")
             from_host = anchor.device.type == "cpu"
-            anchor = total.points(anchor.to(total.device, non_blocking=from_host), source, out_size)
+            anchor = total.points(anchor.to(total.device, non_blocking=from_host), source, view)
         computed = torch.promote_types(images.dtype, torch.float32)
         kept = check_output(dtype or (images.dtype if images.is_floating_point() else computed), memory_format)
-        normalization, filters = self._split()
+        filters, normalization = self.filters, self.normalization
         with torch.autocast(images.device.type, enabled=False):
             views = make_view(
                 images,
                 total.matrix,
-                out_size,
+                view,
                 dtype=computed if filters else kept,
                 color=self.color,
-                normalization=normalization,
+                normalization=None if filters else normalization,
                 memory_format=torch.contiguous_format if filters else memory_format,
             )
             for drawn in filters:
-                views = drawn.apply(views, anchor)
+                views = drawn._run(views, anchor)
+            if filters and normalization is not None:
+                normalization.check(views)
+                views = normalization.apply(views)
         return views.to(kept, memory_format=memory_format)
-
-    def _split(self) -> tuple[Normalization | None, tuple[Filter, ...]]:
-        """Tell a normalisation of all views, where it comes first, from the filters that remain."""
-        if self.filters and self.filters[0].applied is None:
-            operation = self.filters[0].operation
-            if isinstance(operation, Normalization):
-                return operation, self.filters[1:]
-        return None, self.filters
 
     def path(self, images: Tensor) -> str:
         """Tell what makes the views of these images: ``"triton"``, or ``"torch: ..."`` and why not Triton.

@@ -8,11 +8,12 @@ from typing import final
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from equicon._checks import check_images, check_int, check_probability, describe, type_error, value_error
+from equicon import draw
+from equicon._checks import check_batch, check_images, check_int, check_probability, describe, type_error, value_error
 from equicon._groups.affine import Affine
 from equicon._transforms.action import Action
-from equicon.draw import bernoulli
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class EquivariantTransform(ABC):
     """A distribution over actions on images: draw one for each image, apply it, keep its matrix.
 
     A transform holds its configuration and nothing that was drawn. To write your own, make a frozen dataclass with a
-    method ``_draw(batch_size, generator) -> Action`` that draws on the generator's device (the CPU where it is None),
-    and hold it against ``equicon.testing.assert_transform``.
+    method ``_draw(batch_size, generator) -> Action`` that draws by ``equicon.draw``, on the generator's device (the CPU
+    where it is None), and hold it against ``equicon.testing.assert_transform``.
 
     Laws: the returned ``Affine`` moves points to where the pixels under them go; the same CPU generator gives the same
     parameters on every device; images are not changed in place.
@@ -34,6 +35,19 @@ class EquivariantTransform(ABC):
     @abstractmethod
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
         """Draw one action for each of ``batch_size`` images, where the generator lives."""
+
+    @property
+    def _normalizes(self) -> bool:
+        """Whether its actions normalise, so that nothing may come after it."""
+        return False
+
+    @final
+    def _checked_draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
+        action = self._draw(batch_size, generator)
+        if not isinstance(action, Action):
+            raise type_error(f"{type(self).__name__}._draw", "an Action in return", action, "Write Action(affine).")
+        check_batch(f"{type(self).__name__}._draw", len(action), batch_size, "the images")
+        return action
 
     def sample(
         self,
@@ -58,9 +72,7 @@ class EquivariantTransform(ABC):
         if generator is not None and not isinstance(generator, torch.Generator):
             fix = "Write torch.Generator().manual_seed(0)."
             raise type_error("generator", "a torch.Generator or None", describe(generator), fix)
-        action = self._draw(batch_size, generator)
-        if not isinstance(action, Action):
-            raise type_error(f"{type(self).__name__}._draw", "an Action in return", action, "Write Action(affine).")
+        action = self._checked_draw(batch_size, generator)
         return action if device is None else action.to(device)
 
     def __call__(
@@ -102,13 +114,13 @@ class Compose(EquivariantTransform):
     """Apply transforms one after the other, as one warp, one colour map and the filters that remain.
 
     Geometry and colour commute, so geometry runs first, then colour, fused and clamped once at the end; filters
-    (blur, noise, erasing, Sobel, ``Normalize``, anything in ``Appearance``) run after both, in the order given.
+    (blur, noise, erasing, Sobel, anything in ``Appearance``) run after both, in the order given. ``Normalize`` is last.
 
     Args:
         transforms: at least one; a ``Compose`` may hold others.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if there is none, or anything comes after ``Normalize``.
         TypeError: if one is not an ``EquivariantTransform``.
 
     Examples:
@@ -125,10 +137,20 @@ class Compose(EquivariantTransform):
             raise value_error("transforms", "at least one transform", "none")
         for i, transform in enumerate(self.transforms):
             _check_transform(f"transforms[{i}]", transform)
+        for i, transform in enumerate(self.transforms[:-1]):
+            if transform._normalizes:
+                after = f"transforms[{i}] with {type(self.transforms[i + 1]).__name__} after it"
+                raise value_error("transforms", "Normalize last, and once", after, "Move Normalize to the end.")
         object.__setattr__(self, "transforms", tuple(self.transforms))
 
+    @property
+    @override
+    def _normalizes(self) -> bool:
+        return self.transforms[-1]._normalizes
+
+    @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        actions = [transform._draw(batch_size, generator) for transform in self.transforms]
+        actions = [transform._checked_draw(batch_size, generator) for transform in self.transforms]
         return reduce(lambda first, second: second._after(first), actions)
 
     def __repr__(self) -> str:
@@ -155,10 +177,14 @@ class RandomApply(EquivariantTransform):
     def __post_init__(self) -> None:
         _check_transform("transform", self.transform)
         check_probability("p", self.p)
+        if self.transform._normalizes:
+            fix = "Put Normalize after RandomApply: it is done to all views or none."
+            raise value_error("transform", "one that does not normalise", self.transform, fix)
 
+    @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        applied = bernoulli(batch_size, self.p, generator)
-        return self.transform._draw(batch_size, generator).where(applied)
+        applied = draw.bernoulli(batch_size, self.p, generator)
+        return self.transform._checked_draw(batch_size, generator).where(applied)
 
 
 def _check_transform(argument: str, value: object) -> None:

@@ -7,12 +7,13 @@ from typing import TypeAlias, final
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
+from equicon import draw
 from equicon._checks import as_tuples, check_number, check_positive, check_probability, check_range, type_error
 from equicon._plane.matrix import linear_matrix, matmul, rotation
 from equicon._transforms.action import Action, geometry
 from equicon._transforms.base import EquivariantTransform
-from equicon.draw import bernoulli, device_of, log_uniform, uniform
 
 Span: TypeAlias = float | tuple[float, float]
 """A number a for the range (−a, a), or the range itself."""
@@ -38,27 +39,29 @@ def _fractions(argument: str, value: float | tuple[float, float]) -> tuple[float
     return x, y
 
 
-def _factors(argument: str, value: tuple[float, float]) -> None:
+def check_factors(argument: str, value: tuple[float, float]) -> None:
+    """Check for a range of factors above 0."""
     check_positive(argument, check_range(argument, value)[0])
 
 
-def _diagonal(x: Tensor, y: Tensor) -> Tensor:
+def diagonal(x: Tensor, y: Tensor) -> Tensor:
+    """Put factors (B,) of the two axes into matrices (B, 2, 2)."""
     zero = torch.zeros_like(x)
     return linear_matrix(x, zero, zero, y)
 
 
 def _rotations(batch_size: int, span: tuple[float, float], generator: torch.Generator | None) -> Tensor:
-    return rotation(torch.deg2rad(uniform(batch_size, span, generator)))
+    return rotation(torch.deg2rad(draw.uniform(batch_size, *span, generator)))
 
 
 def _shears(batch_size: int, span: tuple[float, float], generator: torch.Generator | None) -> Tensor:
-    slope = torch.deg2rad(uniform(batch_size, span, generator)).tan()
+    slope = torch.deg2rad(draw.uniform(batch_size, *span, generator)).tan()
     one, zero = torch.ones_like(slope), torch.zeros_like(slope)
     return linear_matrix(one, slope, zero, one)
 
 
 def _shifts(batch_size: int, fractions: tuple[float, float], generator: torch.Generator | None) -> Tensor:
-    return torch.stack([uniform(batch_size, (-2 * a, 2 * a), generator) for a in fractions], -1)
+    return torch.stack([draw.uniform(batch_size, -2 * a, 2 * a, generator) for a in fractions], -1)
 
 
 @final
@@ -87,6 +90,7 @@ class RandomRotation(EquivariantTransform):
         _symmetric("degrees", self.degrees)
         as_tuples(self)
 
+    @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
         return geometry(_rotations(batch_size, _symmetric("degrees", self.degrees), generator))
 
@@ -117,10 +121,11 @@ class RandomTranslate(EquivariantTransform):
         _fractions("fraction", self.fraction)
         as_tuples(self)
 
+    @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
         shift = _shifts(batch_size, _fractions("fraction", self.fraction), generator)
         one = torch.ones_like(shift[:, 0])
-        return geometry(_diagonal(one, one), shift)
+        return geometry(diagonal(one, one), shift)
 
 
 @final
@@ -143,12 +148,13 @@ class RandomScale(EquivariantTransform):
     range: tuple[float, float]
 
     def __post_init__(self) -> None:
-        _factors("range", self.range)
+        check_factors("range", self.range)
         as_tuples(self)
 
+    @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        factor = uniform(batch_size, self.range, generator)
-        return geometry(_diagonal(factor, factor))
+        factor = draw.uniform(batch_size, *self.range, generator)
+        return geometry(diagonal(factor, factor))
 
 
 @final
@@ -175,6 +181,7 @@ class RandomShear(EquivariantTransform):
         _symmetric("degrees", self.degrees, limit=_STEEPEST)
         as_tuples(self)
 
+    @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
         return geometry(_shears(batch_size, _symmetric("degrees", self.degrees), generator))
 
@@ -199,9 +206,10 @@ class RandomHorizontalFlip(EquivariantTransform):
     def __post_init__(self) -> None:
         check_probability("p", self.p)
 
+    @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        sign = 1 - 2 * bernoulli(batch_size, self.p, generator).float()
-        return geometry(_diagonal(sign, torch.ones_like(sign)))
+        sign = 1 - 2 * draw.bernoulli(batch_size, self.p, generator).float()
+        return geometry(diagonal(sign, torch.ones_like(sign)))
 
 
 @final
@@ -221,9 +229,10 @@ class RandomVerticalFlip(EquivariantTransform):
     def __post_init__(self) -> None:
         check_probability("p", self.p)
 
+    @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        sign = 1 - 2 * bernoulli(batch_size, self.p, generator).float()
-        return geometry(_diagonal(torch.ones_like(sign), sign))
+        sign = 1 - 2 * draw.bernoulli(batch_size, self.p, generator).float()
+        return geometry(diagonal(torch.ones_like(sign), sign))
 
 
 @final
@@ -254,55 +263,20 @@ class RandomAffine(EquivariantTransform):
         if self.translate is not None:
             _fractions("translate", self.translate)
         if self.scale is not None:
-            _factors("scale", self.scale)
+            check_factors("scale", self.scale)
         if self.shear is not None:
             _symmetric("shear", self.shear, limit=_STEEPEST)
         as_tuples(self)
 
+    @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        one = torch.ones(batch_size, device=device_of(generator))
-        linear = _diagonal(one, one)
+        one = torch.ones(batch_size, device=draw.device_of(generator))
+        linear = diagonal(one, one)
         if self.shear is not None:
             linear = _shears(batch_size, _symmetric("shear", self.shear), generator)
         if self.scale is not None:
-            linear = uniform(batch_size, self.scale, generator)[:, None, None] * linear
+            linear = draw.uniform(batch_size, *self.scale, generator)[:, None, None] * linear
         linear = matmul(_rotations(batch_size, _symmetric("degrees", self.degrees), generator), linear)
         if self.translate is None:
             return geometry(linear)
         return geometry(linear, _shifts(batch_size, _fractions("translate", self.translate), generator))
-
-
-@final
-@dataclass(frozen=True)
-class RandomResizedCrop(EquivariantTransform):
-    """Crop a part of the centred square and stretch it to the whole: the crop of SimCLR and of ImageNet training.
-
-    The share of the area is kept exactly; a ratio that does not fit inside the square with that area is brought to
-    the nearest one that does.
-
-    Args:
-        scale: (lowest, highest) share of the square's area, in (0, 1]; below 1 it magnifies.
-        ratio: (lowest, highest) width over height of the crop, drawn evenly on a log scale.
-
-    Raises:
-        ValueError: if a share is outside (0, 1], a ratio is not above 0, or lowest > highest.
-
-    Examples:
-        >>> views, g = RandomResizedCrop((0.25, 1.0))(torch.rand(4, 3, 64, 64), size=(32, 32))
-    """
-
-    scale: tuple[float, float] = (0.08, 1.0)
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
-
-    def __post_init__(self) -> None:
-        check_positive("scale", check_range("scale", self.scale, low=0.0, high=1.0)[0])
-        _factors("ratio", self.ratio)
-        as_tuples(self)
-
-    def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        area = uniform(batch_size, self.scale, generator)
-        ratio = log_uniform(batch_size, self.ratio, generator)
-        ratio = torch.minimum(torch.maximum(ratio, area), 1 / area)
-        side = torch.stack([(area * ratio).sqrt(), (area / ratio).sqrt()], -1)
-        position = torch.stack([uniform(batch_size, (-1.0, 1.0), generator) for _ in "xy"], -1)
-        return geometry(_diagonal(*(1 / side).unbind(-1)), -position * (1 - side) / side)

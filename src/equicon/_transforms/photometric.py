@@ -3,11 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, final
+from typing import Self, TypeAlias, final
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
+from equicon import draw
 from equicon._checks import (
     as_tuples,
     check_number,
@@ -19,10 +21,9 @@ from equicon._checks import (
 )
 from equicon._groups.affine import Affine
 from equicon._plane.matrix import constant
-from equicon._transforms.action import Action, Filter
+from equicon._transforms.action import Action
 from equicon._transforms.base import EquivariantTransform
 from equicon._views.color import GREY, ColorMap, Normalization
-from equicon.draw import bernoulli, device_of, uniform
 
 Factor: TypeAlias = float | tuple[float, float]
 """A number a for factors from (1 − a, 1 + a), at least 0, or the range itself."""
@@ -93,12 +94,13 @@ class ColorJitter(EquivariantTransform):
         _hue(self.hue)
         as_tuples(self)
 
+    @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        device = device_of(generator)
-        brightness = uniform(batch_size, _factor("brightness", self.brightness), generator)[:, None, None]
-        contrast = uniform(batch_size, _factor("contrast", self.contrast), generator)[:, None, None]
-        saturation = uniform(batch_size, _factor("saturation", self.saturation), generator)[:, None, None]
-        angle = 2 * math.pi * uniform(batch_size, _hue(self.hue), generator)[:, None, None]
+        device = draw.device_of(generator)
+        brightness = draw.uniform(batch_size, *_factor("brightness", self.brightness), generator)[:, None, None]
+        contrast = draw.uniform(batch_size, *_factor("contrast", self.contrast), generator)[:, None, None]
+        saturation = draw.uniform(batch_size, *_factor("saturation", self.saturation), generator)[:, None, None]
+        angle = 2 * math.pi * draw.uniform(batch_size, *_hue(self.hue), generator)[:, None, None]
         grey = _constant(_ONTO_GREY, device)
         turned = angle.cos() * _constant(_HUE_COS, device) + angle.sin() * _constant(_HUE_SIN, device)
         # All four fix grey, so their product has this closed form: chroma turned and scaled, grey pulled to its mean.
@@ -124,8 +126,9 @@ class RandomGrayscale(EquivariantTransform):
     def __post_init__(self) -> None:
         check_probability("p", self.p)
 
+    @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        applied = bernoulli(batch_size, self.p, generator)
+        applied = draw.bernoulli(batch_size, self.p, generator)
         grey = _constant(_ONTO_GREY, applied.device).repeat(batch_size, 1, 1)
         return _coloring(ColorMap.make(grey).where(applied))
 
@@ -133,7 +136,7 @@ class RandomGrayscale(EquivariantTransform):
 @final
 @dataclass(frozen=True)
 class Normalize(EquivariantTransform):
-    """Subtract the mean and divide by the standard deviation of each channel, after the colour map's clamp.
+    """Subtract the mean and divide by the standard deviation of each channel: the last of a chain.
 
     Args:
         mean: one number for each channel, in the range of the images, [0, 1].
@@ -160,10 +163,24 @@ class Normalize(EquivariantTransform):
         if len(self.mean) != len(self.std):
             raise value_error("std", f"{len(self.mean)} numbers, as in mean", f"{len(self.std)}")
 
+    @classmethod
+    def imagenet(cls) -> Self:
+        """Make the one of ImageNet's mean and standard deviation, which torchvision's weights were trained with.
+
+        Examples:
+            >>> augment = Compose([RandomRotation(45), Normalize.imagenet()])
+        """
+        return cls((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+    @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        none = torch.empty(batch_size, 0, device=device_of(generator))
-        drawn = Filter(Normalization(self.mean, self.std), none)
-        return Action(Affine.identity(batch_size, device=none.device), filters=(drawn,))
+        affine = Affine.identity(batch_size, device=draw.device_of(generator))
+        return Action(affine, normalization=Normalization(self.mean, self.std))
+
+    @property
+    @override
+    def _normalizes(self) -> bool:
+        return True
 
 
 def _coloring(color: ColorMap) -> Action:

@@ -1,13 +1,13 @@
 """What is done to colours: a chain of operations as one small matrix for each image, then a normalisation."""
 
 from dataclasses import dataclass, replace
-from typing import Self, final
+from typing import Any, Self, final
 
 import torch
 from torch import Tensor
 
 from equicon._checks import value_error
-from equicon._plane.matrix import constant, matmul, matvec
+from equicon._plane.matrix import constant, matmul, matvec, rows
 
 GREY = (0.299, 0.587, 0.114)
 """Rec. 601 luma, the grey of Kornia and torchvision."""
@@ -16,7 +16,7 @@ GREY = (0.299, 0.587, 0.114)
 @final
 @dataclass(frozen=True, eq=False)
 class ColorMap:
-    """A batch of maps that are linear in (pixel, mean of the view), clamped to [0, 1] once at the end.
+    """A batch of maps of colour, linear in (pixel, mean of the view), clamped to [0, 1] once at the end.
 
     The 6 × 6 matrix acts on (r, g, b, mean r, mean g, mean b) and moves the means with the pixels, so a chain is a
     product. It leaves out the clamps between operations, which libraries that apply one operation after another have.
@@ -24,6 +24,10 @@ class ColorMap:
     Args:
         matrix: (B, 6, 6).
         uses_mean: whether any operation of the chain looks at the mean; where none does, nobody has to compute it.
+
+    Examples:
+        >>> swapped = ColorMap.make(torch.eye(3)[[2, 1, 0]].expand(4, 3, 3))  # red and blue, of each of four images
+        >>> views = Action(Affine.identity(4), swapped)(torch.rand(4, 3, 64, 64))
     """
 
     matrix: Tensor
@@ -31,7 +35,12 @@ class ColorMap:
 
     @classmethod
     def make(cls, pixel: Tensor, mean: Tensor | None = None) -> Self:
-        """Make ``out = pixel · p + mean · m`` from batches of matrices (B, 3, 3)."""
+        """Make ``out = pixel · p + mean · m`` from batches of matrices (B, 3, 3).
+
+        Args:
+            pixel: (B, 3, 3), what becomes of each pixel p.
+            mean: (B, 3, 3), what is added of the view's mean m; nothing where None.
+        """
         of_mean = torch.zeros_like(pixel) if mean is None else mean
         moved = torch.cat([torch.zeros_like(pixel), pixel + of_mean], -1)
         return cls(torch.cat([torch.cat([pixel, of_mean], -1), moved], -2), mean is not None)
@@ -44,6 +53,17 @@ class ColorMap:
         """Keep the maps where ``applied`` (B,), and the identity elsewhere."""
         identity = torch.eye(6, device=self.matrix.device, dtype=self.matrix.dtype)
         return replace(self, matrix=torch.where(applied[:, None, None], self.matrix, identity))
+
+    def __len__(self) -> int:
+        return self.matrix.shape[0]
+
+    def __getitem__(self, index: Any) -> "ColorMap":
+        """Take part of the batch, as ``Affine[...]`` does."""
+        return replace(self, matrix=rows(self.matrix, index))
+
+    def __matmul__(self, other: "ColorMap") -> "ColorMap":
+        """Compose: the right operand acts first."""
+        return self._after(other) if isinstance(other, ColorMap) else NotImplemented
 
     def _after(self, other: "ColorMap") -> "ColorMap":
         """Compose: ``other`` acts first."""
@@ -69,19 +89,19 @@ class ColorMap:
 @final
 @dataclass(frozen=True)
 class Normalization:
-    """``(views − mean) / std`` on each channel: a filter's operation.
+    """``(views − mean) / std`` on each channel: what an ``Action`` does last. ``Normalize`` draws it.
 
     Args:
         mean: one number for each channel.
         std: one number above 0 for each channel.
+
+    Examples:
+        >>> action = Action(Affine.identity(4), normalization=Normalization((0.5,) * 3, (0.2,) * 3))
+        >>> views = action(torch.rand(4, 3, 64, 64))
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
-
-    def __call__(self, views: Tensor, parameters: Tensor, seed: int, anchor: Tensor | None) -> Tensor:
-        self.check(views)
-        return self.apply(views)
 
     def check(self, images: Tensor) -> None:
         """Check that images (B, C, H, W) have as many channels as the mean."""

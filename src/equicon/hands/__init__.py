@@ -1,5 +1,6 @@
 """Hands: the skeleton, the camera, synthetic images, FreiHAND and its metrics, YouTube3DHands, photographs."""
 
+from equicon._public import claim
 from equicon.hands._camera import project
 from equicon.hands._datasets.freihand import FreiHAND
 from equicon.hands._datasets.write_freihand import write_freihand
@@ -36,3 +37,5 @@ __all__ = [
     "write_freihand",
     "write_youtube",
 ]
+
+claim(__all__, globals())

@@ -1,0 +1,160 @@
+"""What a map of the plane does to a picture and to what lies on it: pixels, points, boxes, intrinsics."""
+
+from typing import get_args
+
+import torch
+from torch import Tensor
+
+from equicon._checks import check_batch, check_choice, check_floating, check_images, check_size, value_error
+from equicon._plane.frames import map_points, pixel_matrix, pixel_points, unit_points
+from equicon._plane.matrix import at_least_float32, matmul
+from equicon._views.view import make_view
+from equicon._views.warp import Mode, PaddingMode
+
+
+class PlaneMap:
+    """A batch of maps of the plane by matrices in the unit frame, and what they do to pictures and labels."""
+
+    matrix: Tensor
+
+    def pixels(self, source: tuple[int, int], view: tuple[int, int] | None = None) -> Tensor:
+        """Give the pixel matrices (B, 3, 3) from a source to a view.
+
+        Args:
+            source: (H, W) of the source.
+            view: (h, w) of the view; the source's by default.
+
+        Convention: integer pixel centres, for ``kornia.geometry.transform.warp_affine(..., align_corners=True)`` and
+        ``cv2.warpAffine``. Source and view lie on each other by their shorter sides.
+
+        Examples:
+            >>> Affine.identity(1).pixels((4, 4), (2, 2))[0, 0]
+            tensor([ 0.5000,  0.0000, -0.2500])
+        """
+        source = check_size("source", source)
+        return pixel_matrix(self.matrix, source, size_or("view", view, source))
+
+    def warp(
+        self,
+        images: Tensor,
+        size: tuple[int, int] | None = None,
+        *,
+        antialias: bool = True,
+        mode: Mode = "bilinear",
+        padding_mode: PaddingMode = "zeros",
+    ) -> Tensor:
+        """Move the pictures: one resampling per image, as Kornia's warp does, from a pyramid where the map shrinks it.
+
+        Args:
+            images: (B, C, H, W), uint8 or floating. uint8 gives float32 in [0, 1]; half precision is computed in
+                float32 and given
+                back in its own type.
+            size: (h, w) of the views; the source's by default.
+            antialias: low-pass an image first where the map shrinks it, as far as it shrinks it, up to twice the ratio
+                of the sizes.
+            mode: ``bilinear``, or ``nearest`` for masks: never anti-aliased, and uint8 labels stay uint8.
+            padding_mode: what lies outside the source: ``zeros``, ``border`` or ``reflection``.
+
+        Returns:
+            Views (B, C, h, w).
+
+        Examples:
+            >>> Affine.identity(2).warp(torch.rand(2, 3, 48, 64), (24, 24)).shape
+            torch.Size([2, 3, 24, 24])
+        """
+        check_images(images)
+        check_batch("images", len(images), len(self.matrix), "the map")
+        if images.device != self.matrix.device:
+            raise value_error(
+                "images",
+                f"images on {self.matrix.device}",
+                f"images on {images.device}",
+                "Move the map with .to(device).",
+            )
+        check_choice("mode", mode, get_args(Mode))
+        check_choice("padding_mode", padding_mode, get_args(PaddingMode))
+        view = size_or("size", size, (images.shape[-2], images.shape[-1]))
+        labels = mode == "nearest" and images.dtype == torch.uint8
+        kept = images.dtype if images.is_floating_point() or labels else torch.float32
+        with torch.autocast(images.device.type, enabled=False):
+            return make_view(
+                images.float() if labels else images,
+                self.matrix,
+                view,
+                dtype=kept,
+                antialias=antialias,
+                mode=mode,
+                padding_mode=padding_mode,
+            )
+
+    def points(self, xy: Tensor, source: tuple[int, int] | None = None, view: tuple[int, int] | None = None) -> Tensor:
+        """Move points to where the pixels under them go.
+
+        Args:
+            xy: (B, ..., 2): in units where ``source`` is None, else in pixels of a source of that size.
+            source: (H, W) of the source.
+            view: (h, w) of the view, in whose pixels the points are given back; the source's by default.
+
+        Examples:
+            >>> Affine.identity(1).points(torch.tensor([[[0.0, 0.0]]]), (4, 4), (2, 2))
+            tensor([[[-0.2500, -0.2500]]])
+        """
+        check_floating("xy", xy, "(B, ..., 2)", last=(2,))
+        if xy.ndim < 2:
+            raise value_error("xy", "a tensor of shape (B, ..., 2)", xy, "Add the batch dimension: xy[None].")
+        check_batch("xy", len(xy), len(self.matrix), "the map")
+        if source is None:
+            if view is not None:
+                raise value_error("view", "None where source is None", view, "Give source, or neither.")
+            return map_points(self.matrix, xy)
+        source = check_size("source", source)
+        moved = map_points(self.matrix, unit_points(at_least_float32(xy), source))
+        return pixel_points(moved, size_or("view", view, source))
+
+    def boxes(
+        self, boxes: Tensor, source: tuple[int, int] | None = None, view: tuple[int, int] | None = None
+    ) -> Tensor:
+        """Move boxes: the smallest upright boxes around the moved corners.
+
+        Args:
+            boxes: (B, ..., 4) as x1, y1, x2, y2, in units or pixels like ``points``.
+            source: (H, W) of the source, in pixels.
+            view: (h, w) of the view; the source's by default.
+
+        Examples:
+            >>> Affine.identity(1).boxes(torch.tensor([[0.0, 0.0, 3.0, 3.0]]), (8, 8), (4, 4))
+            tensor([[-0.2500, -0.2500,  1.2500,  1.2500]])
+        """
+        check_floating("boxes", boxes, "(B, ..., 4)", last=(4,))
+        if boxes.ndim < 2:
+            raise value_error("boxes", "a tensor of shape (B, ..., 4)", boxes, "Add the batch dimension: boxes[None].")
+        check_batch("boxes", len(boxes), len(self.matrix), "the map")
+        x1, y1, x2, y2 = boxes.unbind(-1)
+        corners = torch.stack([x1, y1, x2, y1, x2, y2, x1, y2], -1).unflatten(-1, (4, 2))
+        moved = self.points(corners, source, view)
+        return torch.cat([moved.amin(-2), moved.amax(-2)], -1)
+
+    def intrinsics(self, K: Tensor, source: tuple[int, int], view: tuple[int, int] | None = None) -> Tensor:
+        """Move pinhole intrinsics: projecting with the result is projecting with K and then moving the points.
+
+        Args:
+            K: (B, 3, 3), pixels of the source, last row (0, 0, 1).
+            source: (H, W) of the source, in pixels.
+            view: (h, w) of the view; the source's by default.
+
+        Returns:
+            (B, 3, 3), of which the rotation of the picture makes a full upper block.
+
+        Examples:
+            >>> K = torch.tensor([[[100.0, 0.0, 31.5], [0.0, 100.0, 31.5], [0.0, 0.0, 1.0]]])
+            >>> Affine.identity(1).intrinsics(K, (64, 64), (32, 32))[0, 0]
+            tensor([50.0000,  0.0000, 15.5000])
+        """
+        check_floating("K", K, "(B, 3, 3)", last=(3, 3), ndim=3)
+        check_batch("K", len(K), len(self.matrix), "the map")
+        return matmul(self.pixels(source, view), at_least_float32(K))
+
+
+def size_or(argument: str, given: tuple[int, int] | None, otherwise: tuple[int, int]) -> tuple[int, int]:
+    """Check a size, and take another where none is given."""
+    return otherwise if given is None else check_size(argument, given)

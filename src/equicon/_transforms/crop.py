@@ -1,0 +1,50 @@
+"""``RandomResizedCrop``, about the image's centre in the unit frame."""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from typing_extensions import override
+
+from equicon import draw
+from equicon._checks import as_tuples, check_positive, check_range
+from equicon._transforms.action import Action, geometry
+from equicon._transforms.base import EquivariantTransform
+from equicon._transforms.geometric import check_factors, diagonal
+
+
+@final
+@dataclass(frozen=True)
+class RandomResizedCrop(EquivariantTransform):
+    """Crop a part of the centred square and stretch it to the whole: the crop of SimCLR and of ImageNet training.
+
+    The share of the area is kept exactly; a ratio that does not fit inside the square with that area is brought to
+    the nearest one that does.
+
+    Args:
+        scale: (lowest, highest) share of the square's area, in (0, 1]; below 1 it magnifies.
+        ratio: (lowest, highest) width over height of the crop, drawn evenly on a log scale.
+
+    Raises:
+        ValueError: if a share is outside (0, 1], a ratio is not above 0, or lowest > highest.
+
+    Examples:
+        >>> views, g = RandomResizedCrop((0.25, 1.0))(torch.rand(4, 3, 64, 64), size=(32, 32))
+    """
+
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+
+    def __post_init__(self) -> None:
+        check_positive("scale", check_range("scale", self.scale, low=0.0, high=1.0)[0])
+        check_factors("ratio", self.ratio)
+        as_tuples(self)
+
+    @override
+    def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
+        area = draw.uniform(batch_size, *self.scale, generator)
+        ratio = draw.log_uniform(batch_size, *self.ratio, generator)
+        ratio = torch.minimum(torch.maximum(ratio, area), 1 / area)
+        side = torch.stack([(area * ratio).sqrt(), (area / ratio).sqrt()], -1)
+        position = torch.stack([draw.uniform(batch_size, -1.0, 1.0, generator) for _ in "xy"], -1)
+        return geometry(diagonal(*(1 / side).unbind(-1)), -position * (1 - side) / side)

@@ -1,0 +1,72 @@
+"""``Filter``: an operation on views that is neither geometry nor an affine map of colour."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self, final
+
+import torch
+from torch import Tensor
+
+from equicon._plane.matrix import rows
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Filter(ABC):
+    """What was drawn for a batch of views, and what to do to them with it: blur, noise, erasing, anything.
+
+    To write your own, make a frozen dataclass with fields for what was drawn, and one method ``apply``. A field that
+    holds a tensor has the batch as its first dimension: ``where``, ``to`` and ``[]`` act on each of them.
+
+    Args:
+        applied: (B,) of type bool, the images that it is applied to; all where None.
+
+    Examples:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Fog(Filter):
+        ...     density: torch.Tensor
+        ...     def apply(self, views, anchor=None): return views + self.density[:, None, None, None] * (1 - views)
+        >>> views = Action(Affine.identity(2), filters=(Fog(torch.tensor([0.0, 1.0])),))(torch.zeros(2, 3, 8, 8))
+    """
+
+    applied: Tensor | None = None
+
+    @abstractmethod
+    def apply(self, views: Tensor, anchor: Tensor | None = None) -> Tensor:
+        """Filter all views, without changing them in place.
+
+        Args:
+            views: (B, C, h, w), floating, as geometry and colour left them in [0, 1].
+            anchor: (B, 2), a point of each view in its pixels, where the caller gave one.
+
+        Returns:
+            Views of the same shape and type.
+        """
+
+    @final
+    def where(self, applied: Tensor) -> Self:
+        """Restrict to the images where ``applied`` (B,) of type bool."""
+        return replace(self, applied=applied if self.applied is None else self.applied & applied)
+
+    @final
+    def to(self, device: torch.device | str) -> Self:
+        """Move to a device without waiting for it."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=tensor.device.type == "cpu"))
+
+    @final
+    def __getitem__(self, index: Any) -> Self:
+        """Take part of the batch, as ``Affine[...]`` does."""
+        return self._each(lambda tensor: rows(tensor, index))
+
+    @final
+    def _run(self, views: Tensor, anchor: Tensor | None) -> Tensor:
+        """Filter the views that it is applied to."""
+        filtered = self.apply(views, anchor)
+        if self.applied is None:
+            return filtered
+        return torch.where(self.applied[:, None, None, None], filtered, views)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: change(value) for name, value in values.items() if isinstance(value, Tensor)})
