@@ -27,7 +27,7 @@ from plan import (
 )
 from work import SHARES
 
-from equicon.training._checkpoints import write_text
+from equicon.data._files import write_text
 from equicon.training._journal import write_figure
 
 NAMES = {
@@ -49,7 +49,7 @@ TITLES = {"px": "2D [px]", "mm": "3D [mm]", "pa_mm": "PA-EPE [mm]", "pa_auc": "P
 FORMATS = {"px": "{:.2f}", "mm": "{:.1f}", "pa_mm": "{:.1f}", "pa_auc": "{:.3f}"}
 
 
-def write(out: Path, preset: Preset, results: Mapping[str, Any]) -> str:
+def write_report(out: Path, preset: Preset, results: Mapping[str, Any]) -> str:
     """Write ``results.md`` and the figures, and give the text."""
     text = tables(preset, results)
     write_text(out / "results.md", text)

@@ -15,8 +15,8 @@ from torchvision.models.resnet import BasicBlock
 from tqdm import tqdm
 
 import equicon as eq
-from equicon.hands import Hand, Pose25D, SyntheticHands
-from equicon.hands.recipes._poses import CLIP, REFINING, pose_errors, pose_loss, see
+from equicon.hands import Hand, Pose25D, SyntheticHands, bone_length, pose_errors, pose_loss, pose_target
+from equicon.hands.recipes import CLIP_NORM, REFINE_RATE
 from equicon.probes import Features, extract_features, probe
 from equicon.training._batches import seed_of
 from equicon.training._checkpoints import load, write_state
@@ -218,7 +218,7 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
     groups: list[dict[str, Any]] = [
         {"params": [*model.encoder.parameters()], "times": piece.encoder_rate},
         {"params": [*model.head.parameters()], "times": 1.0},
-        {"params": refining, "times": REFINING},
+        {"params": refining, "times": REFINE_RATE},
     ]
     optimizer = torch.optim.AdamW(groups, preset.tune_lr, weight_decay=1e-4, fused=True)
     for step in range(preset.tune_steps):
@@ -227,12 +227,12 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
         batch = some(data, following())
         torch.manual_seed(seed_of(seed, 2, step))
         images, g = augment(batch.image, size=(preset.size, preset.size), memory_format=torch.channels_last)
-        view = see(batch, images, g)
+        target = pose_target(batch, images, g)
         with torch.autocast("cuda", torch.bfloat16, enabled=device.startswith("cuda")):
-            pose = model(view.images, view.K)
-        loss = torch.stack(list(pose_loss(pose, view, LOSS_WEIGHTS).values())).sum()
+            pose = model(target.images, target.K)
+        loss = torch.stack(list(pose_loss(pose, target, LOSS_WEIGHTS).values())).sum()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
         optimizer.step()
         optimizer.zero_grad()
     found = []
@@ -248,6 +248,5 @@ def test(model: nn.Module, data: Hand) -> dict[str, float]:
     joints = []
     for part in parts_of(data):
         images = NORMALIZE(part.image / 255)[0].contiguous(memory_format=torch.channels_last)
-        scale = (part.xyz[:, 10] - part.xyz[:, 9]).norm(dim=-1)
-        joints.append(model(images, part.K).joints(scale))
+        joints.append(model(images, part.K).joints(bone_length(part.xyz)))
     return pose_errors(torch.cat(joints), data.xyz, data.K)._asdict()

@@ -5,18 +5,21 @@ import pytest
 pytest.importorskip("torchvision", reason="the examples need torchvision")
 pytest.importorskip("matplotlib", reason="the examples need matplotlib")
 
-import reproduce as reproduce_ablation
-from plan import PRESETS, count
+from examples.loading import EXAMPLES, load
+
+plan, reproduce = load("rendered_hands/plan.py"), load("rendered_hands/reproduce.py")
 
 
 def main(out, *words):
-    reproduce_ablation.main(["--preset", "toy", "--device", "cpu", "--out", str(out), *words])
+    reproduce.main(["--preset", "toy", "--device", "cpu", "--out", str(out), *words])
 
 
-def test_goes_on_with_the_pieces_that_are_missing(tmp_path, capsys):
+@pytest.mark.slow
+def test_goes_on_with_the_pieces_that_are_missing(tmp_path, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES / "rendered_hands")  # where its processes look, too
     main(tmp_path, "--pieces", "2")
     printed = capsys.readouterr()
-    assert f"2 of {count(PRESETS['toy'])} pieces are done; the same command goes on." in printed.out
+    assert f"2 of {plan.count(plan.PRESETS['toy'])} pieces are done; the same command goes on." in printed.out
     assert "pieces:" in printed.err
     before = json.loads((tmp_path / "results.json").read_text())
     main(tmp_path, "--pieces", "1")
@@ -37,5 +40,5 @@ def test_another_preset_does_not_go_on_with_these_results(tmp_path):
 @pytest.mark.parametrize("name", ["pieces", "processes"])
 def test_options_are_checked(name, capsys):
     with pytest.raises(SystemExit):
-        reproduce_ablation.parse_args([f"--{name}", "0"])
+        reproduce.parse_args([f"--{name}", "0"])
     assert f"--{name}: expected at least 1, got 0." in capsys.readouterr().err
