@@ -132,6 +132,7 @@ def write_results(args: argparse.Namespace, results: dict[str, Any]) -> None:
 
 
 def machine(args: argparse.Namespace) -> dict[str, str]:
+    """Say when, where and with what a session runs."""
     device = torch.cuda.get_device_name() if args.device.startswith("cuda") else cpu_name()
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),

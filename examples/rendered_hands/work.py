@@ -22,7 +22,6 @@ from equicon.training._batches import seed_of
 from equicon.training._checkpoints import load, write_state
 from equicon.training._lifecycle import NORMALIZE, plain_state
 
-COLOUR = eq.ColorJitter(0.5, 0.1, 0.5, 0.01)
 LOSS_WEIGHTS = (10.0, 1.0, 0.2)
 SHARES = {0.01: "1 %", 0.1: "10 %", 1.0: "100 %"}
 # name: (domain, seed of the hands); "studio" and "wild" show the same hands, and all others different ones
@@ -103,6 +102,7 @@ def draw(number: int, batch: int, seed: int) -> Callable[[], Tensor]:
 
 
 def some(data: Hand, chosen: Tensor) -> Hand:
+    """Take the hands at the given places."""
     return Hand(*(field[chosen.to(field.device)] for field in data))
 
 
@@ -110,13 +110,10 @@ def some(data: Hand, chosen: Tensor) -> Hand:
 
 
 def make_views(piece: Pretrain) -> eq.Compose:
-    """Make the views of ``pretrain_freihand.py``, or some of them."""
-    geometry = {
-        "scale": eq.RandomScale((1 / 1.5, 1 / 0.9)),
-        "rotation": eq.RandomRotation(piece.degrees),
-        "translation": eq.RandomTranslate(15 / 128),
-    }
-    return eq.Compose([*(geometry[name] for name in piece.geometry), COLOUR, NORMALIZE])
+    """Make PeCLR's views, or some of them."""
+    scale, _, translation, colour = eq.presets.peclr().transforms
+    geometry = {"scale": scale, "rotation": eq.RandomRotation(piece.degrees), "translation": translation}
+    return eq.Compose([*(geometry[name] for name in piece.geometry), colour, NORMALIZE])
 
 
 def without_scale(g: eq.Affine) -> eq.Affine:
@@ -126,6 +123,7 @@ def without_scale(g: eq.Affine) -> eq.Affine:
 
 
 def pretrain(piece: Pretrain, preset: Preset, out: Path, device: str) -> dict[str, Any]:
+    """Pre-train an encoder, keep it, and probe it frozen on both domains."""
     torch.manual_seed(piece.seed)
     encoder, width = build(preset.arch)
     losses: list[Tensor] = []
@@ -148,6 +146,7 @@ def pretrain(piece: Pretrain, preset: Preset, out: Path, device: str) -> dict[st
 
 
 def learn(model: nn.Module, piece: Pretrain, preset: Preset, out: Path, device: str, losses: list[Tensor]) -> None:
+    """Pre-train on unlabelled hands, and list the loss of each step."""
     data = hands(out / "hands", "unlabelled", device)
     representation = {"simclr": eq.Invariant(), "peclr": eq.PeCLRPoints()}.get(piece.method, eq.Points())
     augment, criterion = make_views(piece), eq.PeCLRLoss(piece.temperature, representation=representation)
@@ -186,6 +185,7 @@ def learn(model: nn.Module, piece: Pretrain, preset: Preset, out: Path, device: 
 
 
 def embed(encoder: nn.Module, data: Hand) -> Features:
+    """Take the features of whole images."""
     views = (
         (NORMALIZE(part.image / 255)[0].contiguous(memory_format=torch.channels_last), part.xy, part.xyz)
         for part in parts_of(data)
@@ -194,6 +194,7 @@ def embed(encoder: nn.Module, data: Hand) -> Features:
 
 
 def parts_of(data: Hand) -> list[Hand]:
+    """Cut hands into parts that fit the memory."""
     return [Hand(*fields) for fields in zip(*(field.split(250) for field in data), strict=True)]
 
 
@@ -201,6 +202,7 @@ def parts_of(data: Hand) -> list[Hand]:
 
 
 def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, Any]:
+    """Fine-tune a 2.5D model from an encoder and a share of the labels, and test it on both domains."""
     seed = piece.start.seed
     torch.manual_seed(seed)
     encoder, width = build(preset.arch)
@@ -211,8 +213,9 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
     chosen = torch.randperm(len(data.image), generator=torch.Generator().manual_seed(seed))[:known]
     data = some(data, chosen)  # the labels that the probes of this seed know too
     following = draw(known, preset.tune_batch, seed)
+    colour = eq.presets.peclr().transforms[-1]
     augment = eq.Compose(
-        [eq.RandomScale((0.8, 1.25)), eq.RandomRotation(45), eq.RandomTranslate(0.1), COLOUR, NORMALIZE]
+        [eq.RandomScale((0.8, 1.25)), eq.RandomRotation(45), eq.RandomTranslate(0.1), colour, NORMALIZE]
     )
     refining = list(model.refine.parameters())
     groups: list[dict[str, Any]] = [
@@ -244,6 +247,7 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
 
 @torch.no_grad()
 def test(model: nn.Module, data: Hand) -> dict[str, float]:
+    """Measure a model on whole images."""
     model.eval()
     joints = []
     for part in parts_of(data):

@@ -23,7 +23,7 @@ def finish(preset, errors=lambda piece: 1.0):
 
 
 @pytest.mark.parametrize("name", plan.PRESETS)
-def test_a_whole_ablation_has_as_many_pieces_as_it_counts(name):
+def test_a_whole_study_has_as_many_pieces_as_it_counts(name):
     assert len(finish(plan.PRESETS[name])) == plan.count(plan.PRESETS[name])
 
 

@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 pytest.importorskip("torchvision", reason="the examples need torchvision")
 pytest.importorskip("matplotlib", reason="the examples need matplotlib")
 
-from examples.loading import load
+from examples.loading import EXAMPLES, load
 
 plan, report = load("rendered_hands/plan.py"), load("rendered_hands/report.py")
 SHARES = load("rendered_hands/work.py").SHARES
@@ -68,6 +69,16 @@ def test_the_chosen_temperature_is_marked_once_for_each_method(results):
 def test_every_row_of_a_table_has_as_many_cells_as_its_head(results):
     for block in re.findall(r"(?:^\|.*\n)+", report.tables(TOY, results), re.MULTILINE):
         assert len({line.count("|") for line in block.strip().splitlines()}) == 1
+
+
+def test_the_tables_in_the_documents_are_those_of_the_results_beside_them():
+    docs = EXAMPLES.parent / "docs"
+    results = json.loads((docs / "results" / "cpu.json").read_text(encoding="utf-8"))
+    text, page = report.tables(plan.PRESETS["cpu"], results), (docs / "results.md").read_text(encoding="utf-8")
+    frozen = [part for part in text.split("\n\n**") if part.startswith("Frozen")]
+    rows = [line for part in frozen for line in part.splitlines()[4:]]
+    assert len(rows) == 20
+    assert all(row in page for row in rows)
 
 
 def test_writes_text_and_figures(results, tmp_path):

@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -14,9 +15,9 @@ def main(out, *words):
     reproduce.main(["--preset", "toy", "--device", "cpu", "--out", str(out), *words])
 
 
-@pytest.mark.slow
 def test_goes_on_with_the_pieces_that_are_missing(tmp_path, capsys, monkeypatch):
-    monkeypatch.syspath_prepend(EXAMPLES / "rendered_hands")  # where its processes look, too
+    # In a thread, which begins sooner than a process.
+    monkeypatch.setattr(reproduce, "ProcessPoolExecutor", lambda number, context: ThreadPoolExecutor(1))
     main(tmp_path, "--pieces", "2")
     printed = capsys.readouterr()
     assert f"2 of {plan.count(plan.PRESETS['toy'])} pieces are done; the same command goes on." in printed.out
@@ -29,6 +30,15 @@ def test_goes_on_with_the_pieces_that_are_missing(tmp_path, capsys, monkeypatch)
     assert [piece["session"] for piece in after["pieces"].values()] == [0, 0, 1]
     assert {"date", "command", "device", "torch", "torchvision", "equicon"} <= set(after["sessions"][1])
     assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.slow
+def test_pieces_run_in_processes_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES / "rendered_hands")  # where its processes look, too
+    main(tmp_path, "--pieces", "2")
+    pieces = json.loads((tmp_path / "results.json").read_text())["pieces"]
+    assert [len(piece["rows"]) for piece in pieces.values()] == [2, 2]
+    assert all((tmp_path / "encoders" / f"{key}.pt").exists() for key in pieces)
 
 
 def test_another_preset_does_not_go_on_with_these_results(tmp_path):

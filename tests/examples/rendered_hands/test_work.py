@@ -15,7 +15,7 @@ TOY = plan.PRESETS["toy"]
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ablation")
+    folder = tmp_path_factory.mktemp("study")
     work.render(TOY, folder / "hands", "cpu")
     return folder
 
@@ -92,6 +92,11 @@ def test_views_vary_in_what_is_asked_for_only():
         assert (bool(scaled), bool(turned), bool(moved)) == tuple(
             name in geometry for name in ("scale", "rotation", "translation")
         )
+
+
+def test_views_of_all_that_varies_are_pe_clr_s():
+    made = work.make_views(plan.Pretrain("exact")).transforms
+    assert made == (*eq.presets.peclr().transforms, work.NORMALIZE)
 
 
 def test_batches_go_through_all_images_before_one_comes_again():

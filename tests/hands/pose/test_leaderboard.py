@@ -81,6 +81,8 @@ def test_what_is_not_finite_is_not_for_the_leaderboard(tmp_path):
 def test_joints_of_another_shape_or_type_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"joints: expected a tensor of shape \(N, 21, 3\)"):
         write_leaderboard(tmp_path / "pred.zip", torch.randn(3, 21, 2))
+    with pytest.raises(ValueError, match="joints: expected at least one hand"):
+        write_leaderboard(tmp_path / "pred.zip", torch.zeros(0, 21, 3))
     with pytest.raises(TypeError, match="joints: expected a floating type"):
         write_leaderboard(tmp_path / "pred.zip", torch.zeros(3, 21, 3).int())
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
-from equicon._checks import check_floating, readable, value_error
+from equicon._checks import check_floating, value_error
 from equicon.data._files import write_whole
 from equicon.hands._skeleton import VERTICES
 
@@ -32,7 +32,7 @@ def write_leaderboard(path: str | os.PathLike[str], joints: Tensor) -> None:
 
     Raises:
         TypeError: If the joints are not a floating tensor.
-        ValueError: If their shape is wrong, or one is not finite.
+        ValueError: If their shape is wrong, there are none, or one is not finite.
         OSError: If the file cannot be written, or what was read back is not what was written.
 
     Examples:
@@ -43,8 +43,10 @@ def write_leaderboard(path: str | os.PathLike[str], joints: Tensor) -> None:
     Source: Zimmermann et al., ICCV 2019, and the evaluation program released with FreiHAND.
     """
     check_floating("joints", joints, "(N, 21, 3)", last=(21, 3), ndim=3)
+    if len(joints) == 0:
+        raise value_error("joints", "at least one hand", joints)
     joints = joints.detach().cpu().double()
-    if readable(joints) and not bool((good := joints.isfinite().flatten(1).all(1)).all()):
+    if not bool((good := joints.isfinite().flatten(1).all(1)).all()):
         raise value_error("joints", "finite numbers", f"others in hand {int((~good).nonzero()[0])}")
     # The vertices are all alike: as Python's numbers they would take a gigabyte.
     mesh = json.dumps([[0.0, 0.0, 0.0]] * VERTICES)
