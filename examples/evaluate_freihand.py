@@ -22,8 +22,6 @@ one bone, which comes with the images, turns bone lengths into metres. Writes to
 import argparse
 import json
 import sys
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,18 +39,28 @@ from tqdm import tqdm
 
 from equicon import load_weights
 from equicon.data import CorruptImage
-from equicon.hands import FreiHAND, Hand, Pose25D, SyntheticHands, predict_two_pass, project, read_pose25d
-from equicon.hands.recipes._poses import draw_skeletons, pose_errors
+from equicon.data._files import write_text
+from equicon.hands import (
+    FreiHAND,
+    Hand,
+    Pose25D,
+    SyntheticHands,
+    bone_length,
+    pose_errors,
+    predict_two_pass,
+    project,
+    read_pose25d,
+    write_leaderboard,
+)
+from equicon.hands.recipes import draw_skeletons
 from equicon.hands.recipes._pretrain_data import render
 from equicon.metrics import epe, pck, procrustes_align
 from equicon.training._backbone import ARCHS, build_encoder
-from equicon.training._checkpoints import write_text, write_whole
 from equicon.training._journal import write_figure
 from equicon.training._lifecycle import NORMALIZE, last_line
 from equicon.training._options import Help, check_device, number, read_arguments, whole
 
 SEED = 2**31 - 1  # of the rendered hands: not those of a training run
-VERTICES = 778
 CENTRAL = {"synthetic": 0.65}  # the first box over the picture, where hands are larger than FreiHAND's
 THRESHOLDS = torch.linspace(0, 0.05, 100, dtype=torch.float64)
 
@@ -98,7 +106,7 @@ def load_data(args: argparse.Namespace) -> Tested:
     if args.data == "synthetic":
         (hands,) = render(SyntheticHands(args.hands, args.size, SEED))
         xyz = torch.stack([hand.xyz for hand in hands.hands])
-        return Tested(hands, (xyz[:, 10] - xyz[:, 9]).norm(dim=-1), True)
+        return Tested(hands, bone_length(xyz), True)
     data = FreiHAND(args.data, "evaluation")
     return Tested(data, data.scale, bool(data[0].xyz.isfinite().all()))
 
@@ -150,38 +158,6 @@ def measure(joints: Tensor, xyz: Tensor, K: Tensor) -> dict[str, Any]:
         "PCK": pck(joints, xyz, THRESHOLDS).tolist(),
         "PA-PCK": pck(aligned, xyz, THRESHOLDS).tolist(),
     }
-
-
-def write_leaderboard(path: Path, joints: Tensor) -> None:
-    """Write pred.json into a zip, and check it by reading it back.
-
-    Raises:
-        OSError: If it cannot be written, or what was read is not what was written.
-    """
-    # The vertices are all alike: as Python's numbers they would take a gigabyte.
-    mesh = json.dumps([[0.0, 0.0, 0.0]] * VERTICES)
-    text = f"[{json.dumps(joints.double().tolist())}, [{', '.join([mesh] * len(joints))}]]"
-
-    def write(file: Any) -> None:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("pred.json", text)
-
-    write_whole(path, write)
-    check_leaderboard(path, joints)
-
-
-def check_leaderboard(path: Path, joints: Tensor) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            xyz, verts = json.loads(archive.read("pred.json"))
-        shapes = {(len(mesh), *{len(vertex) for vertex in mesh}) for mesh in verts}
-        same = torch.equal(torch.tensor(xyz, dtype=torch.float64), joints.double())
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError) as error:
-        raise OSError(f"{path} is damaged: {error}") from error
-    finite = bool(joints.isfinite().all())
-    if names != ["pred.json"] or not same or not finite or len(verts) != len(xyz) or shapes != {(VERTICES, 3)}:
-        raise OSError(f"{path}: what was read back is not what was written.")
 
 
 def draw_pck(found: dict[str, Any]) -> Figure:

@@ -45,23 +45,20 @@ from tqdm import tqdm
 
 import equicon as eq
 from equicon.data import CorruptImage
-from equicon.hands import Hand, Pose25D, project
+from equicon.data._files import write_text
+from equicon.hands import Hand, Pose25D, pose_errors, pose_loss, project
+from equicon.hands import PoseErrors as Errors
+from equicon.hands import PoseTarget as View
+from equicon.hands import pose_crop as frame_of
+from equicon.hands import pose_target as see
+from equicon.hands.recipes import CLIP_NORM as CLIP
+from equicon.hands.recipes import REFINE_RATE as REFINING
 from equicon.hands.recipes import _finetune_options as finetune_options
+from equicon.hands.recipes import draw_skeletons
 from equicon.hands.recipes._finetune_data import Data, load_data
-from equicon.hands.recipes._poses import (
-    CLIP,
-    REFINING,
-    Errors,
-    View,
-    draw_skeletons,
-    frame_of,
-    pose_errors,
-    pose_loss,
-    see,
-)
 from equicon.training._backbone import WeightsError, build_encoder
 from equicon.training._batches import Batches, loading, seed_of
-from equicon.training._checkpoints import Checkpoints, Stop, size_of, write_state, write_text
+from equicon.training._checkpoints import Checkpoints, Stop, size_of, write_state
 from equicon.training._journal import PAUSE, Journal, write_figure
 from equicon.training._lifecycle import NORMALIZE, Training, conclude, leave, plain_state
 from equicon.training._options import arguments_text

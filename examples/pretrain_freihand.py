@@ -53,15 +53,16 @@ from tqdm import tqdm
 
 import equicon as eq
 from equicon.data import CorruptImage
+from equicon.data._files import write_text
 from equicon.hands import Hand
 from equicon.hands.recipes import _pretrain_options as pretrain_options
-from equicon.hands.recipes._poses import draw_bones
+from equicon.hands.recipes import draw_bones
 from equicon.hands.recipes._pretrain_data import Batch, Data, frame_of, labelled_batches, load_data, training_batches
 from equicon.hands.recipes._pretrain_options import METHODS, is_rendered
 from equicon.probes import Features, ProbeResult, extract_features, format_probes, probe_table
 from equicon.training._backbone import WeightsError, build_encoder
 from equicon.training._batches import seed_of
-from equicon.training._checkpoints import Checkpoints, Stop, size_of, write_state, write_text
+from equicon.training._checkpoints import Checkpoints, Stop, size_of, write_state
 from equicon.training._journal import PAUSE, Journal, write_figure
 from equicon.training._lifecycle import NORMALIZE, Training, conclude, leave, plain_state
 from equicon.training._options import arguments_text

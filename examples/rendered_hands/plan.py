@@ -174,11 +174,12 @@ def ready(preset: Preset, done: Results) -> list[Piece]:
 
 
 def count(preset: Preset) -> int:
-    """Count the pieces of a whole ablation."""
+    """Count the pieces of a whole study."""
     table = preset.seeds * (len(METHODS) + 1)
     others = len(SWEPT) * (len(preset.temperatures) + len(GEOMETRY) + 1) + 1 + 2
     return table * (1 + len(FRACTIONS) + len(SLOW_FRACTIONS)) + others
 
 
 def missing(pieces: Iterable[Piece], done: Results) -> list[Piece]:
+    """List the pieces that are to be done."""
     return [piece for piece in pieces if piece.key not in done]

@@ -27,7 +27,7 @@ from plan import (
 )
 from work import SHARES
 
-from equicon.training._checkpoints import write_text
+from equicon.data._files import write_text
 from equicon.training._journal import write_figure
 
 NAMES = {
@@ -49,7 +49,7 @@ TITLES = {"px": "2D [px]", "mm": "3D [mm]", "pa_mm": "PA-EPE [mm]", "pa_auc": "P
 FORMATS = {"px": "{:.2f}", "mm": "{:.1f}", "pa_mm": "{:.1f}", "pa_auc": "{:.3f}"}
 
 
-def write(out: Path, preset: Preset, results: Mapping[str, Any]) -> str:
+def write_report(out: Path, preset: Preset, results: Mapping[str, Any]) -> str:
     """Write ``results.md`` and the figures, and give the text."""
     text = tables(preset, results)
     write_text(out / "results.md", text)
@@ -65,6 +65,7 @@ def write(out: Path, preset: Preset, results: Mapping[str, Any]) -> str:
 
 
 def found(piece: Piece, done: Results, domain: str, share: str, measure: str) -> float:
+    """Look up a figure of a piece that is done."""
     for row in done[piece.key]["rows"]:
         if (row["domain"], row["share"]) == (domain, share):
             return float(row[measure])
@@ -98,6 +99,7 @@ def spread(values: Sequence[float], form: str) -> str:
 
 
 def tables(preset: Preset, results: Mapping[str, Any]) -> str:
+    """Write all tables, in Markdown."""
     done, parts = results["pieces"], []
     shares = shares_of(preset)
     sessions = results["sessions"]
@@ -155,6 +157,7 @@ def tables(preset: Preset, results: Mapping[str, Any]) -> str:
 
 
 def table(title: str, header: Sequence[str], cells: Callable[[str], Iterable[str]], *, scratch: str) -> str:
+    """Write a table with a row for each method; ``scratch`` is what the row of random weights is called."""
     lines = [f"**{title}**", "", "| | " + " | ".join(header) + " |", "|---" * (len(header) + 1) + "|"]
     for method, name in NAMES.items():
         label = scratch if method == "none" else name
@@ -163,6 +166,7 @@ def table(title: str, header: Sequence[str], cells: Callable[[str], Iterable[str
 
 
 def question_tables(preset: Preset, done: Results) -> list[str]:
+    """Write the tables that answer the paper's questions, each from runs of one seed."""
     lines = [
         "**Temperature: 2D [px] of the probe with all labels, one seed** (`chosen`: on hands kept for choosing)",
         "",
@@ -203,6 +207,7 @@ def question_tables(preset: Preset, done: Results) -> list[str]:
 
 
 def shares_of(preset: Preset) -> list[str]:
+    """List the shares of the labels that hold enough of them for a probe."""
     return [share for fraction, share in SHARES.items() if round(fraction * preset.labelled) >= 5]
 
 

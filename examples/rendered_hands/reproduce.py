@@ -33,15 +33,16 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import report as ablation_report
 import torch
 import torchvision
 from plan import PRESETS, Piece, Preset, count, missing, ready
+from report import write_report
 from tqdm import tqdm
 from work import render, run
 
 import equicon as eq
-from equicon.training._checkpoints import Checkpoints, write_text
+from equicon.data._files import write_text
+from equicon.training._checkpoints import Checkpoints
 from equicon.training._options import check_device
 
 
@@ -78,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if missing(ready(preset, results["pieces"]), results["pieces"]):
         print(f"{len(results['pieces'])} of {count(preset)} pieces are done; the same command goes on.")
         return
-    print(ablation_report.write(args.out, preset, results))
+    print(write_report(args.out, preset, results))
 
 
 def open_results(args: argparse.Namespace, preset: Preset) -> dict[str, Any]:
@@ -131,6 +132,7 @@ def write_results(args: argparse.Namespace, results: dict[str, Any]) -> None:
 
 
 def machine(args: argparse.Namespace) -> dict[str, str]:
+    """Say when, where and with what a session runs."""
     device = torch.cuda.get_device_name() if args.device.startswith("cuda") else cpu_name()
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),

@@ -15,14 +15,13 @@ from torchvision.models.resnet import BasicBlock
 from tqdm import tqdm
 
 import equicon as eq
-from equicon.hands import Hand, Pose25D, SyntheticHands
-from equicon.hands.recipes._poses import CLIP, REFINING, pose_errors, pose_loss, see
+from equicon.hands import Hand, Pose25D, SyntheticHands, bone_length, pose_errors, pose_loss, pose_target
+from equicon.hands.recipes import CLIP_NORM, REFINE_RATE
 from equicon.probes import Features, extract_features, probe
 from equicon.training._batches import seed_of
 from equicon.training._checkpoints import load, write_state
 from equicon.training._lifecycle import NORMALIZE, plain_state
 
-COLOUR = eq.ColorJitter(0.5, 0.1, 0.5, 0.01)
 LOSS_WEIGHTS = (10.0, 1.0, 0.2)
 SHARES = {0.01: "1 %", 0.1: "10 %", 1.0: "100 %"}
 # name: (domain, seed of the hands); "studio" and "wild" show the same hands, and all others different ones
@@ -103,6 +102,7 @@ def draw(number: int, batch: int, seed: int) -> Callable[[], Tensor]:
 
 
 def some(data: Hand, chosen: Tensor) -> Hand:
+    """Take the hands at the given places."""
     return Hand(*(field[chosen.to(field.device)] for field in data))
 
 
@@ -110,13 +110,10 @@ def some(data: Hand, chosen: Tensor) -> Hand:
 
 
 def make_views(piece: Pretrain) -> eq.Compose:
-    """Make the views of ``pretrain_freihand.py``, or some of them."""
-    geometry = {
-        "scale": eq.RandomScale((1 / 1.5, 1 / 0.9)),
-        "rotation": eq.RandomRotation(piece.degrees),
-        "translation": eq.RandomTranslate(15 / 128),
-    }
-    return eq.Compose([*(geometry[name] for name in piece.geometry), COLOUR, NORMALIZE])
+    """Make PeCLR's views, or some of them."""
+    scale, _, translation, colour = eq.presets.peclr().transforms
+    geometry = {"scale": scale, "rotation": eq.RandomRotation(piece.degrees), "translation": translation}
+    return eq.Compose([*(geometry[name] for name in piece.geometry), colour, NORMALIZE])
 
 
 def without_scale(g: eq.Affine) -> eq.Affine:
@@ -126,6 +123,7 @@ def without_scale(g: eq.Affine) -> eq.Affine:
 
 
 def pretrain(piece: Pretrain, preset: Preset, out: Path, device: str) -> dict[str, Any]:
+    """Pre-train an encoder, keep it, and probe it frozen on both domains."""
     torch.manual_seed(piece.seed)
     encoder, width = build(preset.arch)
     losses: list[Tensor] = []
@@ -148,6 +146,7 @@ def pretrain(piece: Pretrain, preset: Preset, out: Path, device: str) -> dict[st
 
 
 def learn(model: nn.Module, piece: Pretrain, preset: Preset, out: Path, device: str, losses: list[Tensor]) -> None:
+    """Pre-train on unlabelled hands, and list the loss of each step."""
     data = hands(out / "hands", "unlabelled", device)
     known: dict[str, eq.Representation[Any]] = {"simclr": eq.Invariant(), "peclr": eq.PeCLRPoints()}
     representation = known.get(piece.method, eq.Points())
@@ -187,6 +186,7 @@ def learn(model: nn.Module, piece: Pretrain, preset: Preset, out: Path, device: 
 
 
 def embed(encoder: nn.Module, data: Hand) -> Features:
+    """Take the features of whole images."""
     views = (
         (NORMALIZE(part.image / 255)[0].contiguous(memory_format=torch.channels_last), part.xy, part.xyz)
         for part in parts_of(data)
@@ -195,6 +195,7 @@ def embed(encoder: nn.Module, data: Hand) -> Features:
 
 
 def parts_of(data: Hand) -> list[Hand]:
+    """Cut hands into parts that fit the memory."""
     return [Hand(*fields) for fields in zip(*(field.split(250) for field in data), strict=True)]
 
 
@@ -202,6 +203,7 @@ def parts_of(data: Hand) -> list[Hand]:
 
 
 def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, Any]:
+    """Fine-tune a 2.5D model from an encoder and a share of the labels, and test it on both domains."""
     seed = piece.start.seed
     torch.manual_seed(seed)
     encoder, width = build(preset.arch)
@@ -212,14 +214,15 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
     chosen = torch.randperm(len(data.image), generator=torch.Generator().manual_seed(seed))[:known]
     data = some(data, chosen)  # the labels that the probes of this seed know too
     following = draw(known, preset.tune_batch, seed)
+    colour = eq.presets.peclr().transforms[-1]
     augment = eq.Compose(
-        [eq.RandomScale((0.8, 1.25)), eq.RandomRotation(45), eq.RandomTranslate(0.1), COLOUR, NORMALIZE]
+        [eq.RandomScale((0.8, 1.25)), eq.RandomRotation(45), eq.RandomTranslate(0.1), colour, NORMALIZE]
     )
     refining = list(model.refine.parameters())
     groups: list[dict[str, Any]] = [
         {"params": [*model.encoder.parameters()], "times": piece.encoder_rate},
         {"params": [*model.head.parameters()], "times": 1.0},
-        {"params": refining, "times": REFINING},
+        {"params": refining, "times": REFINE_RATE},
     ]
     optimizer = torch.optim.AdamW(groups, preset.tune_lr, weight_decay=1e-4, fused=True)
     for step in range(preset.tune_steps):
@@ -228,12 +231,12 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
         batch = some(data, following())
         torch.manual_seed(seed_of(seed, 2, step))
         images, g = augment(batch.image, size=(preset.size, preset.size), memory_format=torch.channels_last)
-        view = see(batch, images, g)
+        target = pose_target(batch, images, g)
         with torch.autocast("cuda", torch.bfloat16, enabled=device.startswith("cuda")):
-            pose = model(view.images, view.K)
-        loss = torch.stack(list(pose_loss(pose, view, LOSS_WEIGHTS).values())).sum()
+            pose = model(target.images, target.K)
+        loss = torch.stack(list(pose_loss(pose, target, LOSS_WEIGHTS).values())).sum()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
         optimizer.step()
         optimizer.zero_grad()
     found = []
@@ -245,10 +248,10 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
 
 @torch.no_grad()
 def test(model: nn.Module, data: Hand) -> dict[str, float]:
+    """Measure a model on whole images."""
     model.eval()
     joints = []
     for part in parts_of(data):
         images = NORMALIZE(part.image / 255)[0].contiguous(memory_format=torch.channels_last)
-        scale = (part.xyz[:, 10] - part.xyz[:, 9]).norm(dim=-1)
-        joints.append(model(images, part.K).joints(scale))
+        joints.append(model(images, part.K).joints(bone_length(part.xyz)))
     return pose_errors(torch.cat(joints), data.xyz, data.K)._asdict()

@@ -1,5 +1,4 @@
 import json
-import math
 import shutil
 import zipfile
 from pathlib import Path
@@ -10,13 +9,13 @@ import torch
 
 torchvision = pytest.importorskip("torchvision", reason="the examples need torchvision")
 
-import evaluate_freihand
 import tiny_encoder
-from evaluate_freihand import check_leaderboard, measure, write_leaderboard
+from examples.loading import load
 from torch import Tensor, nn
 
-from equicon.hands import FreiHAND, Pose, Pose25D, SyntheticHands, palm_from_wrist, project, write_freihand
+from equicon.hands import FreiHAND, Pose, Pose25D, SyntheticHands, bone_length, palm_from_wrist, project, write_freihand
 
+evaluate_freihand = load("evaluate_freihand.py")
 GOLDEN = Path(__file__).parents[1] / "data" / "freihand_official_metrics.npz"
 COUNT, SIDE = 5, 40
 
@@ -65,7 +64,7 @@ class Oracle(nn.Module):
 
     def __init__(self, xyz: Tensor, batch: int) -> None:
         super().__init__()
-        scale = (xyz[:, 10] - xyz[:, 9]).norm(dim=-1)
+        scale = bone_length(xyz)
         self.xyz = palm_from_wrist(xyz) / scale[:, None, None]
         self.parts = iter([part for part in self.xyz.split(batch) for _ in range(2)])
         self.focal: list[float] = []
@@ -94,7 +93,9 @@ def test_writes_what_it_says(tiny, model, root, tmp_path, data, capsys):
     assert is_png(tmp_path / "out" / "pck.png")
     assert is_png(tmp_path / "out" / "predictions.png")
     written = json.loads((tmp_path / "out" / "evaluation.json").read_text())
-    assert {name: written[name] for name in measure(joints, xyz, K)} == measure(joints, xyz, K)
+    assert {name: written[name] for name in evaluate_freihand.measure(joints, xyz, K)} == evaluate_freihand.measure(
+        joints, xyz, K
+    )
     assert written["model"] == str(model)
     printed = capsys.readouterr().out
     assert f"{COUNT} hands: EPE {written['EPE [cm]']:.2f} cm" in printed
@@ -135,7 +136,7 @@ def test_rendered_hands_are_not_those_of_training(model, tmp_path, monkeypatch):
     assert len(tested.scale) == 70
     assert evaluate_freihand.SEED > 10**6
     assert torch.equal(tested.hands[66].xyz, hands.xyz[66])
-    torch.testing.assert_close(tested.scale, (hands.xyz[:, 10] - hands.xyz[:, 9]).norm(dim=-1))
+    torch.testing.assert_close(tested.scale, bone_length(hands.xyz))
     monkeypatch.setattr(evaluate_freihand, "load_model", lambda args: Oracle(hands.xyz, 64))
     evaluate(model, "--hands", 70)
     found = json.loads((tmp_path / "evaluation.json").read_text())
@@ -184,7 +185,7 @@ def test_the_measures_are_the_official_program_s():
     with np.load(GOLDEN) as data:
         golden = {name: torch.from_numpy(np.asarray(data[name])) for name in data.files}
     pred, true = golden["pred_xyz_m"], golden["gt_xyz_m"]
-    found = measure(pred, true, torch.eye(3).repeat(len(pred), 1, 1))
+    found = evaluate_freihand.measure(pred, true, torch.eye(3).repeat(len(pred), 1, 1))
     assert found["hands"] == len(pred)
     for ours, theirs in (("", ""), ("PA-", "pa_")):
         assert found[f"{ours}EPE [cm]"] == pytest.approx(100 * float(golden[f"{theirs}mean_m"]), abs=1e-8)
@@ -208,68 +209,6 @@ def test_the_curves_are_drawn():
     labels = [line.get_label() for line in lines]
     assert labels == ["as predicted: EPE 4.71 cm, AUC 0.120", "after alignment (PA): EPE 0.71 cm, AUC 0.860"]
     evaluate_freihand.plt.close(figure)
-
-
-# --- The leaderboard's file ----------------------------------------------------------------------------------------
-
-
-def test_the_file_holds_the_numbers_to_the_last_bit(tmp_path):
-    joints = torch.randn(7, 21, 3)
-    write_leaderboard(tmp_path / "new" / "pred.zip", joints)
-    xyz, verts = leaderboard(tmp_path / "new" / "pred.zip")
-    assert torch.equal(torch.tensor(xyz), joints)
-    assert (len(xyz), len(verts)) == (7, 7)
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["pred.zip"]
-
-
-def rewrite(path: Path, content: object, name: str = "pred.json") -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(name, content if isinstance(content, str) else json.dumps(content))
-
-
-def test_a_damaged_file_is_noticed(tmp_path):
-    joints = torch.randn(3, 21, 3)
-    write_leaderboard(path := tmp_path / "pred.zip", joints)
-    check_leaderboard(path, joints)
-    whole, (xyz, verts) = path.read_bytes(), leaderboard(path)
-    for start, end in ((0, 60), (0, len(whole) - 5), (40, len(whole)), (0, 0)):
-        path.write_bytes(whole[start:end])
-        with pytest.raises(OSError, match=r"pred\.zip is damaged: "):
-            check_leaderboard(path, joints)
-    path.write_bytes(whole[:200] + bytes([whole[200] ^ 255]) + whole[201:])
-    with pytest.raises(OSError, match=r"pred\.zip is damaged: "):
-        check_leaderboard(path, joints)
-    for content in ("[[1, 2", {"a": 1}, [xyz], [xyz, verts, []], [xyz, 3], [[[1]], verts]):
-        rewrite(path, content)
-        with pytest.raises(OSError, match=r"pred\.zip(: what was read back| is damaged: )"):
-            check_leaderboard(path, joints)
-    rewrite(path, [xyz, verts], "other.json")
-    with pytest.raises(OSError, match=r"is damaged: .*pred\.json"):
-        check_leaderboard(path, joints)
-
-
-@pytest.mark.parametrize("what", ["order", "few", "verts", "vertex", "files"])
-def test_another_content_than_was_written_is_noticed(tmp_path, what):
-    joints = torch.randn(3, 21, 3)
-    write_leaderboard(path := tmp_path / "pred.zip", joints)
-    xyz, verts = leaderboard(path)
-    changed = {
-        "order": [xyz[::-1], verts], "few": [xyz[:2], verts[:2]], "verts": [xyz, verts[:2]],
-        "vertex": [xyz, [*verts[:2], verts[2][:777]]], "files": [xyz, verts],
-    }  # fmt: skip
-    rewrite(path, changed[what])
-    if what == "files":
-        with zipfile.ZipFile(path, "a") as archive:
-            archive.writestr("more.json", "")
-    with pytest.raises(OSError, match=r"pred\.zip: what was read back is not what was written\."):
-        check_leaderboard(path, joints)
-
-
-def test_what_is_not_finite_is_not_for_the_leaderboard(tmp_path):
-    joints = torch.randn(3, 21, 3)
-    joints[1, 2, 0] = math.inf
-    with pytest.raises(OSError, match="is not what was written"):
-        write_leaderboard(tmp_path / "pred.zip", joints)
 
 
 # --- What goes wrong is said ---------------------------------------------------------------------------------------

@@ -20,9 +20,9 @@ from torch import nn
 
 import equicon as eq
 from equicon import load_weights
-from equicon.hands import FreiHAND, Pose25D, project, read_pose25d, write_freihand
+from equicon.hands import FreiHAND, Pose25D, pose_errors, project, read_pose25d, write_freihand
+from equicon.hands import PoseErrors as Errors
 from equicon.hands.recipes._finetune_data import Data, load_data
-from equicon.hands.recipes._poses import Errors, pose_errors
 from equicon.training._batches import seed_of
 from equicon.training._checkpoints import Checkpoints
 from equicon.training._ranks import Ranks

@@ -1,9 +1,10 @@
 from itertools import pairwise
 
+import pytest
 import torch
 from torch.utils.data import default_collate
 
-from equicon.hands import BONES, JOINT_NAMES, Hand
+from equicon.hands import BONES, JOINT_NAMES, Hand, bone_length
 
 FINGERS = ("thumb", "index", "middle", "ring", "little")
 
@@ -46,3 +47,18 @@ def test_xy_is_where_the_camera_sees_the_joints():
     hand = make_hand(2)
     for (x, y, z), pixel in zip(hand.xyz.tolist(), hand.xy, strict=True):
         torch.testing.assert_close(pixel, torch.tensor([90.0 * x / z + 31.0, 80.0 * y / z + 30.0]))
+
+
+def test_the_bone_that_hands_are_measured_by_is_the_first_phalanx_of_the_middle_finger():
+    xyz = torch.zeros(2, 4, 21, 3)
+    xyz[..., JOINT_NAMES.index("middle_mcp"), :] = torch.tensor([1.0, 2.0, 3.0])
+    xyz[..., JOINT_NAMES.index("middle_pip"), :] = torch.tensor([1.0, 5.0, -1.0])
+    assert torch.equal(bone_length(xyz), torch.full((2, 4), 5.0))
+    assert bone_length(xyz[0, 0].double()).dtype == torch.float64
+
+
+def test_what_is_no_hand_is_named():
+    with pytest.raises(ValueError, match=r"xyz: expected a tensor of shape \(\.\.\., 21, 3\)"):
+        bone_length(torch.zeros(2, 21, 2))
+    with pytest.raises(TypeError, match="xyz: expected a floating type"):
+        bone_length(torch.zeros(21, 3).int())

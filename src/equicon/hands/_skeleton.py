@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from equicon._checks import check_floating
 from equicon.hands._camera import project
 
 JOINT_NAMES = (
@@ -15,6 +16,40 @@ JOINT_NAMES = (
 
 BONES = tuple((0 if joint % 4 == 1 else joint - 1, joint) for joint in range(1, 21))
 """The 20 bones as (parent, child) pairs of joint indices; bone ``j - 1`` ends at joint ``j``."""
+
+SCALE_BONE = (9, 10)
+"""The bone that hands are measured by, FreiHAND's ``scale``: the first phalanx of the middle finger."""
+
+VERTICES = 778
+"""How many vertices the MANO mesh has, in which FreiHAND and YouTube3DHands are labelled."""
+
+
+def bone_length(xyz: Tensor) -> Tensor:
+    """Measure hands by the bone from joint 9 to joint 10, the first phalanx of the middle finger: FreiHAND's ``scale``.
+
+    ``‖xyz₁₀ − xyz₉‖``. Joints over it are in bone lengths, the unit of ``Pose``.
+
+    Convention: FreiHAND's joint order.
+
+    Args:
+        xyz: (..., 21, 3) joints, in any unit.
+
+    Returns:
+        (...) lengths, in that unit.
+
+    Raises:
+        TypeError: If the joints are not a floating tensor.
+        ValueError: If there are not 21 of them in space.
+
+    Examples:
+        >>> hand = SyntheticHands(num_samples=2, size=64).render(range(2))
+        >>> bone_length(hand.xyz).shape
+        torch.Size([2])
+    """
+    check_floating("xyz", xyz, "(..., 21, 3)", last=(21, 3))
+    start, end = SCALE_BONE
+    length: Tensor = (xyz[..., end, :] - xyz[..., start, :]).norm(dim=-1)
+    return length
 
 
 class Hand(NamedTuple):

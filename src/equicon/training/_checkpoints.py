@@ -5,15 +5,17 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
+
+from equicon.data._files import write_whole
 
 
 @dataclass(frozen=True)
@@ -99,36 +101,6 @@ def load(path: Path) -> dict[str, Any]:
     """Load tensors and plain values on the CPU; nothing in the file can run."""
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
-
-
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file under another name and rename it, so that under its own it is whole or not there.
-
-    Raises:
-        OSError: If it cannot be written; what was there before is still there.
-    """
-    part = path.with_name(f"{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except (OSError, RuntimeError) as error:  # torch.save turns some write errors into a RuntimeError
-        if part.exists():
-            part.unlink()
-        raise OSError(f"{path} could not be written: {error}") from error
-    with suppress(OSError):  # a rename is on the disk when its folder is; not every file system can say so
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def write_text(path: Path, text: str) -> None:
-    write_whole(path, lambda file: file.write(text.encode()))
 
 
 def write_state(path: Path, state: Any) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from equicon.training._checkpoints import write_whole
+from equicon.data._files import write_whole
 
 PAUSE = "pause"  # what is no part of a step, and does not count
 

@@ -1,22 +1,26 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 pytest.importorskip("torchvision", reason="the examples need torchvision")
 pytest.importorskip("matplotlib", reason="the examples need matplotlib")
 
-import reproduce as reproduce_ablation
-from plan import PRESETS, count
+from examples.loading import EXAMPLES, load
+
+plan, reproduce = load("rendered_hands/plan.py"), load("rendered_hands/reproduce.py")
 
 
 def main(out, *words):
-    reproduce_ablation.main(["--preset", "toy", "--device", "cpu", "--out", str(out), *words])
+    reproduce.main(["--preset", "toy", "--device", "cpu", "--out", str(out), *words])
 
 
-def test_goes_on_with_the_pieces_that_are_missing(tmp_path, capsys):
+def test_goes_on_with_the_pieces_that_are_missing(tmp_path, capsys, monkeypatch):
+    # In a thread, which begins sooner than a process.
+    monkeypatch.setattr(reproduce, "ProcessPoolExecutor", lambda number, context: ThreadPoolExecutor(1))
     main(tmp_path, "--pieces", "2")
     printed = capsys.readouterr()
-    assert f"2 of {count(PRESETS['toy'])} pieces are done; the same command goes on." in printed.out
+    assert f"2 of {plan.count(plan.PRESETS['toy'])} pieces are done; the same command goes on." in printed.out
     assert "pieces:" in printed.err
     before = json.loads((tmp_path / "results.json").read_text())
     main(tmp_path, "--pieces", "1")
@@ -28,6 +32,15 @@ def test_goes_on_with_the_pieces_that_are_missing(tmp_path, capsys):
     assert not list(tmp_path.rglob("*.part"))
 
 
+@pytest.mark.slow
+def test_pieces_run_in_processes_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES / "rendered_hands")  # where its processes look, too
+    main(tmp_path, "--pieces", "2")
+    pieces = json.loads((tmp_path / "results.json").read_text())["pieces"]
+    assert [len(piece["rows"]) for piece in pieces.values()] == [2, 2]
+    assert all((tmp_path / "encoders" / f"{key}.pt").exists() for key in pieces)
+
+
 def test_another_preset_does_not_go_on_with_these_results(tmp_path):
     (tmp_path / "results.json").write_text(json.dumps({"sizes": {"arch": "another"}, "sessions": [], "pieces": {}}))
     with pytest.raises(SystemExit, match=r"--preset: .*was begun with .*another.*Give another --out"):
@@ -37,5 +50,5 @@ def test_another_preset_does_not_go_on_with_these_results(tmp_path):
 @pytest.mark.parametrize("name", ["pieces", "processes"])
 def test_options_are_checked(name, capsys):
     with pytest.raises(SystemExit):
-        reproduce_ablation.parse_args([f"--{name}", "0"])
+        reproduce.parse_args([f"--{name}", "0"])
     assert f"--{name}: expected at least 1, got 0." in capsys.readouterr().err

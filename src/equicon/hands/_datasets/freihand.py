@@ -13,10 +13,9 @@ from torch.utils.data import Dataset
 from equicon._checks import check_int, check_probability, describe, type_error, value_error
 from equicon.data._corrupt import check_index, read_rgb
 from equicon.data._records import check_there, read_records
-from equicon.hands._skeleton import JOINT_NAMES, Hand
+from equicon.hands._skeleton import JOINT_NAMES, VERTICES, Hand
 
 _VERSIONS = {"training": (0, 1, 2, 3), "evaluation": (0,)}
-_VERTICES = 778  # of the MANO mesh
 
 
 @final
@@ -101,7 +100,7 @@ class FreiHAND(Dataset[Hand]):
         if self._verts is None:
             if not self._file("verts").exists():
                 raise self._lacks("verts")
-            every = self._read("verts", _VERTICES, 3)
+            every = self._read("verts", VERTICES, 3)
             whole = torch.equal(self.samples, torch.arange(len(every)))  # then a copy would double the memory
             self._verts = every if whole else every[self.samples]
         return self._verts

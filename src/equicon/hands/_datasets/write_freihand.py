@@ -10,8 +10,10 @@ import torch
 from kornia.io import write_image
 
 from equicon._checks import check_int, type_error, value_error
+from equicon.data._files import write_text
 from equicon.hands._rendered.domain import DomainName, find_domain
 from equicon.hands._rendered.synthetic import render_hands
+from equicon.hands._skeleton import bone_length
 
 _VERSIONS = 4
 _BATCH = 32
@@ -85,9 +87,9 @@ def write_freihand(
         if version == 0:
             labels[f"{split}_K"] += hands.K.tolist()
             labels[f"{split}_xyz"] += hands.xyz.tolist()
-            labels[f"{split}_scale"] += (hands.xyz[:, 10] - hands.xyz[:, 9]).norm(dim=-1).tolist()
+            labels[f"{split}_scale"] += bone_length(hands.xyz).tolist()
     for name, records in labels.items():
-        save_json(folder / f"{name}.json", records)
+        write_text(folder / f"{name}.json", json.dumps(records))
 
 
 def _check_free(folder: Path) -> None:
@@ -98,14 +100,11 @@ def _check_free(folder: Path) -> None:
 
 
 def save_image(path: Path, image: torch.Tensor) -> None:
-    """Write a JPEG, whole or not at all."""
+    """Write a JPEG, whole or not at all.
+
+    Unlike ``write_whole`` it does not wait for the disk, which would take longer than the rendering: a set is whole
+    when its annotations are there, and they are written last.
+    """
     part = path.with_name(f".{path.name}")  # it must end in .jpg, which chooses the format
     write_image(part, image, quality=95)
-    part.replace(path)
-
-
-def save_json(path: Path, records: Any) -> None:
-    """Write JSON, whole or not at all."""
-    part = path.with_name(f".{path.name}")
-    part.write_text(json.dumps(records))
     part.replace(path)

@@ -1,5 +1,6 @@
 """Synthetic hands on disk, in the layout of YouTube3DHands."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,12 @@ import torch
 from torch import Tensor
 
 from equicon._checks import check_int, value_error
-from equicon.hands._datasets.write_freihand import save_image, save_json
-from equicon.hands._datasets.youtube_records import VERTICES
+from equicon.data._files import write_text
+from equicon.hands._datasets.write_freihand import save_image
 from equicon.hands._rendered.draws import Draws
 from equicon.hands._rendered.kinematics import pose_hands
 from equicon.hands._rendered.synthetic import render_hands
-from equicon.hands._skeleton import BONES, Hand
+from equicon.hands._skeleton import BONES, VERTICES, Hand
 
 _PER_VIDEO = 4
 
@@ -77,7 +78,7 @@ def write_youtube(root: str | os.PathLike[str], num_images: int, *, size: int = 
             vertices[:, 2] *= scale
             record = {"id": len(annotations), "image_id": image, "is_left": int(left), "vertices": vertices.tolist()}
             annotations.append(record)
-    save_json(folder / "youtube_train.json", {"images": images, "annotations": annotations})
+    write_text(folder / "youtube_train.json", json.dumps({"images": images, "annotations": annotations}))
 
 
 def _vertices(hands: Hand) -> Tensor:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from equicon._checks import describe, value_error
 from equicon.data._json import stream_lists
 from equicon.data._records import numbers
+from equicon.hands._skeleton import VERTICES
 
-VERTICES = 778  # of the MANO mesh
 _Id: TypeAlias = int | str
 
 

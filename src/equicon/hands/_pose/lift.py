@@ -5,8 +5,9 @@ from torch import Tensor
 
 from equicon._checks import check_affine_values, check_batch, check_floating
 from equicon._groups.affine import Affine
+from equicon.hands._skeleton import SCALE_BONE
 
-_M, _N = 9, 10  # the bone whose length is 1: the first phalanx of the middle finger
+_M, _N = SCALE_BONE  # its length is 1
 _EPS = 1e-8
 
 
