@@ -140,7 +140,7 @@ def test_wrong_boxes_and_batches_raise():
         pose_frame(box * float("nan"), SIZE)
     with pytest.raises(ValueError, match="fill: expected a number above 0"):
         pose_frame(box, SIZE, fill=0)
-    with pytest.raises(TypeError, match=r"out_size: expected a pair \(height, width\)"):
+    with pytest.raises(TypeError, match=r"view: expected a pair \(height, width\)"):
         pose_frame(box, SIZE, 224)  # type: ignore[arg-type]
     images, K = torch.rand(2, 3, 32, 32), torch.eye(3).repeat(2, 1, 1)
     model = Knows(torch.rand(2, 21, 3) + 1)

@@ -16,15 +16,16 @@ from equicon._checks import (
     value_error,
 )
 from equicon._groups.affine import Affine
+from equicon._groups.labels import size_or
 from equicon.hands._pose.pose25d import Pose
 
 
 def pose_frame(
-    boxes: Tensor, size: tuple[int, int], out_size: tuple[int, int] = (224, 224), fill: float = 0.7
+    boxes: Tensor, source: tuple[int, int], view: tuple[int, int] | None = None, fill: float = 0.7
 ) -> Affine:
     """Crop around boxes of hands as the official evaluation of PeCLR does.
 
-    The longer side of a box fills ``fill`` of the view's shorter side: ``s = fill · min(out_size) / longer side``.
+    The longer side of a box fills ``fill`` of the view's shorter side: ``s = fill · min(view) / longer side``.
 
     Convention: boxes are xyxy in integer pixel centres. The centre of the box goes to ``(w / 2, h / 2)`` in pixels of
     the view, 112 of 224: the official program's own place, half a pixel right of and below the centre of the view, to
@@ -32,8 +33,8 @@ def pose_frame(
 
     Args:
         boxes: (B, 4) as x1, y1, x2, y2 in pixels. A longer side of less than a pixel counts as one.
-        size: (H, W) of the source.
-        out_size: (h, w) of the view.
+        source: (H, W) of the source.
+        view: (h, w) of the view; the source's by default.
         fill: The part of the view that the box fills, above 0.
 
     Returns:
@@ -49,7 +50,8 @@ def pose_frame(
         tensor([[ 33.6000,  53.2000, 190.4000, 170.8000]])
     """
     check_floating("boxes", boxes, "(B, 4)", last=(4,), ndim=2)
-    size, (height, width) = check_size("size", size), check_size("out_size", out_size)
+    source = check_size("source", source)
+    height, width = size_or("view", view, source)
     fill = check_positive("fill", fill)
     boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
     low, high = boxes[:, :2], boxes[:, 2:]
@@ -61,7 +63,7 @@ def pose_frame(
     shift_x, shift_y = ((low + high) / 2 * -s[:, None]).unbind(-1)
     zero = torch.zeros_like(s)
     rows = [s, zero, shift_x + width / 2, zero, s, shift_y + height / 2]
-    return Affine.from_pixels(torch.stack(rows, -1).unflatten(-1, (2, 3)), size, (height, width))
+    return Affine.from_pixels(torch.stack(rows, -1).unflatten(-1, (2, 3)), source, (height, width))
 
 
 def predict_two_pass(
