@@ -24,6 +24,7 @@ def test_actions_compile_whole(chain):
     assert_close(compiled(IMAGES), action(IMAGES, size=(32, 32)), atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_drawing_and_applying_compile_whole():
     augment = eq.Compose(FUSED)
     compiled = torch.compile(lambda images: augment(images, size=(32, 32)), fullgraph=True, backend="aot_eager")
@@ -63,6 +64,7 @@ def test_the_loss_and_its_gradients_compile_whole(entry, chunk_size):
     assert_close(grads[0], grads[1], atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch 2.11's own
 def test_inductor_makes_the_same_views_and_loss():
     action = eq.presets.peclr().sample(3)

@@ -50,6 +50,7 @@ class Largest(TorchDispatchMode):
         return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labelled", [False, True])
 def test_memory_grows_with_the_batch_and_not_with_its_square(labelled):
     largest = {}

@@ -186,6 +186,7 @@ compiled(_triton._interpolate, stored, {**steps, "LAST": 1, "COLOR": False, "WAI
 """
 
 
+@pytest.mark.slow
 def test_the_kernels_compile_for_gpus_that_are_not_here(tmp_path):
     # The interpreter takes more than the compiler does: types that change in a loop, for one.
     environment = {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"}

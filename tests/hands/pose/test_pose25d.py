@@ -137,6 +137,7 @@ def test_geometry_is_float32_under_autocast():
     torch.testing.assert_close(lift(pose.xy, pose.depth, pose.root, camera(4)), pose.xyz, atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 def test_it_compiles_in_one_graph():
     model, images = small().eval(), torch.rand(4, 3, 64, 64)
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
