@@ -147,6 +147,19 @@ def plain(images: Tensor, chain: eq.Compose, size: tuple[int, int]) -> Tensor:
     return views if action.color is None else action.color.apply(views)
 
 
+def by_backend(backend: str, chain: eq.Compose, size: tuple[int, int], images: Tensor) -> Tensor:
+    """Make views by the backend that is named."""
+    before = os.environ.get("EQUICON_BACKEND")
+    os.environ["EQUICON_BACKEND"] = backend
+    try:
+        return chain(images, size=size)[0]
+    finally:
+        if before is None:
+            del os.environ["EQUICON_BACKEND"]
+        else:
+            os.environ["EQUICON_BACKEND"] = before
+
+
 def rows(batch: int, source: int, view: int, device: str) -> dict[str, Row]:
     size, pixels, shown = (view, view), batch * 3 * source**2, batch * 3 * view**2
     # On a GPU batches take turns: one would stay in its cache.
@@ -171,6 +184,9 @@ def rows(batch: int, source: int, view: int, device: str) -> dict[str, Row]:
             table[f"equicon, {name}, {kind}"] = Row(partial(on_next, ours, given), rival, moved)
             without = partial(plain, chain=chain, size=size)
             table[f"equicon, {name}, {kind}, not anti-aliased"] = Row(partial(on_next, without, given), rival, moved)
+            for backend in ("torch", "kornia") if device == "cuda" else ("kornia",):
+                work = partial(on_next, partial(by_backend, backend, chain, size), given)
+                table[f"equicon, {name}, {kind}, by {backend}"] = Row(work, rival, moved)
     written: dict[str, Any] = {"size": size, "dtype": torch.bfloat16, "memory_format": torch.channels_last}
     whole = eq.Compose([*CHAINS["PeCLR preset"].transforms, NORMALIZE])
     moved, rival = pixels + shown * 2, "Kornia, PeCLR preset"

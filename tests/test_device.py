@@ -53,8 +53,9 @@ def test_the_mode_sees_what_would_wait():
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16])
-def test_no_view_waits(dtype, monkeypatch):
-    monkeypatch.setattr("equicon._views.view.why_not_triton", lambda *_: "kernels do not run on what is not there")
+@pytest.mark.parametrize("backend", ["torch", "kornia"])
+def test_no_view_waits(backend, dtype, monkeypatch):
+    monkeypatch.setenv("EQUICON_BACKEND", backend)
     with FakeTensorMode(allow_non_fake_inputs=True), Copies() as copies:
         images, anchor = fake(4, 3, 64, 80, dtype=dtype), torch.zeros(4, 2)
         frame = eq.Affine.from_boxes(fake(4, 4), (64, 80))

@@ -33,10 +33,9 @@ def test_a_generator_of_the_device_works_too(name):
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-@pytest.mark.parametrize("path", ["triton", "torch"])
-def test_nothing_waits_for_the_device(path, dtype, monkeypatch):
-    if path == "torch":
-        monkeypatch.setattr("equicon._views.view.why_not_triton", lambda *_: "a test asks for the other path")
+@pytest.mark.parametrize("backend", ["triton", "torch", "kornia"])
+def test_nothing_waits_for_the_device(backend, dtype, monkeypatch):
+    monkeypatch.setenv("EQUICON_BACKEND", backend)
     chain = eq.Compose(chain_of("appearance", "random appearance"))
     criteria = eq.PeCLRLoss(0.5), eq.PeCLRLoss(0.5, chunk_size=4)
     images = torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8, device="cuda").to(dtype)
@@ -57,23 +56,23 @@ def test_nothing_waits_for_the_device(path, dtype, monkeypatch):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("name", ["affine", "resized crop", "peclr", "jitter"])
-def test_triton_makes_the_views_of_the_separate_steps(name, dtype, monkeypatch):
+@pytest.mark.parametrize("backend", ["torch", "kornia"])
+def test_triton_makes_the_views_of_the_separate_steps(backend, name, dtype, monkeypatch):
     images = torch.randint(0, 256, (16, 3, 224, 224), dtype=torch.uint8, device="cuda")
     normalize = eq.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     action = eq.Compose([TRANSFORMS[name].transform, normalize]).sample(16, device="cuda")
     options = {"size": (128, 128), "dtype": dtype, "memory_format": torch.channels_last}
-    assert action.path(images) == "triton"
+    assert action.backend(images) == "triton"
     views = action(images, **options)
-    monkeypatch.setattr("equicon._views.view.why_not_triton", lambda *_: "a test asks for the other path")
+    monkeypatch.setenv("EQUICON_BACKEND", backend)
     expected = action(images, **options)
     assert views.is_contiguous(memory_format=torch.channels_last)
     assert_close(views.float(), expected.float(), atol=1e-3 if dtype == torch.float32 else 2e-2, rtol=0)
 
 
-@pytest.mark.parametrize("path", ["triton", "torch"])
-def test_a_whole_view_is_captured_in_a_cuda_graph(path, monkeypatch):
-    if path == "torch":
-        monkeypatch.setattr("equicon._views.view.why_not_triton", lambda *_: "a test asks for the other path")
+@pytest.mark.parametrize("backend", ["triton", "torch", "kornia"])
+def test_a_whole_view_is_captured_in_a_cuda_graph(backend, monkeypatch):
+    monkeypatch.setenv("EQUICON_BACKEND", backend)
     augment = eq.Compose([eq.presets.peclr(), eq.Normalize((0.5, 0.4, 0.3), (0.2, 0.3, 0.4))])
     images = torch.randint(0, 256, (8, 3, 96, 96), dtype=torch.uint8, device="cuda")
     generator, stream = torch.Generator("cuda").manual_seed(0), torch.cuda.Stream()

@@ -47,41 +47,76 @@ def test_other_types_and_formats_are_refused():
 
 @pytest.mark.skipif(not torch.backends.cuda.is_built(), reason="fakes CUDA tensors, which a CPU build has not")
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*")  # torch's own, as it begins forward gradients
-def test_why_a_view_is_not_made_by_triton(monkeypatch):
+def test_what_makes_a_view_and_why_not_triton(monkeypatch):
     action = eq.Compose([eq.RandomRotation(45), eq.ColorJitter(0.4)]).sample(2)
-    assert action.path(torch.rand(2, 3, 8, 8)) == "torch: images are on cpu"
-    assert action.path(torch.rand(2, 3, 8, 8).to("meta")) == "torch: images are on meta"
+
+    def backend(images, reason="", drawn=action):
+        """The backend that is chosen, once asking for Triton has said why it is not that."""
+        chosen = drawn.backend(images)
+        if reason:
+            monkeypatch.setenv("EQUICON_BACKEND", "triton")
+            with pytest.raises(ValueError, match=f"EQUICON_BACKEND: expected .* this view, got triton: {reason}"):
+                drawn.backend(images)
+            monkeypatch.delenv("EQUICON_BACKEND")
+        return chosen
+
+    assert backend(torch.rand(2, 3, 8, 8), "images are on cpu") == "torch"
+    assert backend(torch.rand(2, 3, 8, 8).to("meta"), "images are on meta") == "torch"  # an action of the CPU
+    there = eq.Action(eq.Affine._of(action.affine.matrix.to("meta")))
+    assert backend(torch.rand(2, 3, 8, 8).to("meta"), "images are on meta", there) == "kornia"
     monkeypatch.setattr(_view, "is_recent", lambda device: True)
     with FakeTensorMode(allow_non_fake_inputs=True):  # tensors of a GPU that is not there
+        fake = eq.RandomRotation(45).sample(2, device="cuda")
         on_gpu = torch.empty(2, 3, 8, 8, device="cuda")
+        assert backend(on_gpu.detach(), "the call is compiled, traced or transformed", fake) == "kornia"
+        monkeypatch.setattr(_view, "concrete", lambda tensor: True)
         monkeypatch.setattr(_view, "has_triton", lambda: True)
-        assert action.path(on_gpu) == "triton"
-        assert action.path(on_gpu.to(torch.uint8)) == "triton"
-        assert action.path(on_gpu[:, :1]) == "torch: images have 1 channels, and not 3"
-        assert action.path(on_gpu.double()) == "torch: images are float64"
-        monkeypatch.setenv("EQUICON_TRITON", "0")
-        assert action.path(on_gpu) == "torch: EQUICON_TRITON=0"
-        monkeypatch.setenv("EQUICON_TRITON", "1")
+        assert backend(on_gpu, drawn=fake) == "triton"
+        assert backend(on_gpu.to(torch.uint8), drawn=fake) == "triton"
+        assert backend(on_gpu[:, :1], "images have 1 channels, and not 3", fake) == "kornia"
+        assert backend(on_gpu.double(), "images are float64", fake) == "kornia"
         with dual_level():
             moved = make_dual(on_gpu, on_gpu)
-            assert action.path(moved) == "torch: a forward gradient is asked for"
-        assert action.path(on_gpu.requires_grad_()) == "torch: a gradient is asked for"
+            assert backend(moved, "a forward gradient is asked for", fake) == "kornia"
+        assert backend(on_gpu.clone().requires_grad_(), "a gradient is asked for", fake) == "kornia"
         with torch.no_grad():
-            assert action.path(on_gpu) == "triton"
+            assert backend(on_gpu.clone().requires_grad_(), drawn=fake) == "triton"
         monkeypatch.setattr(_view, "has_triton", lambda: False)
-        assert action.path(on_gpu.detach()) == "torch: Triton is not installed"
+        assert backend(on_gpu, "Triton is not installed", fake) == "kornia"
         monkeypatch.setattr(_view, "has_triton", lambda: True)
         monkeypatch.setattr(_view, "is_recent", lambda device: False)
-        assert action.path(on_gpu.detach()) == "torch: the GPU is older than Turing"
-        fake = eq.RandomRotation(45).sample(2, device="cuda")
-        assert fake.path(on_gpu.detach()) == "torch: the call is compiled, traced or transformed"
+        assert backend(on_gpu, "the GPU is older than Turing", fake) == "kornia"
+        monkeypatch.setattr(_view, "is_recent", lambda device: True)
+        for mode, padding_mode in (("nearest", "zeros"), ("bilinear", "border"), ("bilinear", "reflection")):
+            assert _view.choose(on_gpu, fake.affine.matrix, None, mode, padding_mode) == "kornia"
+            reason = _view.why_not_triton(on_gpu, fake.affine.matrix, None, mode, padding_mode)
+            assert reason == f"mode is {mode} and padding_mode {padding_mode}, and not bilinear and zeros"
 
 
-def test_the_path_is_taken_that_is_told(monkeypatch):
+def test_an_unknown_backend_is_refused(monkeypatch):
+    monkeypatch.setenv("EQUICON_BACKEND", "cuda")
+    action, images = eq.RandomRotation(45).sample(2), torch.rand(2, 3, 8, 8)
+    for call in (action.backend, action, action.affine.warp):
+        with pytest.raises(ValueError, match="EQUICON_BACKEND: expected one of triton, torch, kornia, got 'cuda'"):
+            call(images)
+
+
+def test_a_backend_that_is_asked_for_is_taken_or_says_why_not(monkeypatch):
+    action, images = eq.RandomRotation(45).sample(2), torch.rand(2, 3, 8, 8)
+    for name in ("torch", "kornia"):
+        monkeypatch.setenv("EQUICON_BACKEND", name)
+        assert action.backend(images) == name
+    monkeypatch.setenv("EQUICON_BACKEND", "triton")
+    for call in (action, action.affine.warp):
+        with pytest.raises(ValueError, match=r"got triton: images are on cpu\. Unset the variable"):
+            call(images)
+
+
+def test_the_backend_is_taken_that_is_told(monkeypatch):
     """Where nothing stands against it, the kernel gets what the separate steps would have got."""
     module = pytest.importorskip("equicon._views.triton", reason="the kernels need Triton")
     calls = []
-    monkeypatch.setattr("equicon._views.view.why_not_triton", lambda *_: "")
+    monkeypatch.setattr(_view, "choose", lambda *_: "triton")
     monkeypatch.setattr(module, "fused_view", lambda *args: calls.append(args) or args[0].float())
     images = torch.rand(2, 3, 8, 8)
     action = eq.Compose([eq.RandomRotation(45), eq.ColorJitter(0.4), NORMALIZE]).sample(2)

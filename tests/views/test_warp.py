@@ -4,7 +4,6 @@ from registry import smooth_images
 from torch.testing import assert_close
 
 import equicon as eq
-from equicon._views import view as _view
 from equicon._views import warp as _warp
 
 TYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
@@ -163,15 +162,6 @@ def test_all_levels_at_once_are_each_image_from_its_own():
     for padding_mode in ("zeros", "border", "reflection"):
         together = _warp.read_all(images, matrix, size, level, last, "bilinear", padding_mode)
         assert_close(together, g.warp(images, size, padding_mode=padding_mode), atol=1e-12, rtol=0)
-
-
-def test_a_batch_in_parts_is_the_batch(monkeypatch):
-    images, size = torch.rand(7, 3, 20, 20), (12, 12)
-    g = eq.RandomAffine(180, 0.1, (0.4, 3.0)).sample(7, generator=torch.Generator().manual_seed(0)).affine
-    whole = g.warp(images, size)
-    monkeypatch.setattr(_view, "_AT_A_TIME", 1)
-    assert_close(g.warp(images, size), whole, atol=1e-6, rtol=0)
-    assert_close(torch.cat([g[i].warp(images[i : i + 1], size) for i in range(7)]), whole, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("ratio", [1.0, 1.2, 1.25, 1.5, 1.75, 2.0, 3.0, 4.0, 6.0])

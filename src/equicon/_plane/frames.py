@@ -82,9 +82,19 @@ def between_pixels(size: Size, stride: int) -> Axes:
     return Axes(scale_x, scale_y, scale_x - 1 / columns - 1, scale_y - 1 / rows - 1)
 
 
+def pixel_from_level(stride: int) -> Axes:
+    """Map the places midway between the pixels of a level, counted from 0, to the source's pixels."""
+    return Axes(stride, stride, stride - 0.5, stride - 0.5)
+
+
 def after(axes: Axes, matrix: Tensor) -> Tensor:
     """Compute axes ∘ matrix (B, 3, 3)."""
     return _conjugate(axes, matrix, SAME)
+
+
+def before(matrix: Tensor, axes: Axes) -> Tensor:
+    """Compute matrix (B, 3, 3) ∘ axes."""
+    return _conjugate(SAME, matrix, axes)
 
 
 def grid(matrix: Tensor, view: Size) -> Tensor:

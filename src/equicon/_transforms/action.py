@@ -11,7 +11,7 @@ from equicon._groups.affine import Affine, check_affine
 from equicon._plane.matrix import affine_matrix
 from equicon._transforms.filter import Filter
 from equicon._views.color import ColorMap, Normalization
-from equicon._views.view import check_output, make_view, why_not_triton
+from equicon._views.view import Backend, check_output, choose, make_view
 
 
 @final
@@ -178,24 +178,28 @@ class Action:
                 views = normalization.apply(views)
         return views.to(kept, memory_format=memory_format)
 
-    def path(self, images: Tensor) -> str:
-        """Tell what makes the views of these images: ``"triton"``, or ``"torch: ..."`` and why not Triton.
+    def backend(self, images: Tensor) -> Backend:
+        """Tell what makes the views of these images: ``"triton"``, ``"torch"`` or ``"kornia"``.
 
-        On a CUDA GPU with Triton, one kernel makes geometry, colour and a ``Normalize`` that follows them in one pass
-        over uint8, half or float32 images of three channels, as far as no gradient is asked for. Before it, a kernel
-        halves images that are shrunk more than 2.8-fold; after it, contrast, which needs the mean of the whole view,
-        is one more, and the other filters (blur, noise, ...) are torch's. Both ways give the same views up to rounding.
-        The environment variable ``EQUICON_TRITON=0`` chooses torch.
+        They give the same views up to rounding. ``triton``: on a CUDA GPU with Triton, one kernel makes geometry,
+        colour and normalisation in one pass over uint8, half or float32 images of three channels, as far as no
+        gradient is asked for. ``torch``: on a CPU, ``grid_sample`` on a few images at a time, while they are in the
+        cache. ``kornia``: Kornia's ``warp_affine`` for everything else, such as gradients and other channels on a GPU,
+        or ``vmap``; but ``torch`` where a compiled call or TF32 products would make Kornia's matrices inexact.
+
+        The environment variable ``EQUICON_BACKEND`` asks for one of them.
 
         Args:
             images: (B, C, H, W), as they would be given to the ``Action``.
 
+        Raises:
+            ValueError: if ``EQUICON_BACKEND`` is none of the three, or cannot make these views; it says why.
+
         Examples:
-            >>> RandomRotation(45).sample(4).path(torch.rand(4, 3, 64, 64))
-            'torch: images are on cpu'
+            >>> RandomRotation(45).sample(4).backend(torch.rand(4, 3, 64, 64))
+            'torch'
         """
-        reason = why_not_triton(check_images(images), self.affine.matrix, self.color)
-        return f"torch: {reason}" if reason else "triton"
+        return choose(check_images(images), self.affine.matrix, self.color)
 
 
 def geometry(linear: Tensor, translation: Tensor | None = None) -> Action:

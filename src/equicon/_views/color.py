@@ -112,3 +112,9 @@ class Normalization:
         """Apply to views (B, C, h, w)."""
         mean, std = (constant(v, views.device, views.dtype)[:, None, None] for v in (self.mean, self.std))
         return (views - mean) / std
+
+
+def finish(views: Tensor, color: ColorMap | None, normalization: Normalization | None) -> Tensor:
+    """Colour and normalise views, as far as is asked for."""
+    views = views if color is None else color.apply(views)
+    return views if normalization is None else normalization.apply(views)

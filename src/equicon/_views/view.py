@@ -1,29 +1,26 @@
-"""A whole view: interpolation, colour, normalisation, type and memory format.
+"""A whole view: interpolation, colour, normalisation, type and memory format, and the backend that makes it.
 
-Three ways make the same views: a Triton kernel on a GPU; on a CPU a few images at a time, each from its own level,
-while they are in the cache; and where the kernel does not serve and levels may not be looked at, torch's functions over
-all levels: compiled, transformed, and on a GPU without Triton, with a gradient, or of other than three channels.
+Three backends make the same views, up to rounding: ``triton``, kernels on a CUDA GPU; ``torch``, our own grid and
+``grid_sample``, on a CPU a few images at a time while they are in the cache; and ``kornia``, the reference, Kornia's
+``warp_affine``, for whatever those two do not serve. ``choose`` says which.
 """
 
-import math
 import os
-from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 from torch.autograd.forward_ad import unpack_dual
 
 from equicon._checks import Size, concrete, readable, type_error, value_error
-from equicon._views.color import ColorMap, Normalization
-from equicon._views.warp import Mode, PaddingMode, last_level, levels, read, read_all
+from equicon._views.color import ColorMap, Normalization, finish
+from equicon._views.cpu import cached_view
+from equicon._views.kornia import warped_view, why_not_kornia
+from equicon._views.warp import Mode, PaddingMode, last_level, levels, read_all
 
-# Numbers of the source that a CPU works on at a time, for each thread and at most: 2 MB stay in a thread's cache, and
-# what is small beside the views is memory that the allocator has at hand. New memory costs a page fault for each 4 kB,
-# which takes longer than to work on it.
-_AT_A_TIME, _AT_MOST = 2**19, 2**22
+Backend: TypeAlias = Literal["triton", "torch", "kornia"]
 
 
 @cache
@@ -37,15 +34,15 @@ def is_recent(device: torch.device) -> bool:
     return torch.cuda.get_device_capability(device) >= (7, 5)
 
 
-def why_not_triton(images: Tensor, matrix: Tensor, color: ColorMap | None) -> str:
+def why_not_triton(
+    images: Tensor, matrix: Tensor, color: ColorMap | None, mode: Mode, padding_mode: PaddingMode
+) -> str:
     """Tell why the Triton kernel cannot make a view of these images, nothing where it can."""
     inputs = [images, matrix] if color is None else [images, matrix, color.matrix]
     if not concrete(matrix):
         return "the call is compiled, traced or transformed"
     if images.device.type != "cuda":
         return f"images are on {images.device.type}"
-    if os.environ.get("EQUICON_TRITON") == "0":
-        return "EQUICON_TRITON=0"
     if not has_triton():
         return "Triton is not installed"
     if not is_recent(images.device):
@@ -58,7 +55,42 @@ def why_not_triton(images: Tensor, matrix: Tensor, color: ColorMap | None) -> st
         return "a gradient is asked for"
     if any(unpack_dual(tensor).tangent is not None for tensor in inputs):
         return "a forward gradient is asked for"
+    if mode != "bilinear" or padding_mode != "zeros":
+        return f"mode is {mode} and padding_mode {padding_mode}, and not bilinear and zeros"
     return ""
+
+
+def choose(
+    images: Tensor,
+    matrix: Tensor,
+    color: ColorMap | None,
+    mode: Mode = "bilinear",
+    padding_mode: PaddingMode = "zeros",
+) -> Backend:
+    """Choose what makes a view.
+
+    Triton where it can; torch on a CPU where values may be looked at, which is the quicker there, gradients included;
+    else Kornia, and torch again where Kornia would be inexact (``why_not_kornia``). ``EQUICON_BACKEND`` overrides this.
+
+    Raises:
+        ValueError: if ``EQUICON_BACKEND`` is none of the three, or one that cannot make this view; it says why.
+    """
+    asked = os.environ.get("EQUICON_BACKEND", "")
+    if asked == "":
+        if not why_not_triton(images, matrix, color, mode, padding_mode):
+            return "triton"
+        return "torch" if readable(matrix) or why_not_kornia(images) else "kornia"
+    if asked not in get_args(Backend):
+        raise value_error("EQUICON_BACKEND", f"one of {', '.join(get_args(Backend))}", repr(asked))
+    reason = ""
+    if asked == "triton":
+        reason = why_not_triton(images, matrix, color, mode, padding_mode)
+    elif asked == "kornia":
+        reason = why_not_kornia(images)
+    if reason:
+        fix = "Unset the variable: then what can make a view is chosen for each."
+        raise value_error("EQUICON_BACKEND", "a backend that can make this view", f"{asked}: {reason}", fix)
+    return "triton" if asked == "triton" else "torch" if asked == "torch" else "kornia"
 
 
 def check_output(dtype: torch.dtype, memory_format: torch.memory_format) -> torch.dtype:
@@ -90,44 +122,14 @@ def make_view(
         normalization.check(images)
     source = (images.shape[-2], images.shape[-1])
     last = last_level(source, size) if antialias and mode == "bilinear" else 0
-    if mode == "bilinear" and padding_mode == "zeros" and not why_not_triton(images, matrix, color):
+    backend = choose(images, matrix, color, mode, padding_mode)
+    if backend == "triton":
         from equicon._views.triton import fused_view
 
         return fused_view(images, matrix, size, last, color, normalization, dtype, memory_format)
-
-    def coloured(views: Tensor, color: ColorMap | None) -> Tensor:
-        views = views if color is None else color.apply(views)
-        return views if normalization is None else normalization.apply(views)
-
     level = levels(matrix, source, size, last)
-    if not readable(matrix):
-        views = coloured(read_all(images, matrix, size, level, last, mode, padding_mode), color)
-        return views.to(dtype, memory_format=memory_format)
-    views = torch.empty(*images.shape[:2], *size, dtype=dtype, device=images.device, memory_format=memory_format)
-    numbers = math.prod(images.shape[1:])
-    at_a_time = max(1, min(torch.get_num_threads() * max(1, _AT_A_TIME // numbers), _AT_MOST // numbers))
-    known = level.tolist()
-    for k in sorted(set(known)):
-        alike = [i for i, other in enumerate(known) if other == k]
-        for start in range(0, len(alike), at_a_time):
-            rows = alike[start : start + at_a_time]
-            part = read(_rows(images, rows), _rows(matrix, rows), size, k, mode, padding_mode)
-            part = coloured(part, None if color is None else replace(color, matrix=_rows(color.matrix, rows)))
-            if _follow(rows):
-                views[rows[0] : rows[-1] + 1] = part
-            else:
-                for i, view in zip(rows, part, strict=True):
-                    views[i] = view
-    return views
-
-
-def _follow(rows: Sequence[int]) -> bool:
-    """Tell whether ascending rows follow one another."""
-    return rows[-1] - rows[0] + 1 == len(rows)
-
-
-def _rows(batch: Tensor, rows: Sequence[int]) -> Tensor:
-    """Take some of a batch: a view of it where they follow one another."""
-    if _follow(rows):
-        return batch[rows[0] : rows[-1] + 1]
-    return torch.cat([batch[i : i + 1] for i in rows])  # a fifth of the time of index_select
+    if backend == "torch" and readable(matrix):
+        return cached_view(images, matrix, size, level, color, normalization, dtype, memory_format, mode, padding_mode)
+    read = warped_view if backend == "kornia" else read_all
+    views = finish(read(images, matrix, size, level, last, mode, padding_mode), color, normalization)
+    return views.to(dtype, memory_format=memory_format)

@@ -54,7 +54,7 @@ def levels(matrix: Tensor, source: Size, size: Size, last: int) -> Tensor:
 def read_all(
     images: Tensor, matrix: Tensor, size: Size, level: Tensor, last: int, mode: Mode, padding_mode: PaddingMode
 ) -> Tensor:
-    """Read all images from all levels, and choose: nothing waits for the device to say which level it is."""
+    """Read all images from all levels, and choose: where levels may not be looked at, or would be waited for."""
     views = read(images, matrix, size, 0, mode, padding_mode)
     for k in range(1, last + 1):
         views = torch.where(level[:, None, None, None] == k, read(images, matrix, size, k, mode, padding_mode), views)
@@ -83,11 +83,11 @@ def read(images: Tensor, matrix: Tensor, size: Size, level: int, mode: Mode, pad
         places = apply(between, reflected(grid(extent, size), source))
     else:
         places = grid(after(between, extent), size)
-    return F.grid_sample(_sums(images, level), places, mode, "border", align_corners=False) * weight
+    return F.grid_sample(sums(images, level), places, mode, "border", align_corners=False) * weight
 
 
-def _sums(images: Tensor, level: int) -> Tensor:
-    """Add up the pixels that each place of a level is the mean of."""
+def sums(images: Tensor, level: int) -> Tensor:
+    """Make a level's picture: the sums of the 4ᵏ pixels that each of its places is the mean of."""
     if images.dtype == torch.uint8 and level == 1:
         return _add_neighbours(images.to(torch.int16)).float()  # half the memory to go through
     images = at_least_float32(images)

@@ -1,0 +1,63 @@
+"""Each short example runs as a script does: from another folder, with public names only, beside no sibling."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+# The toy size of each, and what it must have said.
+SHORT = {
+    "masks_and_keypoints.py": (["--out", "labels.png"], r"100% of the visible joints .*\nSee labels.png"),
+    "many_gpus.py": (["--steps", "2", "--batch-size", "8"], r"step 1: [\d.]+ over 8 images on 1 processes"),
+    "own_loss.py": (["--steps", "5"], r"step 4: [\d.]+\n.*same label in \d+% .*\n.*does not take: .*label"),
+    "own_representation.py": (["--steps", "40"], r"loss [\d.]+ at first, [\d.]+ at last\nsaved and loaded"),
+    "own_transform.py": (["--out", "views.png"], r"Both keep their promises. See views.png"),
+    "simclr_to_peclr.py": (["--hands", "64", "--steps", "2", "--batch-size", "8"], r"SimCLR +PeCLR(.*\n)+linear"),
+}
+FULL = {
+    "pretrain_freihand.py", "finetune_freihand.py", "evaluate_freihand.py", "convert_weights.py", "show_hands.py"
+}  # fmt: skip
+
+
+def run(folder: Path, *words: str) -> str:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_all_short_examples_are_run_here():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == SHORT.keys() | FULL
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_it_runs_and_says_what_it_found(name, tmp_path):
+    words, said = SHORT[name]
+    assert re.search(said, run(tmp_path, str(EXAMPLES / name), *words))
+    for word in words:
+        if word.endswith(".png"):
+            assert (tmp_path / word).stat().st_size > 1000
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_it_is_short_and_public(name):
+    text = (EXAMPLES / name).read_text(encoding="utf-8")
+    assert 40 <= text.count("\n") <= 120
+    imported = re.findall(r"^(?:from|import) (equicon[\w.]*)", text, re.MULTILINE)
+    assert imported
+    assert not any("._" in module for module in imported)
+    assert "eq._" not in text
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_losses_of_one(tmp_path):
+    script, words = str(EXAMPLES / "many_gpus.py"), ["--steps", "6", "--batch-size", "16"]
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    one, two = run(tmp_path, script, *words), run(tmp_path, *launch, script, *words)
+    losses = [[float(value) for value in re.findall(r": ([\d.]+) over", text)] for text in (one, two)]
+    assert len(losses[0]) == 3
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
