@@ -26,7 +26,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def dots(xy: Tensor, size: tuple[int, int], radius: float = 2.0) -> Tensor:
     """Draw points (B, N, 2) as discs: masks (B, 1, h, w)."""
     y, x = torch.meshgrid(*(torch.arange(n, dtype=xy.dtype) for n in size), indexing="ij")
-    distance = (torch.stack([x, y], -1) - xy[:, :, None, None]).norm(dim=-1)
+    distance: Tensor = torch.linalg.vector_norm(torch.stack([x, y], -1) - xy[:, :, None, None], dim=-1)
     return (distance < radius).any(1, keepdim=True)
 
 
