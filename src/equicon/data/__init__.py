@@ -1,7 +1,8 @@
 """Images from disk: folders, boxes, and what to do about images that cannot be read."""
 
 from equicon.data._boxes import Boxed
-from equicon.data._corrupt import CorruptImage, SkipCorrupt
+from equicon.data._corrupt import CorruptImage, Reader, SkipCorrupt
 from equicon.data._folders import UnlabelledImages
+from equicon.data._reading import read_rgb
 
-__all__ = ["Boxed", "CorruptImage", "SkipCorrupt", "UnlabelledImages"]
+__all__ = ["Boxed", "CorruptImage", "Reader", "SkipCorrupt", "UnlabelledImages", "read_rgb"]

@@ -85,8 +85,8 @@ def extract_features(
             module.training = mode  # module by module: a frozen batch norm may have been in evaluation mode before
     if not found:
         raise value_error("batches", "at least one batch", "none", "An iterator can be used once only.")
+    z, xy = torch.cat([features.z for features in found]), torch.cat([features.xy for features in found])
     xyz = [features.xyz for features in found if features.xyz is not None]
-    z, xy = (torch.cat([features[i] for features in found]) for i in (0, 1))
     return Features(z, xy, torch.cat(xyz) if xyz else None)
 
 

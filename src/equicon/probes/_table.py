@@ -8,6 +8,8 @@ from equicon.probes._features import Features, check_pair
 from equicon.probes._probe import Kind, ProbeResult, check_settings, count_labels, probe
 from equicon.probes._regressors import Progress
 
+_COLUMNS = {"px": "2D [px]", "mm": "3D [mm]", "pa_mm": "PA [mm]"}
+
 
 def probe_table(
     train: Features,
@@ -84,20 +86,19 @@ def format_probes(runs: Mapping[str, Sequence[ProbeResult]]) -> str:
     keys = [[(row.kind, row.labels) for row in rows] for rows in runs.values()]
     if not keys or any(key != keys[0] for key in keys):
         raise value_error("runs", "at least one, and all with the same probes and labels", f"{keys}")
-    rows = list(zip(*runs.values(), strict=True))
-    columns = {
-        "2D [px]": [[result.px for result in row] for row in rows],
-        "3D [mm]": [[result.mm for result in row] for row in rows],
-        "PA [mm]": [[result.pa_mm for result in row] for row in rows],
-    }
-    shown = {unit: values for unit, values in columns.items() if any(value is not None for row in values for value in row)}
+    results = [result for rows in runs.values() for result in rows]
+    fields = [f for f in _COLUMNS if not results or any(getattr(result, f) is not None for result in results)]
     width = max(8, *(len(name) + 1 for name in runs))
     group = width * len(runs) + 2
-    title = f"{'':13}" + "".join(f"{unit:>{group}}" for unit in shown)
+    title = f"{'':13}" + "".join(f"{_COLUMNS[field]:>{group}}" for field in fields)
     names = "".join(f"{name:>{width}}" for name in runs)
-    lines = [title, f"{'probe':6}{'labels':>7}" + len(shown) * f"  {names}"]
-    for i, row in enumerate(rows):
-        cells = (["-" if value is None else f"{value:.2f}" for value in values[i]] for values in shown.values())
-        numbers = "".join("  " + "".join(f"{cell:>{width}}" for cell in several) for several in cells)
+    lines = [title, f"{'probe':6}{'labels':>7}" + len(fields) * f"  {names}"]
+    for row in zip(*runs.values(), strict=True):
+        measures = ([getattr(result, field) for result in row] for field in fields)
+        numbers = "".join("  " + "".join(_number(value, width) for value in values) for values in measures)
         lines.append(f"{row[0].kind:6}{row[0].labels:7d}{numbers}")
     return "\n".join(lines)
+
+
+def _number(value: float | None, width: int) -> str:
+    return f"{'-':>{width}}" if value is None else f"{value:{width}.2f}"
