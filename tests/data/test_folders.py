@@ -145,6 +145,8 @@ def test_wrong_arguments_raise(root: Path) -> None:
         UnlabelledImages(root, (6, 6))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="margin: expected a number above 0"):
         UnlabelledImages(root, 6, margin=0)
+    with pytest.raises(ValueError, match=r"names of images in .*photographs, got 1 .*first being 'z\.png'.*'a-b\.Jpg'"):
+        UnlabelledImages(root, 6, boxes=save(root / "boxes.json", {"z.png": [1, 1, 2, 2]}))
     data = UnlabelledImages(root, 6)
     for index in (5, -6):
         for ask in (data.__getitem__, data.path):
