@@ -23,6 +23,15 @@ def test_numbers_are_numbers(bad):
         checks.check_number("p", bad)
 
 
+def test_an_index_may_count_from_the_end():
+    assert [checks.check_index(i, 3) for i in (0, 2, -1, -3, torch.tensor(1))] == [0, 2, 2, 0, 1]
+    for bad in (3, -4):
+        with pytest.raises(IndexError, match=rf"index: expected a whole number in \[-3, 2\], got {bad}"):
+            checks.check_index(bad, 3)
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+        checks.check_index(0.5, 3)
+
+
 def test_ranges():
     assert checks.check_range("r", [0, 1]) == (0.0, 1.0)
     with pytest.raises(ValueError, match="lowest <= highest"):

@@ -23,8 +23,8 @@ def golden() -> dict[str, Tensor]:
         return {name: torch.from_numpy(np.asarray(data[name])) for name in data.files}
 
 
-def points(seed: int, n: int = 5, joints: int = 21, dim: int = 3) -> Tensor:
-    return torch.randn(n, joints, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+def points(seed: int, n: int = 5, count: int = 21, dim: int = 3) -> Tensor:
+    return torch.randn(n, count, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def orthogonal(seed: int, dim: int, reflect: bool) -> Tensor:
@@ -34,10 +34,10 @@ def orthogonal(seed: int, dim: int, reflect: bool) -> Tensor:
 
 
 def reference(pred: NDArray[np.float64], target: NDArray[np.float64], thresholds: NDArray[np.float64]) -> list[float]:
-    """Mean, median and area, joint by joint and distance by distance, as the official program goes about it."""
+    """Mean, median and area, keypoint by keypoint and distance by distance, as the official program goes about it."""
     means, medians, areas = [], [], []
-    for joint in range(pred.shape[1]):
-        distances = [float(np.sqrt(sum((p - t) ** 2))) for p, t in zip(pred[:, joint], target[:, joint], strict=True)]
+    for k in range(pred.shape[1]):
+        distances = [float(np.sqrt(sum((p - t) ** 2))) for p, t in zip(pred[:, k], target[:, k], strict=True)]
         curve = [sum(d <= t for d in distances) / len(distances) for t in thresholds]
         means.append(np.mean(distances))
         medians.append(np.median(distances))
@@ -83,9 +83,9 @@ def test_float32_agrees_with_the_official_evaluation(golden: dict[str, Tensor]) 
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=seeds, n=st.integers(1, 8), joints=st.integers(1, 6), dim=st.sampled_from([2, 3]))
-def test_agrees_with_a_loop(seed: int, n: int, joints: int, dim: int) -> None:
-    pred, target = points(seed, n, joints, dim), points(seed + 1, n, joints, dim)
+@given(seed=seeds, n=st.integers(1, 8), count=st.integers(1, 6), dim=st.sampled_from([2, 3]))
+def test_agrees_with_a_loop(seed: int, n: int, count: int, dim: int) -> None:
+    pred, target = points(seed, n, count, dim), points(seed + 1, n, count, dim)
     thresholds = torch.linspace(0.5, 4, 7, dtype=torch.float64)
     expected = reference(pred.numpy(), target.numpy(), thresholds.numpy())
     got = [epe(pred, target), epe(pred, target, reduction="median"), auc(pred, target, thresholds)]
@@ -95,7 +95,7 @@ def test_agrees_with_a_loop(seed: int, n: int, joints: int, dim: int) -> None:
         np.testing.assert_allclose(aligned[i], align_one(pred[i].numpy(), target[i].numpy()), atol=1e-10)
 
 
-def test_the_median_is_taken_per_joint_and_averages_the_middle_two() -> None:
+def test_the_median_is_taken_per_keypoint_and_averages_the_middle_two() -> None:
     distances = torch.tensor([[1.0, 10.0], [2.0, 20.0], [4.0, 70.0], [9.0, 90.0]])
     pred = torch.stack([distances, torch.zeros_like(distances)], dim=-1)
     assert epe(pred, torch.zeros_like(pred), reduction="median") == (3.0 + 45.0) / 2
@@ -148,10 +148,10 @@ def test_alignment_is_the_best_and_depends_on_the_shape_alone(seed: int, scale: 
             assert bool(((other - target).square().sum((-2, -1)) >= error - 1e-9).all())
 
 
-@pytest.mark.parametrize("joints", [1, 21])
+@pytest.mark.parametrize("count", [1, 21])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_equal_points_go_to_the_centre(joints: int, dtype: torch.dtype) -> None:
-    target = points(0, joints=joints).to(dtype)
+def test_equal_points_go_to_the_centre(count: int, dtype: torch.dtype) -> None:
+    target = points(0, count=count).to(dtype)
     pred = torch.full_like(target, 0.6)
     centre = target.mean(-2, keepdim=True).expand_as(target)
     torch.testing.assert_close(procrustes_align(pred, target), centre, atol=1e-5, rtol=0)
@@ -175,17 +175,17 @@ def test_half_precision_is_computed_in_float32(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("measure", [*MEASURES, procrustes_align])
-def test_wrong_joints_raise(measure: Callable[..., Tensor]) -> None:
+def test_wrong_keypoints_raise(measure: Callable[..., Tensor]) -> None:
     good = torch.zeros(4, 21, 3)
     with pytest.raises(
-        ValueError, match=r"pred: expected a tensor of shape \(N, J, 3\) or \(N, J, 2\), got .*\(21, 3\)"
+        ValueError, match=r"pred: expected a tensor of shape \(N, K, 3\) or \(N, K, 2\), got .*\(21, 3\)"
     ):
         measure(good[0], good)
     with pytest.raises(ValueError, match=r"target: expected a tensor of shape .*, got .*\(4, 3, 21\)"):
         measure(good, good.mT)
     with pytest.raises(ValueError, match=r"pred: expected the shape of target, \(4, 21, 3\), got .*\(4, 20, 3\)"):
         measure(good[:, :20], good)
-    with pytest.raises(ValueError, match="pred: expected at least one sample and one joint"):
+    with pytest.raises(ValueError, match="pred: expected at least one sample and one keypoint"):
         measure(good[:0], good[:0])
     with pytest.raises(TypeError, match=r"pred: expected a tensor .*as_tensor"):
         measure(good.tolist(), good)

@@ -5,6 +5,7 @@ A message reads ``argument: expected what, got what. What to do about it.`` Conf
 accelerator: that would wait for the device.
 """
 
+import operator
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -66,6 +67,14 @@ def check_int(argument: str, value: Any, *, low: int) -> int:
     if value < low:
         raise value_error(argument, f"a whole number of at least {low}", value)
     return value
+
+
+def check_index(index: int, length: int) -> int:
+    """Check the index of an item, and count a negative one from the end."""
+    position = operator.index(index)
+    if not -length <= position < length:
+        raise IndexError(f"index: expected a whole number in [{-length}, {length - 1}], got {position}.")
+    return position % length
 
 
 def check_range(

@@ -1,8 +1,9 @@
-"""The measures of FreiHAND's official evaluation, for whole batches at once.
+"""How far predicted keypoints are from the true ones: the measures of FreiHAND's official evaluation, in batches.
 
-Each is a mean over joints of a measure per joint, as the official program computes them
-(https://github.com/lmb-freiburg/freihand, ``eval.py``). Every joint has the same number of samples here, so for the
-mean and for PCK that is the mean over everything; for the median it is not. All is computed in float32 at least.
+They are for any K keypoints in 2D or 3D, those of a hand or others. Each is a mean over keypoints of a measure per
+keypoint, as the official program computes them (https://github.com/lmb-freiburg/freihand, ``eval.py``). Every keypoint
+has the same number of samples here, so for the mean and for PCK that is the mean over everything; for the median it is
+not. All is computed in float32 at least.
 """
 
 from collections.abc import Sequence
@@ -17,19 +18,19 @@ __all__ = ["auc", "epe", "pck", "procrustes_align"]
 
 
 def epe(pred: Tensor, target: Tensor, *, reduction: Literal["mean", "median", "none"] = "mean") -> Tensor:
-    """Measure the end-point error: the Euclidean distance of each predicted joint from the true one.
+    """Measure the end-point error: the Euclidean distance of each predicted keypoint from the true one.
 
     Args:
-        pred: Predicted joints (N, J, 3), or (N, J, 2), in any unit; metres in FreiHAND.
-        target: True joints, of the same shape and unit.
-        reduction: ``"mean"`` and ``"median"`` are taken over the samples for each joint and then averaged over the
-            joints; the median of an even number is the mean of the middle two. ``"none"`` gives every distance.
+        pred: Predicted keypoints (N, K, 3), or (N, K, 2), in any unit, such as pixels or metres.
+        target: True keypoints, of the same shape and unit.
+        reduction: ``"mean"`` and ``"median"`` are taken over the samples for each keypoint and then averaged over the
+            keypoints; the median of an even number is the mean of the middle two. ``"none"`` gives every distance.
 
     Returns:
-        A scalar in the unit of the joints, or (N, J) with ``reduction="none"``.
+        A scalar in the unit of the keypoints, or (N, K) with ``reduction="none"``.
 
     Raises:
-        TypeError: If the joints are not floating tensors.
+        TypeError: If the keypoints are not floating tensors.
         ValueError: If the shapes are wrong, differ or are empty, or the reduction is unknown.
 
     Examples:
@@ -52,15 +53,15 @@ def pck(pred: Tensor, target: Tensor, thresholds: Tensor | Sequence[float]) -> T
     """Measure the share of correct keypoints: those no farther from the truth than each threshold.
 
     Args:
-        pred: Predicted joints (N, J, 3), or (N, J, 2), in any unit. One that is NaN is not correct.
-        target: True joints, of the same shape and unit.
+        pred: Predicted keypoints (N, K, 3), or (N, K, 2), in any unit. One that is NaN is not correct.
+        target: True keypoints, of the same shape and unit.
         thresholds: Distances (T,), in the same unit.
 
     Returns:
         The shares (T,), in [0, 1].
 
     Raises:
-        TypeError: If the joints are not floating tensors.
+        TypeError: If the keypoints are not floating tensors.
         ValueError: If the shapes are wrong, differ or are empty.
 
     Examples:
@@ -76,15 +77,16 @@ def auc(pred: Tensor, target: Tensor, thresholds: Tensor | Sequence[float] | Non
     """Measure the area under the curve of ``pck`` by the trapezoidal rule, as a share of the whole.
 
     Args:
-        pred: Predicted joints (N, J, 3), or (N, J, 2), in any unit; in metres if no thresholds are given.
-        target: True joints, of the same shape and unit.
-        thresholds: Distances (T,), increasing, T at least 2; by default FreiHAND's, 100 from 0 to 0.05 metres.
+        pred: Predicted keypoints (N, K, 3), or (N, K, 2), in any unit; in metres if no thresholds are given.
+        target: True keypoints, of the same shape and unit.
+        thresholds: Distances (T,), increasing, T at least 2; by default FreiHAND's, 100 from 0 to 0.05 metres,
+            which suit things of the size of a hand.
 
     Returns:
         A scalar in [0, 1].
 
     Raises:
-        TypeError: If the joints are not floating tensors.
+        TypeError: If the keypoints are not floating tensors.
         ValueError: If the shapes are wrong, differ or are empty, or the thresholds do not increase.
 
     Examples:
@@ -108,15 +110,15 @@ def procrustes_align(pred: Tensor, target: Tensor) -> Tensor:
     evaluation R may be a reflection, so a left hand can be aligned to a right one.
 
     Args:
-        pred: Predicted joints (N, J, 3), or (N, J, 2); the official evaluation takes metres.
-        target: True joints, of the same shape.
+        pred: Predicted keypoints (N, K, 3), or (N, K, 2); the official evaluation takes metres.
+        target: True keypoints, of the same shape.
 
     Returns:
         The aligned predictions, of the same shape. A prediction whose points are all equal, or that has one point
         only, is put on the target's centre, where the official formula puts it too.
 
     Raises:
-        TypeError: If the joints are not floating tensors.
+        TypeError: If the keypoints are not floating tensors.
         ValueError: If the shapes are wrong, differ or are empty.
         torch.linalg.LinAlgError: If a value is not finite.
 
@@ -137,7 +139,7 @@ def procrustes_align(pred: Tensor, target: Tensor) -> Tensor:
 
 
 def _curve(distances: Tensor, thresholds: Tensor) -> Tensor:
-    # Sorting once needs far less memory than (N, J, T) comparisons. NaN would mislead the search; it is no hit.
+    # Sorting once needs far less memory than (N, K, T) comparisons. NaN would mislead the search; it is no hit.
     ordered = distances.masked_fill(distances.isnan(), float("inf")).flatten().sort().values
     return torch.searchsorted(ordered, thresholds, right=True).to(distances.dtype) / len(ordered)
 
@@ -156,17 +158,17 @@ def _distances(pred: Tensor, target: Tensor) -> Tensor:
 
 
 def _check_pair(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Check two batches of joints and give them one type, float32 at least."""
-    _check_joints("pred", pred)
-    _check_joints("target", target)
+    """Check two batches of keypoints and give them one type, float32 at least."""
+    _check_keypoints("pred", pred)
+    _check_keypoints("target", target)
     if pred.shape != target.shape:
         raise value_error("pred", f"the shape of target, {tuple(target.shape)}", pred)
     dtype = torch.promote_types(torch.promote_types(pred.dtype, target.dtype), torch.float32)
     return pred.to(dtype), target.to(dtype)
 
 
-def _check_joints(argument: str, value: Any) -> None:
+def _check_keypoints(argument: str, value: Any) -> None:
     flat = isinstance(value, Tensor) and value.shape[-1:] == (2,)
-    check_floating(argument, value, "(N, J, 3) or (N, J, 2)", last=(2 if flat else 3,), ndim=3)
+    check_floating(argument, value, "(N, K, 3) or (N, K, 2)", last=(2 if flat else 3,), ndim=3)
     if value.numel() == 0:
-        raise value_error(argument, "at least one sample and one joint", value)
+        raise value_error(argument, "at least one sample and one keypoint", value)

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kornia.io import write_image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from equicon.data import CorruptImage, SkipCorrupt, UnlabelledImages
-from equicon.data._corrupt import read_rgb
+from equicon.data import CorruptImage, Reader, SkipCorrupt, UnlabelledImages, read_rgb
 
 
 class Numbers(Dataset[int]):
@@ -138,52 +137,44 @@ def test_the_error_keeps_its_path_through_pickle() -> None:
     assert (str(error), error.path) == ("a.jpg: gone", Path("a.jpg"))
 
 
-@settings(max_examples=25)
-@given(share=st.floats(0, 1, exclude_max=True))
-def test_a_jpeg_cut_short_anywhere_is_an_error_and_never_grey(
-    tmp_path_factory: pytest.TempPathFactory, share: float
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "cut.jpg"
-    write_image(path, picture())
-    assert read_rgb(path, 0).shape == (3, 20, 30)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(
-        CorruptImage, match=r"cut\.jpg \(index 5\): expected a JPEG image, got this: .*decode"
-    ) as caught:
-        read_rgb(path, 5)
-    assert caught.value.path == path
+# --- a data set of one's own, with public names only
 
 
-def test_a_missing_file_is_corrupt(tmp_path: Path) -> None:
-    with pytest.raises(CorruptImage, match=r"a\.PNG \(index 0\): expected a PNG image, got this: .*No such file"):
-        read_rgb(tmp_path / "a.PNG", 0)
+class Letters(Dataset[tuple[Tensor, str]]):
+    """Images and what is written on them, from a list that has a line for each."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.lines = (root / "letters.txt").read_text().split()
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, str]:
+        image = read_rgb(self.path(index), index)
+        letter = self.lines[index].split(":")[1]
+        if not letter:
+            raise CorruptImage(f"{self.path(index)}: expected a letter, got none.", self.path(index))
+        return image, letter
+
+    def path(self, index: int) -> Path:
+        return self.root / self.lines[index].split(":")[0]
 
 
-# Channels of the file, and what they are as RGB: alpha is laid over white.
-STORED = {
-    "grey": ([40], [40, 40, 40]),
-    "rgb": ([40, 90, 200], [40, 90, 200]),
-    "opaque": ([40, 90, 200, 255], [40, 90, 200]),
-    "transparent": ([40, 90, 200, 0], [255, 255, 255]),
-    "half": ([40, 90, 200, 51], [212, 222, 244]),
-}
-
-
-@pytest.mark.parametrize("name", STORED)
-@pytest.mark.parametrize("bits", [8, 16])
-def test_all_kinds_of_png_are_rgb_of_8_bits(tmp_path: Path, name: str, bits: int) -> None:
-    stored, shown = STORED[name]
-    values = torch.tensor(stored, dtype=torch.int32)[:, None, None].expand(-1, 5, 7)
-    values = values.to(torch.uint8) if bits == 8 else (values * 257).to(torch.uint16)
-    write_image(tmp_path / "a.png", values.contiguous())
-    image = read_rgb(tmp_path / "a.png", 0)
-    assert image.dtype == torch.uint8
-    assert torch.equal(image, torch.tensor(shown, dtype=torch.uint8)[:, None, None].expand(3, 5, 7))
-
-
-def test_16_bits_are_rounded_to_the_nearest_of_8(tmp_path: Path) -> None:
-    values = torch.arange(0, 65536, 7, dtype=torch.int32)[: 96 * 97].reshape(1, 96, 97)
-    write_image(tmp_path / "a.png", values.to(torch.uint16))
-    expected = (values.double() / 257).round().to(torch.uint8)
-    assert torch.equal(read_rgb(tmp_path / "a.png", 0), expected.expand(3, 96, 97))
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_data_set_of_one_s_own_can_be_gone_on_with(root: Path, tmp_path: Path, workers: int) -> None:
+    for name in ("0.png", "1.png", "2.png"):  # of which the last does not decode
+        (tmp_path / name).write_bytes((root / name).read_bytes())
+    (tmp_path / "letters.txt").write_text("2.png:a 0.png: gone.png:c 1.png:d")
+    letters: Reader[tuple[Tensor, str]] = Letters(tmp_path)
+    for index, message in enumerate(
+        [r"2\.png \(index 0\): expected a PNG image", "expected a letter", r"gone\.png \(index 2\): .*No such file"]
+    ):
+        with pytest.raises(CorruptImage, match=message) as caught:
+            letters[index]
+        assert caught.value.path == letters.path(index)
+    data = SkipCorrupt(letters)
+    found = list(DataLoader(data, 2, num_workers=workers, multiprocessing_context="fork" if workers else None))
+    assert [letter for _, several in found for letter in several] == ["d"] * 4
+    assert torch.equal(found[0][0][0], picture(1))
+    assert [path.name for path in data.skipped] == ["2.png", "0.png", "gone.png"]

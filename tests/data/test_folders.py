@@ -114,41 +114,6 @@ def test_each_box_is_an_item_and_images_without_one_are_left_out(root: Path) -> 
     assert sides[0] / sides[1] == pytest.approx(5.5 / 4)
 
 
-WRONG: dict[str, tuple[Any, str]] = {
-    "a list": ([[1, 2, 3, 4]], r"boxes\.json: expected a dictionary of boxes by image, got list \[\[1, 2, 3, 4\]\]"),
-    "no boxes": ({}, r"boxes\.json: expected at least one box, got none"),
-    "empty lists": ({"b.PNG": []}, r"boxes\.json: expected at least one box, got none"),
-    "strange names": (
-        {"b.PNG": [1, 1, 2, 2], "z.png": [1, 1, 2, 2], "b.png": [1, 1, 2, 2]},
-        r"expected names of images in .*photographs, got 2 that are not there, the first being 'b\.png'\. .*'a-b\.Jpg'",
-    ),
-    "three numbers": ({"b.PNG": [1, 1, 2]}, r"boxes\.json \(b\.PNG\): expected x1, y1, x2, y2 or a list of such boxes"),
-    "words": ({"b.PNG": ["1", "1", "2", "2"]}, r"\(b\.PNG\): expected x1, y1, x2, y2 or .*, got list \['1', '1'"),
-    "null": ({"b.PNG": None}, r"\(b\.PNG\): expected x1, y1, x2, y2 or .*, got NoneType None"),
-    "ragged": ({"b.PNG": [[1, 1, 2, 2], [1]]}, r"\(b\.PNG\): expected x1, y1, x2, y2 or .*, got list \[\[1, 1, 2, 2\]"),
-    "deep": ({"b.PNG": [[[1, 1, 2, 2]]]}, r"\(b\.PNG\): expected x1, y1, x2, y2 or a list of such boxes"),
-    "NaN": ({"b.PNG": [1, float("nan"), 2, 2]}, r"\(b\.PNG\): expected finite boxes with x1 < x2 and y1 < y2"),
-    "infinite": ({"b.PNG": [1, 1, float("inf"), 2]}, r"\(b\.PNG\): expected finite boxes with x1 < x2 and y1 < y2"),
-    "no area": ({"b.PNG": [[1, 1, 2, 2], [3, 1, 3, 2]]}, r"\(b\.PNG\): expected finite boxes .*width and height, add"),
-}
-
-
-@pytest.mark.parametrize(("boxes", "message"), WRONG.values(), ids=WRONG)
-def test_wrong_boxes_are_named(root: Path, boxes: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        UnlabelledImages(root, 6, boxes=save(root / "boxes.json", boxes))
-
-
-def test_a_file_of_boxes_that_is_none_raises(root: Path) -> None:
-    (root / "boxes.json").write_text('{"b.PNG": [1, 1')
-    with pytest.raises(ValueError, match=r"boxes: .*boxes\.json: expected JSON, got this: .*line 1"):
-        UnlabelledImages(root, 6, boxes=root / "boxes.json")
-    with pytest.raises(
-        ValueError, match=r"boxes: expected a JSON file, got .*none\.json, which cannot be read: .*No such"
-    ):
-        UnlabelledImages(root, 6, boxes=root / "none.json")
-
-
 def test_a_folder_without_images_raises(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     for name in ("a.gif", "sub/b.txt"):
@@ -180,6 +145,8 @@ def test_wrong_arguments_raise(root: Path) -> None:
         UnlabelledImages(root, (6, 6))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="margin: expected a number above 0"):
         UnlabelledImages(root, 6, margin=0)
+    with pytest.raises(ValueError, match=r"names of images in .*photographs, got 1 .*first being 'z\.png'.*'a-b\.Jpg'"):
+        UnlabelledImages(root, 6, boxes=save(root / "boxes.json", {"z.png": [1, 1, 2, 2]}))
     data = UnlabelledImages(root, 6)
     for index in (5, -6):
         for ask in (data.__getitem__, data.path):

@@ -72,6 +72,37 @@ def test_an_encoder_without_parameters_and_labels_of_other_types() -> None:
     assert {value.dtype for value in found} == {torch.float32}
 
 
+@pytest.mark.parametrize("count", [1, 2, 17])
+@pytest.mark.parametrize("spatial", [True, False])
+@pytest.mark.parametrize("collate", [tuple, list])
+def test_any_number_of_keypoints_with_or_without_3d(count: int, spatial: bool, collate: Any) -> None:
+    several = [(v, xy[:, :count], *([xyz[:, :count]] if spatial else [])) for v, xy, xyz in batches()]
+    found = extract_features(nn.Flatten(), [collate(batch) for batch in several])
+    assert torch.equal(found.xy, torch.cat([batch[1] for batch in several]))
+    if spatial:
+        assert found.xyz is not None
+        assert torch.equal(found.xyz, torch.cat([batch[2] for batch in several]))
+    else:
+        assert found.xyz is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v, xy, xyz: (v, xy), "batches: xyz: expected keypoints in 3D, as in the first batch, got None"),
+        (lambda v, xy, xyz: (v, xy[:, :4], xyz[:, :4]), "batches: xy: expected 21 keypoints, as in the first batch"),
+        (lambda v, xy, xyz: (v[..., :7], xy, xyz), "batches: z: expected 192 features, as in the first batch, got"),
+    ],
+)
+def test_refuses_batches_that_differ(change: Any, message: str) -> None:
+    first, second, third = batches()
+    with pytest.raises(ValueError, match=re.escape(message)):
+        extract_features(nn.Flatten(), [first, change(*second), third])
+    flat, *others = ((views, xy) for views, xy, _ in batches())
+    with pytest.raises(ValueError, match=r"batches: xyz: expected None, as in the first batch, got a tensor of shape"):
+        extract_features(nn.Flatten(), [flat, second, *others])
+
+
 def test_wraps_progress_around_the_batches() -> None:
     seen: list[Any] = []
 
@@ -101,9 +132,29 @@ def test_wraps_progress_around_the_batches() -> None:
             nn.Flatten(),
             lambda v, xy, xyz: (v, xyz, xy),
             ValueError,
-            "batches: xy: expected a tensor of shape (N, 21, 2)",
+            "batches: xy: expected a tensor of shape (N, K, 2)",
         ),
-        (nn.Flatten(), lambda v, xy, xyz: (v, xy, xyz[:, :20]), ValueError, "batches: xyz: expected a tensor of shape"),
+        (
+            nn.Flatten(),
+            lambda v, xy, xyz: (v, xy, xyz[:, :20]),
+            ValueError,
+            "batches: xyz: expected a tensor of shape (N, 21, 3), got a tensor of shape (4, 20, 3)",
+        ),
+        (nn.Flatten(), lambda v, xy, xyz: (v, xy[:, :0]), ValueError, "batches: xy: expected at least one keypoint"),
+        (nn.Flatten(), lambda v, xy, xyz: (v, xy.int()), TypeError, "batches: xy: expected a floating type"),
+        (nn.Flatten(), lambda v, xy, xyz: (v, xy, xyz.tolist()), TypeError, "batches: xyz: expected a tensor (N, 21, "),
+        (
+            nn.Flatten(),
+            lambda v, xy, xyz: (v,),
+            ValueError,
+            "expected tuples (views, xy) or (views, xy, xyz), got a tu",
+        ),
+        (
+            nn.Flatten(),
+            lambda v, xy, xyz: v,
+            TypeError,
+            "batches: expected tuples (views, xy) or (views, xy, xyz), got ",
+        ),
         (nn.Flatten(), lambda v, xy, xyz: (v, xy[:3], xyz), ValueError, "batches: xy: expected a batch of 4"),
         (lambda views: views, lambda *batch: batch, TypeError, "encoder: expected a torch.nn.Module"),
     ],

@@ -1,5 +1,4 @@
 import itertools
-import json
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from equicon.metrics import epe, procrustes_align
-from equicon.probes import Features, ProbeResult, _probe, format_probes, probe, probe_table
+from equicon.probes import Features, ProbeResult, _probe, probe, probe_table
 from equicon.probes import _regressors as _regress
 
 seeds = st.integers(0, 2**31 - 1)
@@ -41,7 +40,8 @@ def rows(features: Features, index: Any) -> Features:
 
 def close(found: ProbeResult, wanted: ProbeResult, tolerance: float = 1e-6) -> None:
     assert found[:2] == wanted[:2]
-    assert found[2:] == pytest.approx(wanted[2:], rel=tolerance, abs=tolerance)
+    assert found[2:6] == pytest.approx(wanted[2:6], rel=tolerance, abs=tolerance)
+    assert found.by_name == wanted.by_name
 
 
 TRAIN, TEST = hands(120, 0), hands(30, 1)
@@ -86,7 +86,7 @@ def test_a_test_hand_is_measured_by_itself(kind: Any, seed: int) -> None:
     other = Features(1e3 * other.z, -50 * other.xy, 9 * other.xyz.flip(1))
     both = Features(*(torch.cat(pair) for pair in zip(TEST, other, strict=True)))
     parts = [probe(TRAIN, part, kind=kind) for part in (TEST, other)]
-    mixed = [0.75 * one + 0.25 * two for one, two in zip(parts[0][2:], parts[1][2:], strict=True)]
+    mixed = [0.75 * one + 0.25 * two for one, two in zip(parts[0][2:6], parts[1][2:6], strict=True)]
     close(probe(TRAIN, both, kind=kind), ProbeResult(kind, 120, *mixed), 1e-5)
 
 
@@ -162,24 +162,6 @@ def test_features_of_other_types(dtype: torch.dtype) -> None:
     close(probe(train, test), probe(TRAIN, TEST), 2e-2 if dtype == torch.float16 else 1e-9)
 
 
-# --- the table
-
-
-def test_the_table_is_its_probes_and_is_plain_data() -> None:
-    seen: list[Any] = []
-
-    def progress(wrapped: list[Any]) -> Iterable[Any]:
-        assert len(wrapped) == 6
-        for job in wrapped:
-            seen.append(job)
-            yield job
-
-    found = probe_table(TRAIN, TEST, fractions=(0.1, 1.0), seed=2, progress=progress)
-    assert len(seen) == 6
-    assert found == [probe(TRAIN, TEST, kind=kind, fraction=f, seed=2) for f in (0.1, 1.0) for kind in KINDS]
-    assert [ProbeResult(**row) for row in json.loads(json.dumps([row._asdict() for row in found]))] == found
-
-
 def test_progress_goes_round_the_lengths_of_training() -> None:
     listed: list[Any] = []
 
@@ -189,23 +171,6 @@ def test_progress_goes_round_the_lengths_of_training() -> None:
 
     assert probe(TRAIN, TEST, kind="mlp", progress=progress) == probe(TRAIN, TEST, kind="mlp")
     assert listed == [0, 20, 100]
-
-
-def test_runs_stand_beside_each_other_whatever_their_names() -> None:
-    long = "after 5 epochs"
-    before = [ProbeResult("mean", 326, 10.0, 20.0, 30.0, 0.3), ProbeResult("mlp", 32560, 11.0, 21.0, 31.0, 0.3)]
-    after = [ProbeResult("mean", 326, 12.0, 22.0, 32.0, 0.3), ProbeResult("mlp", 32560, 1234.567, 23.0, 33.0, 0.3)]
-    lines = format_probes({"before": before, long: after}).splitlines()
-    assert len({len(line) for line in lines}) == 1
-    assert format_probes({"before": before}).splitlines()[0].split() == lines[0].split()
-    assert re.split(r"\s{2,}", lines[0].strip()) == ["2D [px]", "3D [mm]", "PA [mm]"]
-    assert lines[1].split() == ["probe", "labels", *3 * ["before", *long.split()]]
-    assert lines[2].split() == ["mean", "326", "10.00", "12.00", "20.00", "22.00", "30.00", "32.00"]
-    assert lines[3].split() == ["mlp", "32560", "11.00", "1234.57", "21.00", "23.00", "31.00", "33.00"]
-    assert format_probes({"before": before}).splitlines()[3].split() == ["mlp", "32560", "11.00", "21.00", "31.00"]
-    for runs in ({}, {"before": before, long: after[:1]}, {"before": before, long: after[::-1]}):
-        with pytest.raises(ValueError, match="runs: expected at least one, and all with the same probes"):
-            format_probes(runs)
 
 
 # --- errors
@@ -234,8 +199,13 @@ def test_refuses_numbers_that_are_not_finite(run: Any, field: str, value: float)
         (TRAIN, TEST._replace(xyz=TEST.xyz[:7]), "test.xyz: expected a batch of 30, that of z, got a batch of 7"),
         (TRAIN, TEST._replace(z=TEST.z[:, :7]), "test.z: expected 12 features, as in train"),
         (TRAIN._replace(z=TRAIN.z[:, :0]), TEST, "train.z: expected features of shape (N, D)"),
-        (TRAIN, rows(TEST, []), "test.z: expected at least one hand"),
-        (TRAIN, TEST._replace(xy=TEST.xyz), "test.xy: expected a tensor of shape (N, 21, 2)"),
+        (TRAIN, rows(TEST, []), "test.z: expected at least one view"),
+        (TRAIN, TEST._replace(xy=TEST.xyz), "test.xy: expected a tensor of shape (N, K, 2)"),
+        (TRAIN, TEST._replace(xy=TEST.xy[:, 1:], xyz=None), "test.xy: expected 21 keypoints, as in train, got"),
+        (TRAIN, TEST._replace(xyz=None), "test.xyz: expected keypoints in 3D, as in train, got None"),
+        (TRAIN._replace(xyz=None), TEST, "test.xyz: expected None, as in train, got a tensor of shape (30, 21, 3)"),
+        (TRAIN, TEST._replace(xyz=TEST.xyz[:, 1:]), "test.xyz: expected a tensor of shape (N, 21, 3)"),
+        (TRAIN._replace(xy=TRAIN.xy[:, :0]), TEST, "train.xy: expected at least one keypoint"),
         (rows(TRAIN, [0, 1, 2, 3]), TEST, "at least 5 labels, got 1 of 4, which is 4"),
     ],
 )
@@ -253,6 +223,13 @@ def test_refuses_features_that_do_not_fit(train: Features, test: Features, messa
         ({"fraction": 1.5}, ValueError, "fraction: expected a number in [0, 1]"),
         ({"fraction": "all"}, TypeError, "fraction: expected a number"),
         ({"seed": -1}, ValueError, "seed: expected a whole number of at least 0"),
+        ({"root": 21}, ValueError, "root: expected one of 21 keypoints, in [0, 20], got int 21"),
+        ({"root": -1}, ValueError, "root: expected a whole number of at least 0"),
+        ({"root": "wrist"}, TypeError, "root: expected a whole number"),
+        ({"names": ["wrist"]}, ValueError, "names: expected 21, one for each keypoint, got 1"),
+        ({"names": [str(k % 20) for k in range(21)]}, ValueError, "names: expected each keypoint's own, got list"),
+        ({"names": "abcdefghijklmnopqrstu"}, TypeError, "names: expected a list of texts, got str 'abc"),
+        ({"names": list(range(21))}, TypeError, "names: expected a list of texts, got list [0, 1"),
         ({"progress": True}, TypeError, "progress: expected a callable such as tqdm"),
     ],
 )
@@ -263,10 +240,3 @@ def test_refuses_options_that_it_does_not_know(named: dict[str, Any], error: typ
     several = {name: [value] if name in ("kinds", "fractions") else value for name, value in several.items()}
     with pytest.raises(error):
         probe_table(TRAIN, TEST, **{"fractions": [1.0], **several})
-
-
-def test_a_table_is_refused_before_anything_is_fitted() -> None:
-    started: list[Any] = []
-    with pytest.raises(ValueError, match="fractions: expected at least 5 labels"):
-        probe_table(TRAIN, TEST, progress=lambda jobs: started.extend(jobs) or jobs)
-    assert not started

@@ -2,9 +2,10 @@
 
 from equicon._public import claim
 from equicon.data._boxes import Boxed
-from equicon.data._corrupt import CorruptImage, SkipCorrupt
+from equicon.data._corrupt import CorruptImage, Reader, SkipCorrupt
 from equicon.data._folders import UnlabelledImages
+from equicon.data._reading import read_rgb
 
-__all__ = ["Boxed", "CorruptImage", "SkipCorrupt", "UnlabelledImages"]
+__all__ = ["Boxed", "CorruptImage", "Reader", "SkipCorrupt", "UnlabelledImages", "read_rgb"]
 
 claim(__all__, globals())

@@ -1,15 +1,14 @@
-"""Squares cut out of photographs, and boxes in them."""
+"""Boxes in photographs: an image with one, and the file that gives them by image."""
 
+import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import torch
-import torch.nn.functional as F
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
-from equicon.data._corrupt import corrupt_image
-
-_LONGEST = 4  # sides of an image, that a box may have; a square about a larger one would fill the memory
+from equicon._checks import describe, value_error
 
 
 class Boxed(NamedTuple):
@@ -34,50 +33,47 @@ class Boxed(NamedTuple):
     box: Tensor
 
 
-def cut_box(
-    image: Tensor, box: Tensor, margin: float, size: int, *, path: Path, index: int, clip: bool = True
-) -> Boxed:
-    """Cut out the square about a box: side ``margin`` × its longer side.
-
-    The square is of whole pixels, black beyond the image, and resized to ``size`` with anti-aliasing.
+def read_boxes(path: Path, root: Path, names: list[str]) -> dict[str, NDArray[np.float32]]:
+    """Read the boxes (n, 4) of the images that have any, by name, sorted.
 
     Args:
-        image: (3, H, W) uint8.
-        box: (4,) x1, y1, x2, y2 in integer pixel centres.
-        margin: Side of the square over the longer side of the box, above 0.
-        size: Side of the result in pixels.
-        path: Of the image, for the error.
-        index: Of the item, for the error.
-        clip: Cut the box to the image first. Without it, a box at the image's border keeps its centre.
+        path: A JSON file: ``{"sub/a.jpg": [x1, y1, x2, y2], "b.png": [[x1, y1, x2, y2], ...]}``.
+        root: The folder of the images, for errors.
+        names: Of its images, at least one: the only ones that the file may name.
 
     Raises:
-        CorruptImage: If the box lies beside the image, or is several times as large.
+        ValueError: If the file is damaged, names other images, or has a box that is not four finite numbers with
+            x1 < x2 and y1 < y2.
     """
-    height, width = image.shape[1:]
-    # Counted in edges, where pixel 0 reaches from 0 to 1, so that squares begin and end at whole numbers.
-    edges = box + 0.5
-    inside = edges.clamp(min=0).minimum(torch.tensor([width, height] * 2))
-    kept = inside if clip else edges
-    x1, y1, x2, y2 = kept.tolist()
-    longer = max(x2 - x1, y2 - y1)
-    if not bool((inside[:2] < inside[2:]).all()) or longer > _LONGEST * max(height, width):
-        wanted = f"a box in the image of {width} × {height} pixels"
-        raise corrupt_image(path, index, wanted, f"x1, y1, x2, y2 = {box.tolist()}")
-    side = max(1, round(margin * longer))
-    return _cut(image, kept, round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2), side, size)
+    try:
+        records = json.loads(path.read_bytes())
+    except OSError as error:
+        raise value_error("boxes", "a JSON file", f"{path}, which cannot be read: {error}") from error
+    except ValueError as error:
+        raise value_error(f"boxes: {path}", "JSON", f"this: {error}", "It may be cut short.") from error
+    if not isinstance(records, dict):
+        raise value_error(f"boxes: {path}", "a dictionary of boxes by image", describe(records))
+    strange = sorted(records.keys() - set(names))
+    if strange:
+        got = f"{len(strange)} that are not there, the first being {strange[0]!r}"
+        fix = f"Names are paths in that folder, such as {names[0]!r}."
+        raise value_error(f"boxes: {path}", f"names of images in {root}", got, fix)
+    named = sorted(records.items())
+    found = {name: _one_image(f"boxes: {path} ({name})", value) for name, value in named if value != []}
+    if not found:
+        raise value_error(f"boxes: {path}", "at least one box", "none")
+    return found
 
 
-def cut_middle(image: Tensor, size: int) -> Boxed:
-    """Cut out the centred square, which is the box too, and resize it."""
-    height, width = image.shape[1:]
-    side = min(height, width)
-    left, top = (width - side) // 2, (height - side) // 2
-    return _cut(image, torch.tensor([left, top, left + side, top + side]), left, top, side, size)
-
-
-def _cut(image: Tensor, box: Tensor, left: int, top: int, side: int, size: int) -> Boxed:
-    """Cut and resize a square; ``box`` is in edges of the image, and comes out in pixel centres of the square."""
-    height, width = image.shape[1:]
-    square = F.pad(image, (-left, left + side - width, -top, top + side - height))
-    resized = F.interpolate(square[None], (size, size), mode="bilinear", antialias=True)[0]
-    return Boxed(resized, (box - torch.tensor([left, top] * 2)) * (size / side) - 0.5)
+def _one_image(where: str, value: Any) -> NDArray[np.float32]:
+    wanted = "x1, y1, x2, y2 or a list of such boxes"
+    try:
+        boxes = np.atleast_2d(np.asarray(value))
+    except ValueError as error:  # lists of different lengths
+        raise value_error(where, wanted, describe(value)) from error
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind not in "if":
+        raise value_error(where, wanted, describe(value))
+    if not (np.isfinite(boxes).all() and (boxes[:, :2] < boxes[:, 2:]).all()):
+        fix = "If these are x, y, width and height, add the first two to the last two."
+        raise value_error(where, "finite boxes with x1 < x2 and y1 < y2", describe(value), fix)
+    return boxes.astype(np.float32)

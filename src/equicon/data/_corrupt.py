@@ -1,18 +1,13 @@
 """Images that cannot be read: the error that names one, and a data set that goes on without them."""
 
-import operator
-from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Protocol, TypeVar, final
 
 import torch
-from kornia.color import grayscale_to_rgb, rgba_to_rgb
-from kornia.io import ImageLoadType, load_image
-from torch import Tensor
 from torch.utils.data import Dataset
 
-from equicon._checks import describe, type_error, value_error
+from equicon._checks import check_index, describe, type_error, value_error
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -44,13 +39,31 @@ class CorruptImage(ValueError):  # noqa: N818
 
 
 class Reader(Protocol[T_co]):
-    """What ``SkipCorrupt`` goes through: a map-style data set that knows which file an item comes from."""
+    """What ``SkipCorrupt`` goes through: a map-style data set that knows which file an item comes from.
 
-    def __len__(self) -> int: ...
+    Any class with these three methods is one; it need not derive from this.
 
-    def __getitem__(self, index: int, /) -> T_co: ...
+    Examples:
+        >>> class Photographs(torch.utils.data.Dataset):
+        ...     def __init__(self, paths): self.paths = paths
+        ...     def __len__(self): return len(self.paths)
+        ...     def __getitem__(self, index): return read_rgb(self.path(index), index)
+        ...     def path(self, index): return self.paths[index]
+        >>> SkipCorrupt(Photographs([])).skipped
+        []
+    """
 
-    def path(self, index: int, /) -> Path: ...
+    def __len__(self) -> int:
+        """Count the items."""
+        ...
+
+    def __getitem__(self, index: int, /) -> T_co:
+        """Give an item, the index being in [0, length); ``CorruptImage`` where its image cannot be given."""
+        ...
+
+    def path(self, index: int, /) -> Path:
+        """Give the file that an item is read from; it need not be there."""
+        ...
 
 
 @final
@@ -62,8 +75,8 @@ class SkipCorrupt(Dataset[T_co]):
     and select first and wrap the parts, so that no image crosses between them.
 
     Args:
-        dataset: A reader such as ``FreiHAND`` or ``UnlabelledImages``, or any map-style data set that raises
-            ``CorruptImage`` and has ``path(index)``.
+        dataset: A reader such as ``UnlabelledImages``, or any map-style data set that raises ``CorruptImage`` and has
+            ``path(index)``; one that reads its images with ``read_rgb`` does raise it.
 
     Attributes:
         dataset: What was wrapped.
@@ -73,13 +86,13 @@ class SkipCorrupt(Dataset[T_co]):
         CorruptImage: From an item, if no image of the data set can be read: the error of the one asked for.
 
     Examples:
-        >>> import pathlib, tempfile
+        >>> import kornia, pathlib, tempfile
         >>> root = pathlib.Path(tempfile.mkdtemp())
-        >>> write_freihand(root, num_samples=1, size=32)
-        >>> _ = (root / "training/rgb/00000002.jpg").write_bytes(b"")
-        >>> data = SkipCorrupt(FreiHAND(root))
-        >>> torch.equal(data[2].image, data[3].image), [path.name for path in data.skipped]
-        (True, ['00000002.jpg'])
+        >>> kornia.io.write_image(root / "b.png", torch.zeros(3, 20, 30, dtype=torch.uint8))
+        >>> _ = (root / "a.png").write_bytes(b"")
+        >>> data = SkipCorrupt(UnlabelledImages(root, 16))
+        >>> torch.equal(data[0].image, data[1].image), [path.name for path in data.skipped]
+        (True, ['a.png'])
     """
 
     def __init__(self, dataset: Reader[T_co]) -> None:
@@ -112,34 +125,7 @@ class SkipCorrupt(Dataset[T_co]):
         return self.dataset[start]  # which raises: there is none
 
 
-def check_index(index: int, length: int) -> int:
-    """Check the index of an item, and count a negative one from the end."""
-    position = operator.index(index)
-    if not -length <= position < length:
-        raise IndexError(f"index: expected a whole number in [{-length}, {length - 1}], got {position}.")
-    return position % length
-
-
-def read_rgb(path: Path, index: int) -> Tensor:
-    """Read an image as RGB (3, H, W) uint8, whatever the file holds; transparent pixels are white."""
-    try:
-        try:
-            return load_image(path, ImageLoadType.RGB8)
-        except NotImplementedError:  # 16 bits for each channel, which Kornia gives as they are or not at all
-            image = load_image(path, ImageLoadType.UNCHANGED).float() / 65535
-    except (OSError, ValueError) as error:
-        with suppress(FileNotFoundError):
-            path.read_bytes()  # a disk that is away, or no more files that may be open, are no fault of the image
-        kind = "PNG" if path.suffix.lower() == ".png" else "JPEG"
-        fix = "Unpack it again, or go on without it: SkipCorrupt(data)."
-        raise corrupt_image(path, index, f"a {kind} image", f"this: {error}", fix) from error
-    if len(image) == 1:
-        image = grayscale_to_rgb(image)
-    elif len(image) == 4:
-        image = rgba_to_rgb(image)
-    return (image * 255).round().to(torch.uint8)
-
-
-def corrupt_image(path: Path, index: int, expected: str, got: str, fix: str = "") -> CorruptImage:
+def corrupt_image(path: Path, index: int | None, expected: str, got: str, fix: str = "") -> CorruptImage:
     """Make the error that names the file and the index."""
-    return CorruptImage(str(value_error(f"{path} (index {index})", expected, got, fix)), path)
+    where = f"{path}" if index is None else f"{path} (index {index})"
+    return CorruptImage(str(value_error(where, expected, got, fix)), path)

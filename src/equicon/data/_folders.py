@@ -1,20 +1,19 @@
-"""Unlabelled photographs: a folder of images of any sizes, with or without boxes around the hands."""
+"""Unlabelled photographs: a folder of images of any sizes, with or without boxes around what they show."""
 
-import json
 import os
 from pathlib import Path
-from typing import Any, NoReturn, final
+from typing import NoReturn, final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from equicon._checks import check_int, check_positive, describe, value_error
-from equicon.data._boxes import Boxed, cut_box, cut_middle
-from equicon.data._corrupt import check_index, read_rgb
+from equicon._checks import check_index, check_int, check_positive, value_error
+from equicon.data._boxes import Boxed, read_boxes
 from equicon.data._names import Names
+from equicon.data._reading import read_rgb
+from equicon.data._squares import cut_box, cut_middle
 
 _ENDINGS = (".jpg", ".jpeg", ".png")
 
@@ -56,12 +55,12 @@ class UnlabelledImages(Dataset[Boxed]):
         CorruptImage: From an item whose image cannot be read, or lies beside its box.
 
     Examples:
-        >>> import tempfile
-        >>> root = tempfile.mkdtemp()
-        >>> write_freihand(root, num_samples=2, size=64)
+        >>> import kornia, pathlib, tempfile
+        >>> root = pathlib.Path(tempfile.mkdtemp())
+        >>> kornia.io.write_image(root / "a.png", torch.zeros(3, 90, 64, dtype=torch.uint8))
         >>> data = UnlabelledImages(root, 48)
         >>> len(data), data[0].image.shape, data.path(0).name
-        (9, torch.Size([3, 48, 48]), '00000000.jpg')
+        (1, torch.Size([3, 48, 48]), 'a.png')
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class UnlabelledImages(Dataset[Boxed]):
         self.left_out = 0
         self._boxes: Tensor | None = None
         if boxes is not None:
-            found = _read_boxes(Path(boxes), self.root, names)
+            found = read_boxes(Path(boxes), self.root, names)
             self.left_out = len(names) - len(found)
             names = [name for name, several in found.items() for _ in several]
             self._boxes = torch.from_numpy(np.concatenate(list(found.values())))
@@ -124,39 +123,3 @@ def _list_images(root: Path) -> list[str]:
 def _refuse(error: OSError) -> NoReturn:
     # A subfolder that may not be read would otherwise be missing without a word.
     raise error
-
-
-def _read_boxes(path: Path, root: Path, names: list[str]) -> dict[str, NDArray[np.float32]]:
-    """Read the boxes (n, 4) of the images that have any, by name, sorted."""
-    try:
-        records = json.loads(path.read_bytes())
-    except OSError as error:
-        raise value_error("boxes", "a JSON file", f"{path}, which cannot be read: {error}") from error
-    except ValueError as error:
-        raise value_error(f"boxes: {path}", "JSON", f"this: {error}", "It may be cut short.") from error
-    if not isinstance(records, dict):
-        raise value_error(f"boxes: {path}", "a dictionary of boxes by image", describe(records))
-    strange = sorted(records.keys() - set(names))
-    if strange:
-        got = f"{len(strange)} that are not there, the first being {strange[0]!r}"
-        fix = f"Names are paths in that folder, such as {names[0]!r}."
-        raise value_error(f"boxes: {path}", f"names of images in {root}", got, fix)
-    named = sorted(records.items())
-    found = {name: _boxes(f"boxes: {path} ({name})", value) for name, value in named if value != []}
-    if not found:
-        raise value_error(f"boxes: {path}", "at least one box", "none")
-    return found
-
-
-def _boxes(where: str, value: Any) -> NDArray[np.float32]:
-    wanted = "x1, y1, x2, y2 or a list of such boxes"
-    try:
-        boxes = np.atleast_2d(np.asarray(value))
-    except ValueError as error:  # lists of different lengths
-        raise value_error(where, wanted, describe(value)) from error
-    if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind not in "if":
-        raise value_error(where, wanted, describe(value))
-    if not (np.isfinite(boxes).all() and (boxes[:, :2] < boxes[:, 2:]).all()):
-        fix = "If these are x, y, width and height, add the first two to the last two."
-        raise value_error(where, "finite boxes with x1 < x2 and y1 < y2", describe(value), fix)
-    return boxes.astype(np.float32)

@@ -2,7 +2,8 @@
 
 from equicon._public import claim
 from equicon.probes._features import Features, extract_features
-from equicon.probes._probe import ProbeResult, format_probes, probe, probe_table
+from equicon.probes._probe import ProbeResult, probe
+from equicon.probes._table import format_probes, probe_table
 
 __all__ = ["Features", "ProbeResult", "extract_features", "format_probes", "probe", "probe_table"]
 

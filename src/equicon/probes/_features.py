@@ -1,41 +1,41 @@
-"""Frozen features of an encoder, with the joints that a probe looks for in them."""
+"""Frozen features of an encoder, with the keypoints that a probe looks for in them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from equicon._checks import check_batch, check_floating, describe, type_error, value_error
-from equicon.hands._skeleton import JOINT_NAMES
-
-_JOINTS = len(JOINT_NAMES)
 
 
 class Features(NamedTuple):
-    """What an encoder says about N hands, and where their joints are.
+    """What an encoder says about N views, and where their keypoints are.
+
+    Keypoints are any K points that each view has, always in the same order: the joints of a hand, the corners of a
+    face, the ends of a tool.
 
     Convention: camera frame, x right, y down, z forward; pixel centres are integers.
 
     Args:
         z: (N, D), the features.
-        xy: (N, 21, 2), the joints in pixels of the view that the encoder saw.
-        xyz: (N, 21, 3), the joints in metres in the camera frame; ``probe`` takes the wrist as their origin.
+        xy: (N, K, 2), the keypoints in pixels of the view that the encoder saw; K is at least 1.
+        xyz: (N, K, 3), the same keypoints in metres in the camera frame; None where they are known in 2D only.
 
     Examples:
-        >>> features = Features(z=torch.rand(8, 512), xy=torch.rand(8, 21, 2), xyz=torch.rand(8, 21, 3))
-        >>> features.z.shape
-        torch.Size([8, 512])
+        >>> features = Features(z=torch.rand(8, 512), xy=torch.rand(8, 17, 2))
+        >>> features.z.shape, features.xyz
+        (torch.Size([8, 512]), None)
     """
 
     z: Tensor
     xy: Tensor
-    xyz: Tensor
+    xyz: Tensor | None = None
 
 
 def extract_features(
     encoder: nn.Module,
-    batches: Iterable[tuple[Tensor, Tensor, Tensor]],
+    batches: Iterable[Sequence[Tensor]],
     *,
     progress: Callable[[Iterable[Any]], Iterable[Any]] | None = None,
 ) -> Features:
@@ -46,19 +46,20 @@ def extract_features(
 
     Args:
         encoder: From views (B, C, H, W) to features (B, D).
-        batches: Of (views (B, C, H, W), joints in their pixels (B, 21, 2), joints in metres (B, 21, 3)).
+        batches: Of (views (B, C, H, W), keypoints in their pixels (B, K, 2)), or of these and (keypoints in metres
+            (B, K, 3)). All batches have the same keypoints.
         progress: What to wrap around the batches, for example ``tqdm``.
 
     Returns:
-        The features and joints of all batches, in their order, in float32 on the CPU.
+        The features and keypoints of all batches, in their order, in float32 on the CPU.
 
     Raises:
-        TypeError: The encoder is not a module, or something is not a floating tensor.
-        ValueError: A shape is wrong, or there is no batch.
+        TypeError: The encoder is not a module, a batch is no sequence, or something is not a floating tensor.
+        ValueError: A shape is wrong or differs between batches, or there is no batch.
 
     Examples:
         >>> encoder = torch.nn.Sequential(torch.nn.AvgPool2d(16), torch.nn.Flatten())
-        >>> batches = [(torch.rand(4, 3, 64, 64), torch.rand(4, 21, 2), torch.rand(4, 21, 3)) for _ in range(2)]
+        >>> batches = [(torch.rand(4, 3, 64, 64), torch.rand(4, 17, 2)) for _ in range(2)]
         >>> extract_features(encoder, batches).z.shape
         torch.Size([8, 48])
     """
@@ -68,31 +69,79 @@ def extract_features(
         raise type_error("progress", "a callable such as tqdm", progress)
     device = next((parameter.device for parameter in encoder.parameters()), None)
     modes = [(module, module.training) for module in encoder.modules()]
-    found = []
+    found: list[Features] = []
     encoder.eval()
     try:
         with torch.no_grad():
-            for views, xy, xyz in batches if progress is None else progress(batches):
+            for batch in batches if progress is None else progress(batches):
+                views, *keypoints = _check_batch(batch)
                 z = encoder(views if device is None else views.to(device, non_blocking=True))
-                checked = check_features(Features(z, xy, xyz), "batches: ")
-                found.append([value.float().cpu() for value in checked])
+                checked = check_features(Features(z, *keypoints), "batches: ")
+                if found:
+                    check_alike(checked, found[0], "batches: ", "the first batch")
+                found.append(Features(*(value.float().cpu() for value in checked if value is not None)))
     finally:
         for module, mode in modes:
             module.training = mode  # module by module: a frozen batch norm may have been in evaluation mode before
     if not found:
         raise value_error("batches", "at least one batch", "none", "An iterator can be used once only.")
-    return Features(*(torch.cat(values) for values in zip(*found, strict=True)))
+    z, xy = torch.cat([features.z for features in found]), torch.cat([features.xy for features in found])
+    xyz = [features.xyz for features in found if features.xyz is not None]
+    return Features(z, xy, torch.cat(xyz) if xyz else None)
 
 
 def check_features(features: Features, where: str) -> Features:
-    """Check the types and shapes of features and joints, and that there is one of each for each hand."""
-    z = features.z
+    """Check the types and shapes of features and keypoints, and that there is one of each for each view."""
+    z, xy, xyz = features
     if not isinstance(z, Tensor) or not z.is_floating_point():
         raise type_error(f"{where}z", "a floating tensor (N, D)", z)
     if z.ndim != 2 or z.shape[1] == 0:
         fix = "Leave out the encoder's classifier, pool and flatten: (B, C, H, W) is not yet (B, D)."
         raise value_error(f"{where}z", "features of shape (N, D)", z, fix)
-    for name, value, dim in (("xy", features.xy, 2), ("xyz", features.xyz, 3)):
-        check_floating(f"{where}{name}", value, f"(N, {_JOINTS}, {dim})", last=(_JOINTS, dim), ndim=3)
-        check_batch(f"{where}{name}", len(value), len(z), "z")
+    check_floating(f"{where}xy", xy, "(N, K, 2)", last=(2,), ndim=3)
+    count = xy.shape[1]
+    if count == 0:
+        raise value_error(f"{where}xy", "at least one keypoint", xy)
+    check_batch(f"{where}xy", len(xy), len(z), "z")
+    if xyz is not None:
+        check_floating(f"{where}xyz", xyz, f"(N, {count}, 3)", last=(count, 3), ndim=3)
+        check_batch(f"{where}xyz", len(xyz), len(z), "z")
     return features
+
+
+def check_alike(features: Features, like: Features, where: str, of: str) -> None:
+    """Check that features have the width and the keypoints of others, in 3D too or not."""
+    if features.z.shape[1] != like.z.shape[1]:
+        raise value_error(f"{where}z", f"{like.z.shape[1]} features, as in {of}", features.z, "Use the same encoder.")
+    if features.xy.shape[1] != like.xy.shape[1]:
+        raise value_error(f"{where}xy", f"{like.xy.shape[1]} keypoints, as in {of}", features.xy)
+    if (features.xyz is None) != (like.xyz is None):
+        wanted = "None" if like.xyz is None else "keypoints in 3D"
+        got = "None" if features.xyz is None else describe(features.xyz)
+        raise value_error(f"{where}xyz", f"{wanted}, as in {of}", got, "Give 3D everywhere or nowhere.")
+
+
+def check_pair(train: Features, test: Features) -> None:
+    """Check features to learn from and to test with; to wait for their device is nothing beside the fit."""
+    for name, features in (("train", train), ("test", test)):
+        check_features(features, f"{name}.")
+        for field, value in zip(Features._fields, features, strict=True):
+            if value is None:
+                continue
+            finite = value.isfinite().flatten(1).all(dim=1)
+            if not bool(finite.all()):
+                row = int((~finite).nonzero()[0])
+                fix = "Has the encoder diverged?" if field == "z" else "Leave out views without labels."
+                raise value_error(f"{name}.{field}", "finite numbers", f"NaN or infinity at index {row}", fix)
+    check_alike(test, train, "test.", "train")
+    if len(test.z) == 0:
+        raise value_error("test.z", "at least one view", test.z)
+
+
+def _check_batch(batch: Any) -> Sequence[Tensor]:
+    wanted = "tuples (views, xy) or (views, xy, xyz)"
+    if not isinstance(batch, Sequence):
+        raise type_error("batches", wanted, batch)
+    if len(batch) not in (2, 3):
+        raise value_error("batches", wanted, f"a tuple of {len(batch)}")
+    return batch

@@ -1,6 +1,6 @@
-"""Regressors from frozen features to joints: the mean, ridge regression and a small network.
+"""Regressors from frozen features to keypoints: the mean, ridge regression and a small network.
 
-Each fits features ``x`` (n, D) and several targets (n, J, d) and predicts at ``x_test`` (m, D), all in float64. None is
+Each fits features ``x`` (n, D) and several targets (n, K, d) and predicts at ``x_test`` (m, D), all in float64. None is
 shown a target of the test, and none asks how the targets are used.
 """
 

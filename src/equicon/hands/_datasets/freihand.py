@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from equicon._checks import check_int, check_probability, describe, type_error, value_error
-from equicon.data._corrupt import check_index, read_rgb
+from equicon._checks import check_index, check_int, check_probability, describe, type_error, value_error
+from equicon.data._reading import read_rgb
 from equicon.data._records import check_there, read_records
 from equicon.hands._skeleton import JOINT_NAMES, VERTICES, Hand
 

@@ -1,0 +1,61 @@
+"""Squares cut out of photographs."""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from equicon.data._boxes import Boxed
+from equicon.data._corrupt import corrupt_image
+
+_LONGEST = 4  # sides of an image, that a box may have; a square about a larger one would fill the memory
+
+
+def cut_box(
+    image: Tensor, box: Tensor, margin: float, size: int, *, path: Path, index: int, clip: bool = True
+) -> Boxed:
+    """Cut out the square about a box: side ``margin`` × its longer side.
+
+    The square is of whole pixels, black beyond the image, and resized to ``size`` with anti-aliasing.
+
+    Args:
+        image: (3, H, W) uint8.
+        box: (4,) x1, y1, x2, y2 in integer pixel centres.
+        margin: Side of the square over the longer side of the box, above 0.
+        size: Side of the result in pixels.
+        path: Of the image, for the error.
+        index: Of the item, for the error.
+        clip: Cut the box to the image first. Without it, a box at the image's border keeps its centre.
+
+    Raises:
+        CorruptImage: If the box lies beside the image, or is several times as large.
+    """
+    height, width = image.shape[1:]
+    # Counted in edges, where pixel 0 reaches from 0 to 1, so that squares begin and end at whole numbers.
+    edges = box + 0.5
+    inside = edges.clamp(min=0).minimum(torch.tensor([width, height] * 2))
+    kept = inside if clip else edges
+    x1, y1, x2, y2 = kept.tolist()
+    longer = max(x2 - x1, y2 - y1)
+    if not bool((inside[:2] < inside[2:]).all()) or longer > _LONGEST * max(height, width):
+        wanted = f"a box in the image of {width} × {height} pixels"
+        raise corrupt_image(path, index, wanted, f"x1, y1, x2, y2 = {box.tolist()}")
+    side = max(1, round(margin * longer))
+    return _cut(image, kept, round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2), side, size)
+
+
+def cut_middle(image: Tensor, size: int) -> Boxed:
+    """Cut out the centred square, which is the box too, and resize it."""
+    height, width = image.shape[1:]
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 2
+    return _cut(image, torch.tensor([left, top, left + side, top + side]), left, top, side, size)
+
+
+def _cut(image: Tensor, box: Tensor, left: int, top: int, side: int, size: int) -> Boxed:
+    """Cut and resize a square; ``box`` is in edges of the image, and comes out in pixel centres of the square."""
+    height, width = image.shape[1:]
+    square = F.pad(image, (-left, left + side - width, -top, top + side - height))
+    resized = F.interpolate(square[None], (size, size), mode="bilinear", antialias=True)[0]
+    return Boxed(resized, (box - torch.tensor([left, top] * 2)) * (size / side) - 0.5)
