@@ -31,7 +31,7 @@ from equicon._transforms.photometric import ColorJitter, Normalize, RandomGraysc
 from equicon._views.color import ColorMap, Normalization
 from equicon._weights import load_weights
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Action",
