@@ -13,7 +13,6 @@ import math
 import os
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,14 +31,11 @@ mpl.use("Agg")
 import torch
 import torch.nn.functional as F
 from matplotlib import pyplot as plt
+from memory import peak_megabytes
 from torch import Tensor
 from tqdm import tqdm
 
 import equicon as eq
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from memory import peak_megabytes
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 TEMPERATURE = 0.2

@@ -9,13 +9,11 @@ import itertools
 import os
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 os.environ.update(KINETO_LOG_LEVEL="99", TORCH_CPP_LOG_LEVEL="ERROR")  # the profiler has much to say
@@ -28,15 +26,12 @@ import torch.nn.functional as F
 import torchvision
 import torchvision.transforms.v2 as tv
 from kornia.geometry.transform import warp_affine
+from memory import peak_megabytes
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
 import equicon as eq
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from memory import peak_megabytes
 
 BARE = "bare affine_grid + grid_sample"
 NORMALIZE = eq.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
