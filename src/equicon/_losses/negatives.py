@@ -210,9 +210,10 @@ def _bound(temperature: float | Tensor, dtype: torch.dtype) -> float | None:
 
     Of a temperature on an accelerator nothing is known without waiting for it: the way without a bound is always right.
     """
-    if isinstance(temperature, Tensor) and temperature.device.type != "cpu":
-        return None
-    temperature = float(temperature)
+    if isinstance(temperature, Tensor):
+        if temperature.device.type != "cpu":
+            return None
+        temperature = float(temperature.detach())
     return 1 / temperature if 0.6 * math.log(torch.finfo(dtype).max) * temperature > 2 else None
 
 

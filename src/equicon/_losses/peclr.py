@@ -136,7 +136,7 @@ def _refuse_shorthand(temperature: Any, gather_distributed: bool, chunk_size: in
     ):
         if not default:
             fix = "It configures the default NT-Xent: give it to base_loss."
-            raise value_error(name, "nothing where a base_loss is given", value, fix)
+            raise value_error(name, "nothing where another base_loss is given", value, fix)
 
 
 def _keywords(base_loss: Callable[..., Tensor]) -> tuple[str, ...] | None:
