@@ -46,7 +46,7 @@ def test_blocks_give_the_temperature_its_gradient(temperature, labels, queue):
 
 def test_a_temperature_that_learns_makes_no_block_twice(monkeypatch):
     made, blocks = [], negatives._blocks
-    monkeypatch.setattr(negatives, "_blocks", lambda *args: map(lambda b: made.append(b[:2]) or b, blocks(*args)))
+    monkeypatch.setattr(negatives, "_blocks", lambda *args: (made.append(b[:2]) or b for b in blocks(*args)))
     counts = []
     for temperature in (0.5, torch.tensor(0.5, requires_grad=True)):
         z = unit(40, 6).requires_grad_()
@@ -131,7 +131,7 @@ def test_gradcheck():
             )
             learned = torch.tensor(temperature, dtype=torch.float64, requires_grad=True)
             assert torch.autograd.gradcheck(
-                lambda t, z=z.detach(), labels=labels: blockwise_negatives(z, 6, 2, labels, t, 2, ()), learned, eps=1e-9
+                lambda t, labels=labels: blockwise_negatives(z.detach(), 6, 2, labels, t, 2, ()), learned, eps=1e-9
             )
 
 

@@ -168,16 +168,16 @@ def test_gradcheck_of_the_temperature(temperature):
 @pytest.mark.parametrize("temperature", [0.02, 0.5])  # float32 changes its way at 0.025
 def test_a_temperature_that_learns_is_the_number_in_all_else(chunk_size, temperature):
     grads = []
-    for given in (temperature, torch.tensor(temperature, requires_grad=True)):
+    for tau in (temperature, torch.tensor(temperature, requires_grad=True)):
         z1, z2 = (z.requires_grad_() for z in pair(16, 8, dtype=torch.float32))
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = eq.nt_xent(z1, z2, given, chunk_size=chunk_size)
+            loss = eq.nt_xent(z1, z2, tau, chunk_size=chunk_size)
         loss.backward()
         grads.append((loss.detach(), z1.grad, z2.grad))
     exact = torch.tensor(temperature, dtype=torch.float64, requires_grad=True)
     eq.nt_xent(z1.detach().double(), z2.detach().double(), exact).backward()
     assert_close(grads[0], grads[1], rtol=1e-5, atol=1e-6)
-    assert_close(given.grad, exact.grad.float(), rtol=1e-4, atol=1e-4)
+    assert_close(tau.grad, exact.grad.float(), rtol=1e-4, atol=1e-4)
 
 
 def test_a_parameter_is_registered_moves_and_learns():

@@ -51,18 +51,18 @@ def test_a_base_loss_gets_the_keywords_it_takes():
 
     class Weighted(torch.nn.Module):
         def forward(self, a, b, *, weights=None, margin=0.0):
-            return ("module", a, b, weights, margin)
+            return (a, b, weights, margin)
 
     class Queued:
         def __call__(self, a, b, /, queue, **kwargs):
-            return ("object", a, b, queue, kwargs)
+            return (a, b, queue, kwargs)
 
     home = [eq.Points().canonicalize(g, z) for g, z in ((g1, z1), (g2, z2), (g3, z3), (g4, z4))]
     for base_loss, given, passed in [
-        (Weighted(), {}, ("module", *home[:2], None, 0.0)),
-        (Weighted(), {"weights": 3, "margin": 0.5}, ("module", *home[:2], 3, 0.5)),
-        (Queued(), {"queue": 1, "anything": 2}, ("object", *home[:2], 1, {"anything": 2})),
-        (partial(Queued(), queue=5), {}, ("object", *home[:2], 5, {})),
+        (Weighted(), {}, (*home[:2], None, 0.0)),
+        (Weighted(), {"weights": 3, "margin": 0.5}, (*home[:2], 3, 0.5)),
+        (Queued(), {"queue": 1, "anything": 2}, (*home[:2], 1, {"anything": 2})),
+        (partial(Queued(), queue=5), {}, (*home[:2], 5, {})),
         (lambda a, b, more_views: more_views, {"more_views": [(z3, g3), (z4, g4)]}, home[2:]),
         (lambda a, b, **kw: kw, {"labels": None, "more_views": [(z3, g3)]}, {"labels": None, "more_views": home[2:3]}),
         (lambda *z, labels: (len(z), labels), {"labels": 4}, (2, 4)),

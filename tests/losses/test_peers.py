@@ -138,10 +138,10 @@ def test_labels_reach_a_supervised_loss():
     z1, z2, g1, g2 = views()
     z3, _, g3, _ = views(1)
     criterion = eq.PeCLRLoss(representation=eq.Points(), base_loss=supcon)
-    home = [eq.Points().canonicalize(g, z) for g, z in ((g1, z1), (g2, z2), (g3, z3))]
-    assert_same(criterion(z1, z2, g1, g2, labels=labels), supcon(*home[:2], labels), (z1, z2))
-    loss = criterion(z1, z2, g1, g2, labels=labels, more_views=[(z3, g3)])
-    assert_same(loss, supcon(*home[:2], labels, home[2:]), (z1, z2, z3))
+    for more in ([], [(z3, g3)]):
+        home = [eq.Points().canonicalize(g, z) for z, g in ((z1, g1), (z2, g2), *more)]
+        loss = criterion(z1, z2, g1, g2, labels=labels, **({"more_views": more} if more else {}))
+        assert_same(loss, supcon(*home[:2], labels, home[2:]), [z1, z2, z3][: len(home)])
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.5])
