@@ -22,7 +22,8 @@ class PeCLRLoss(nn.Module):
     """The equivariant contrastive loss: bring all embeddings back to the canonical frame, then compare them.
 
     Args:
-        temperature: of NT-Xent, above 0: a number, or a ``torch.nn.Parameter`` to learn it; the paper's by default.
+        temperature: of NT-Xent, above 0: a number, or a ``torch.nn.Parameter`` to learn it; 0.5 by default, the
+            paper's.
         representation: how a group element acts on an embedding; the paper's ``PeCLRPoints()`` by default,
             ``Points()`` for the exact action. Of one that is a ``torch.nn.Module``, the loss has the parameters.
         base_loss: any function or module ``(z1, z2, **keywords) -> scalar`` to compare with; NT-Xent by default, and
