@@ -51,17 +51,29 @@ def test_uint8_with_a_frame_compiles_whole():
 
 @pytest.mark.parametrize("entry", REPRESENTATIONS.values(), ids=REPRESENTATIONS)
 @pytest.mark.parametrize("chunk_size", [None, 2], ids=["dense", "blocks"])
-def test_the_loss_and_its_gradients_compile_whole(entry, chunk_size):
-    criterion = eq.PeCLRLoss(0.2, representation=entry.representation, chunk_size=chunk_size)
+@pytest.mark.parametrize("learned", [False, True], ids=["number", "learned"])
+def test_the_loss_and_its_gradients_compile_whole(entry, chunk_size, learned):
+    temperature = torch.nn.Parameter(torch.tensor(0.2)) if learned else 0.2
+    criterion = eq.PeCLRLoss(temperature, representation=entry.representation, chunk_size=chunk_size)
     g1, g2 = random_affine(0).to(dtype=torch.float32), random_affine(1).to(dtype=torch.float32)
     compiled = torch.compile(criterion, fullgraph=True, backend="aot_eager")
     grads = []
     for loss in (criterion, compiled):
         z1, z2 = (torch.linspace(-1, 1, 4 * entry.width).view(4, -1).add(k).sin().requires_grad_() for k in (0, 1))
-        value = loss(z1, z2, g1, g2)
-        value.backward()
-        grads.append((value.detach(), z1.grad, z2.grad))
+        value = loss(z1, z2, g1, g2, labels=torch.arange(4), negatives=torch.ones(3, entry.width))
+        grads.append((value.detach(), *torch.autograd.grad(value, (z1, z2, *criterion.parameters()))))
     assert_close(grads[0], grads[1], atol=1e-5, rtol=0)
+
+
+def test_a_loss_of_ones_own_compiles_whole_with_its_keywords():
+    def base_loss(z1, z2, *, margin, more_views):
+        return ((z1 - z2).square().sum(1) - margin).clamp(min=0).mean() + more_views[0].sum()
+
+    criterion = eq.PeCLRLoss(base_loss=base_loss)
+    z, g = torch.linspace(-1, 1, 48).view(3, 4, 4), random_affine(0).to(dtype=torch.float32)
+    compiled = torch.compile(criterion, fullgraph=True, backend="aot_eager")
+    given = {"margin": 0.1, "more_views": [(z[2], g)]}
+    assert_close(compiled(z[0], z[1], g, g, **given), criterion(z[0], z[1], g, g, **given))
 
 
 @pytest.mark.slow

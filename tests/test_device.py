@@ -68,11 +68,13 @@ def test_no_view_waits(backend, dtype, monkeypatch):
 
 @pytest.mark.parametrize("entry", REPRESENTATIONS.values(), ids=REPRESENTATIONS)
 @pytest.mark.parametrize("chunk_size", [None, 4], ids=["dense", "blocks"])
-def test_no_loss_waits(entry, chunk_size):
+@pytest.mark.parametrize("learned", [False, True], ids=["number", "learned"])
+def test_no_loss_waits(entry, chunk_size, learned):
     with FakeTensorMode(allow_non_fake_inputs=True), Copies() as copies:
         z1, z2 = (fake(6, entry.width).requires_grad_() for _ in range(2))
         g1, g2 = (eq.RandomAffine(45, 0.1).sample(6, device="cuda").affine for _ in range(2))
-        criterion = eq.PeCLRLoss(0.5, representation=entry.representation, chunk_size=chunk_size)
+        temperature = torch.nn.Parameter(fake()) if learned else 0.5
+        criterion = eq.PeCLRLoss(temperature, representation=entry.representation, chunk_size=chunk_size)
         given = {"weights": fake(6), "labels": fake(6, dtype=torch.long), "negatives": fake(5, entry.width)}
         for extras in ({}, given):
             loss = criterion(z1, z2, g1, g2, **extras)
@@ -82,6 +84,10 @@ def test_no_loss_waits(entry, chunk_size):
 
 def test_the_gradient_of_blocks_does_not_wait():
     with FakeTensorMode(allow_non_fake_inputs=True), Copies() as copies:  # where autograd itself does not run
-        ctx = SimpleNamespace(saved_tensors=(fake(8, 4), fake(5, 4), None, fake(8)), settings=[2, 0.5, 4], counts=())
-        assert _negatives._differentiate(ctx, fake(8))[0].shape == (8, 4)
+        for learned in (None, fake()):
+            saved = fake(8, 4), fake(5, 4), None, learned, fake(8)
+            ctx = SimpleNamespace(saved_tensors=saved, settings=[2, 0.5, 4, ()])
+            grads = _negatives._differentiate(ctx, fake(8))
+            assert grads[0].shape == (8, 4)
+            assert grads[3] is None if learned is None else grads[3].shape == ()
         assert not copies.waiting, copies.waiting[0]

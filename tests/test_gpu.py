@@ -37,7 +37,8 @@ def test_a_generator_of_the_device_works_too(name):
 def test_nothing_waits_for_the_device(backend, dtype, monkeypatch):
     monkeypatch.setenv("EQUICON_BACKEND", backend)
     chain = eq.Compose(chain_of("appearance", "random appearance"))
-    criteria = eq.PeCLRLoss(0.5), eq.PeCLRLoss(0.5, chunk_size=4)
+    learned = torch.nn.Parameter(torch.tensor(0.5, device="cuda"))
+    criteria = [eq.PeCLRLoss(tau, chunk_size=size) for tau in (0.5, learned) for size in (None, 4)]
     images = torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8, device="cuda").to(dtype)
     boxes = torch.tensor([[8.0, 8.0, 56.0, 56.0]] * 8, device="cuda")
     anchor = torch.full((8, 2), 32.0)

@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from equicon._torch import in_function_transform, is_tracing
+
 Size: TypeAlias = tuple[int, int]
 """Height and width in pixels."""
 
@@ -145,9 +147,9 @@ def check_choice(argument: str, value: object, known: Sequence[str]) -> None:
 
 def concrete(tensor: Tensor) -> bool:
     """Whether values stand behind a tensor: not while compiling or tracing, nor inside ``vmap`` and its like."""
-    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+    if torch.compiler.is_compiling() or is_tracing():
         return False
-    return type(tensor) in (Tensor, torch.nn.Parameter) and not torch._C._are_functorch_transforms_active()
+    return type(tensor) in (Tensor, torch.nn.Parameter) and not in_function_transform()
 
 
 def readable(tensor: Tensor) -> bool:

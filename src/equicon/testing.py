@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equicon._checks import value_error
 from equicon._groups.affine import Affine
+from equicon._groups.element import GroupElement, check_element
 from equicon._representations.base import Representation
 from equicon._transforms.action import Action
 from equicon._transforms.base import Compose, EquivariantTransform
@@ -138,10 +140,11 @@ def assert_representation(
     *,
     homomorphism: bool = True,
     transform: EquivariantTransform | None = None,
+    elements: tuple[GroupElement, GroupElement] | None = None,
     batch_size: int = 8,
     generator: torch.Generator | None = None,
 ) -> None:
-    """Assert the laws of a representation, in float64.
+    """Assert the laws of a representation, in float64; one that learns is given as ``.double()``.
 
     ``act(e, z) = z``; ``canonicalize(g, act(g, z)) = canonicalize(e, z)``; ``act(g @ h, z) = act(g, act(h, z))``.
 
@@ -151,21 +154,39 @@ def assert_representation(
         homomorphism: whether to ask for the third law, which ``PeCLRPoints`` does not keep.
         transform: where group elements are drawn from; rotation, translation, scale and flips by default, and shear too
             where ``homomorphism`` is asked for.
-        batch_size: how many elements.
+        elements: (g, h), two batches of one length and of float64, of a group other than ``Affine``; instead of
+            ``transform`` and ``batch_size``.
+        batch_size: how many elements are drawn.
         generator: the source of randomness; seeded with 0 where None.
 
     Raises:
         AssertionError: if a law is broken; it says which.
+        ValueError: if both ``transform`` and ``elements`` are given.
 
     Examples:
         >>> assert_representation(Points(), 128)
         >>> assert_representation(PeCLRPoints(), 128, homomorphism=False)
     """
     generator = torch.Generator().manual_seed(0) if generator is None else generator
-    transform = (_AFFINE if homomorphism else _SIMILARITY) if transform is None else transform
-    g, h = (transform.sample(batch_size, generator=generator).affine.to(dtype=torch.float64) for _ in "gh")
-    e = Affine.identity(batch_size, dtype=torch.float64)
-    z = torch.randn(batch_size, width, generator=generator, dtype=torch.float64)
+    if elements is None:
+        transform = (_AFFINE if homomorphism else _SIMILARITY) if transform is None else transform
+        g, h = (transform.sample(batch_size, generator=generator).affine.to(dtype=torch.float64) for _ in "gh")
+        elements = g, h
+    elif transform is not None:
+        raise value_error("transform", "None where elements are given", transform)
+    _assert_laws(representation, width, homomorphism, elements, generator)
+
+
+def _assert_laws(
+    representation: Representation[Any],
+    width: int,
+    homomorphism: bool,
+    elements: tuple[GroupElement, GroupElement],
+    generator: torch.Generator,
+) -> None:
+    g, h = (check_element(f"elements[{i}]", element) for i, element in enumerate(elements))
+    e = g.inverse() @ g  # of the elements' own type, which identity() does not know
+    z = torch.randn(len(g), width, generator=generator, dtype=torch.float64).to(g.device)
     name = repr(representation)
     _assert_close(representation.act(e, z), z, 1e-9, f"{name}: act(e, z) is not z")
     _assert_close(

@@ -1,4 +1,5 @@
 import weakref
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -96,7 +97,7 @@ def test_random_numbers_are_drawn_again():
 
     other = MakesViews()
     torch.manual_seed(3)  # the same by hand, chunk by chunk, with all activations
-    pieces = [[other(chunk) for chunk in images().split(8)] for _ in range(2)]
+    pieces = [[other(chunk) for chunk in images().tensor_split([7, 14])] for _ in range(2)]
     assert torch.equal(torch.rand(1), after)
     z = [torch.cat([z for z, _ in view]) for view in pieces]
     g = [eq.Affine.cat([g for _, g in view]) for view in pieces]
@@ -151,12 +152,50 @@ def test_a_second_backward_pass_is_as_the_first():
     assert_close(grads[0], grads[1], rtol=0, atol=0)
 
 
-def test_no_chunk_is_a_small_rest():
+@pytest.mark.parametrize(("rows", "chunk_size"), [(15, 7), (257, 16), (17, 16), (4, 3), (129, 64), (33, 4)])
+def test_no_chunk_is_a_small_rest(rows, chunk_size):
     seen = []
     model = network(nn.BatchNorm1d(32))
     model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
-    eq.GradCache(model, 7)(images(15))
-    assert seen == [5, 5, 5]
+    x = images(rows)
+    assert_close(eq.GradCache(model.eval(), chunk_size)(x), model(x))
+    sizes = seen[:-1]
+    assert sum(sizes) == rows
+    assert len(sizes) == -(-rows // chunk_size)  # no more than it takes
+    assert max(sizes) <= chunk_size
+    assert min(sizes) >= max(max(sizes) - 1, 2)
+
+
+class Outputs(NamedTuple):
+    z: torch.Tensor
+    rest: dict[str, Any]
+
+
+class Nested(nn.Module):
+    """Gives a named tuple that holds a dict, a list and a tuple."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = network()
+
+    def forward(self, x: torch.Tensor, g: eq.Affine) -> Outputs:
+        z = self.network(x)
+        return Outputs(z, {"g": g, "both": [z.sin(), (z.cos(), g.inverse())]})
+
+
+@pytest.mark.parametrize("chunk_size", [5, 22])
+def test_outputs_come_back_as_what_they_were(chunk_size):
+    model, g = Nested(), eq.RandomRotation(45).sample(22).affine
+    found, expected = eq.GradCache(model, chunk_size)(images(), g), model(images(), g)
+    assert type(found) is Outputs
+    assert list(found.rest) == ["g", "both"]
+    assert [type(found.rest["both"]), type(found.rest["both"][1])] == [list, tuple]
+    assert_close(found.rest["g"].matrix, g.matrix)
+    assert_close(found.rest["both"][1][1].matrix, g.inverse().matrix)
+    for out in (found, expected):
+        (out.z.square() + out.rest["both"][0] * out.rest["both"][1][0]).sum().backward()
+        out.z.detach_()
+    assert_close(found.z, expected.z)
 
 
 def test_without_gradients_it_runs_once():
@@ -221,11 +260,16 @@ def test_bad_input_is_refused():
         (lambda: eq.GradCache(nn.Linear(4, 2), 0), ValueError, "chunk_size: expected a whole number of at least 1"),
         (lambda: model(), ValueError, "inputs: expected one number of rows"),
         (lambda: model(torch.rand(4, 4), torch.rand(3, 4)), ValueError, r"inputs: .* got \[3, 4\]"),
-        (lambda: model("images"), TypeError, "inputs: expected tensors"),
+        (lambda: model("images"), TypeError, "inputs: expected tensors .* or group elements"),
         (
             lambda: eq.GradCache(nn.Flatten(0), 2)(torch.rand(4, 4)),
             ValueError,
             r"the module's outputs: .* got \[2, 8\]",
+        ),
+        (
+            lambda: eq.GradCache(nn.Flatten(0), 4)(torch.rand(4, 4)),  # whatever the batch's size
+            ValueError,
+            r"the module's outputs: .* got \[4, 16\]",
         ),
         (lambda: eq.GradCache(nn.MSELoss(), 2)(torch.rand(4, 4), torch.rand(4, 4)), TypeError, "outputs: expected"),
     ]:

@@ -49,9 +49,13 @@ def draw(*shape: int, seed: int) -> torch.Tensor:
     weighted=st.booleans(),
     labelled=st.booleans(),
     queue=st.one_of(st.none(), st.integers(0, 9)),
+    learned=st.booleans(),
     seed=st.integers(0, 2**31),
 )
-def test_equals_the_loop_in_value_and_gradient(batch, number, temperature, chunk_size, weighted, labelled, queue, seed):
+def test_equals_the_loop_in_value_and_gradient(
+    batch, number, temperature, chunk_size, weighted, labelled, queue, learned, seed
+):
+    temperature = torch.tensor(temperature, dtype=torch.float64, requires_grad=True) if learned else temperature
     views = [draw(batch, 5, seed=seed + i).requires_grad_() for i in range(number)]
     given = {
         "weights": draw(batch, seed=seed + 7).exp().requires_grad_() if weighted else None,
@@ -62,11 +66,12 @@ def test_equals_the_loop_in_value_and_gradient(batch, number, temperature, chunk
     given["negatives"] = () if queue is None else given["negatives"]
     expected = loop_nt_xent(*views, temperature=temperature, **given)
     assert_close(loss, expected)
-    leaves = views + ([given["weights"]] if weighted else [])
+    leaves = views + ([given["weights"]] if weighted else []) + ([temperature] if learned else [])
     if not expected.requires_grad:
         return
     expected_grads = torch.autograd.grad(expected, leaves, allow_unused=True, materialize_grads=True)
-    assert_close(torch.autograd.grad(loss, leaves), expected_grads, rtol=1e-6, atol=1e-9 / temperature)
+    scale = float(temperature.detach()) ** 2 if learned else temperature
+    assert_close(torch.autograd.grad(loss, leaves), expected_grads, rtol=1e-6, atol=1e-9 / scale)
 
 
 @pytest.mark.parametrize("temperature", [0.01, 0.1, 0.5])  # float32 changes its way at 0.025
@@ -151,6 +156,45 @@ def test_gradcheck(temperature):
     assert torch.autograd.gradgradcheck(lambda a, b: eq.nt_xent(a, b, temperature), (z1, z2))
 
 
+@pytest.mark.parametrize("temperature", [0.1, 0.5])
+def test_gradcheck_of_the_temperature(temperature):
+    z1, z2 = (z.requires_grad_() for z in pair(4, 6))
+    learned = torch.tensor(temperature, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(eq.nt_xent, (z1, z2, learned))
+    assert torch.autograd.gradgradcheck(eq.nt_xent, (z1, z2, learned))
+
+
+@pytest.mark.parametrize("chunk_size", [None, 6])
+@pytest.mark.parametrize("temperature", [0.02, 0.5])  # float32 changes its way at 0.025
+def test_a_temperature_that_learns_is_the_number_in_all_else(chunk_size, temperature):
+    grads = []
+    for tau in (temperature, torch.tensor(temperature, requires_grad=True)):
+        z1, z2 = (z.requires_grad_() for z in pair(16, 8, dtype=torch.float32))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = eq.nt_xent(z1, z2, tau, chunk_size=chunk_size)
+        loss.backward()
+        grads.append((loss.detach(), z1.grad, z2.grad))
+    exact = torch.tensor(temperature, dtype=torch.float64, requires_grad=True)
+    eq.nt_xent(z1.detach().double(), z2.detach().double(), exact).backward()
+    assert_close(grads[0], grads[1], rtol=1e-5, atol=1e-6)
+    assert_close(tau.grad, exact.grad.float(), rtol=1e-4, atol=1e-4)
+
+
+def test_a_parameter_is_registered_moves_and_learns():
+    z = torch.eye(4)  # each the partner of itself: the lower the temperature, the lower the loss
+    for chunk_size in (None, 2):
+        criterion = eq.NTXentLoss(torch.nn.Parameter(torch.tensor(0.5)), chunk_size=chunk_size)
+        assert list(criterion.state_dict()) == ["temperature"]
+        optimizer = torch.optim.SGD(criterion.parameters(), 0.1)
+        before = criterion(z, z)
+        before.backward()
+        optimizer.step()
+        assert float(criterion(z, z).detach()) < float(before.detach())
+        assert float(criterion.temperature.detach()) < 0.5
+        assert criterion.double().temperature.dtype == torch.float64
+        assert repr(criterion).startswith("NTXentLoss(temperature=Parameter")
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("autocast", [False, True])
 @pytest.mark.parametrize("case", ["cold", "large", "identical", "one pair", "tiny"])
@@ -198,6 +242,18 @@ def test_autocast_does_not_round_it_nor_its_gradient(chunk_size):
         (lambda: eq.nt_xent(*pair(4, 8), temperature=-1.0), ValueError, "temperature: expected a number above 0"),
         (lambda: eq.NTXentLoss(float("nan")), ValueError, "temperature: expected a number"),
         (lambda: eq.NTXentLoss("0.5"), TypeError, "temperature: expected a number"),
+        (
+            lambda: eq.NTXentLoss(torch.nn.Parameter(torch.ones(1))),
+            ValueError,
+            r"temperature: expected a number, or a tensor of shape \(\).*Parameter\(torch.tensor\(0.5\)\)",
+        ),
+        (lambda: eq.NTXentLoss(torch.tensor(0.5)), TypeError, "temperature: expected a number or a torch.nn.Parameter"),
+        (lambda: eq.nt_xent(*pair(4, 8), torch.tensor(1)), TypeError, "temperature: expected a floating type"),
+        (
+            lambda: eq.nt_xent(*pair(4, 8), torch.tensor(0.5, device="meta")),
+            ValueError,
+            r"temperature: expected a tensor on cpu, where z1 is, got one on meta.*the loss that holds it, with .to",
+        ),
         (lambda: eq.NTXentLoss(chunk_size=0), ValueError, "chunk_size: expected a whole number of at least 1"),
         (lambda: eq.nt_xent(*pair(4, 8), chunk_size=2.0), TypeError, "chunk_size: expected a whole number"),
         (lambda: eq.nt_xent(*pair(4, 8), more_views=pair(4, 8)[0]), TypeError, r"more_views: expected a list.*\[z3\]"),

@@ -114,21 +114,34 @@ def test_a_module_is_a_submodule(make):
 
 
 @peers
-def test_what_configures_nt_xent_is_refused(make):
+def test_what_it_does_not_take_is_refused(make):
     z1, z2, g1, g2 = views()
     base_loss = make()
     criterion = eq.PeCLRLoss(base_loss=base_loss)
-    for name, call in {
-        "temperature": lambda: eq.PeCLRLoss(0.5, base_loss=base_loss),
-        "gather_distributed": lambda: eq.PeCLRLoss(base_loss=base_loss, gather_distributed=True),
-        "chunk_size": lambda: eq.PeCLRLoss(base_loss=base_loss, chunk_size=4),
-        "more_views": lambda: criterion(z1, z2, g1, g2, more_views=[(z1, g1)]),
-        "weights": lambda: criterion(z1, z2, g1, g2, weights=torch.ones(6)),
-        "labels": lambda: criterion(z1, z2, g1, g2, labels=torch.arange(6)),
-        "negatives": lambda: criterion(z1, z2, g1, g2, negatives=torch.ones(9, 8)),
+    for name, value in {
+        "more_views": [(z1, g1)],
+        "weights": torch.ones(6),
+        "labels": torch.arange(6),
+        "negatives": torch.ones(9, 8),
     }.items():
-        with pytest.raises(ValueError, match=f"^{name}: expected None where another base_loss is given"):
-            call()
+        with pytest.raises(TypeError, match=f"^{name}: expected a keyword of base_loss .*, got one that it does not"):
+            criterion(z1, z2, g1, g2, **{name: value})
+
+
+def test_labels_reach_a_supervised_loss():
+    supervised, labels = metric_learning().SupConLoss(0.2), torch.tensor([0, 1, 2, 0, 1, 1])
+
+    def supcon(z1, z2, labels, more_views=()):
+        z = torch.cat([z1, z2, *more_views])
+        return supervised(z, labels.repeat(2 + len(more_views)))
+
+    z1, z2, g1, g2 = views()
+    z3, _, g3, _ = views(1)
+    criterion = eq.PeCLRLoss(representation=eq.Points(), base_loss=supcon)
+    for more in ([], [(z3, g3)]):
+        home = [eq.Points().canonicalize(g, z) for z, g in ((z1, g1), (z2, g2), *more)]
+        loss = criterion(z1, z2, g1, g2, labels=labels, **({"more_views": more} if more else {}))
+        assert_same(loss, supcon(*home[:2], labels, home[2:]), [z1, z2, z3][: len(home)])
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.5])

@@ -40,8 +40,11 @@ def part_of_batch(start: int, stop: int) -> tuple[list[torch.Tensor], list[eq.Af
     return [view[start:stop] for view in x], [each[start:stop] for each in g]
 
 
-def one_step(name: str, chunk_size: int | None, more: bool, extras: dict, start: int, stop: int) -> list[torch.Tensor]:
-    """Compute a loss of some of the images, with what it gives to the weights."""
+def one_step(i: int, start: int, stop: int) -> list[torch.Tensor]:
+    """Compute a loss of some of the images, with what it gives to the weights, and to a temperature that learns."""
+    name, chunk_size, more, extras = CASES[i][0], CHUNKS[CASES[i][1]], CASES[i][2], EXTRAS[CASES[i][3]]
+    learns = (i + i // len(EXTRAS)) % 2
+    temperature = torch.nn.Parameter(torch.tensor(0.2, dtype=torch.float64)) if learns else 0.2
     model = build()
     if dist.is_initialized():
         model = DistributedDataParallel(model)
@@ -51,15 +54,19 @@ def one_step(name: str, chunk_size: int | None, more: bool, extras: dict, start:
     if start and "labels" in given:
         given["labels"] = given["labels"].long()
     if name == "plain":
-        criterion = eq.NTXentLoss(0.2, gather_distributed=True, chunk_size=chunk_size)
-        loss = criterion(z[0], z[1], more_views=[z[2]] if more else [], **given)
+        criterion = eq.NTXentLoss(temperature, gather_distributed=True, chunk_size=chunk_size)
+        views = {"more_views": [z[2]] if more else []}
     else:
+        representation = REPRESENTATIONS[name]
         criterion = eq.PeCLRLoss(
-            0.2, representation=REPRESENTATIONS[name], gather_distributed=True, chunk_size=chunk_size
+            temperature, representation=representation, gather_distributed=True, chunk_size=chunk_size
         )
-        loss = criterion(z[0], z[1], g[0], g[1], more_views=[(z[2], g[2])] if more else [], **given)
+        views = {"g1": g[0], "g2": g[1], "more_views": [(z[2], g[2])] if more else []}
+    if dist.is_initialized() and learns:
+        criterion = DistributedDataParallel(criterion)
+    loss = criterion(z[0], z[1], **views, **given)
     (3 * loss + 0 * z[2].sum()).backward()
-    return [loss.detach(), *(parameter.grad for parameter in model.parameters())]
+    return [loss.detach(), *(p.grad for module in (model, criterion) for p in module.parameters())]
 
 
 CASES = [
@@ -69,17 +76,17 @@ CASES = [
 
 def work(rank: int, world: int) -> list[list[torch.Tensor]]:
     found = []
-    for i, (name, chunk, more, extra) in enumerate(CASES):
+    for i in range(len(CASES)):
         counts = SPLITS[world][i % len(SPLITS[world])]
-        found.append(one_step(name, CHUNKS[chunk], more, EXTRAS[extra], sum(counts[:rank]), sum(counts[: rank + 1])))
+        found.append(one_step(i, sum(counts[:rank]), sum(counts[: rank + 1])))
     return found
 
 
 @pytest.mark.parametrize("world", SPLITS)
 def test_ranks_do_together_what_one_process_does(world):
     found = on_ranks(world, work)
-    for i, (name, chunk, more, extra) in enumerate(CASES):
-        expected = one_step(name, CHUNKS[chunk], more, EXTRAS[extra], 0, IMAGES)
+    for i in range(len(CASES)):
+        expected = one_step(i, 0, IMAGES)
         assert min(float(value.abs().max()) for value in expected) > 1e-3
         for rank in range(world):
             scale = [value.abs().max() for value in expected]  # 1e-10 of the largest entry
@@ -115,7 +122,8 @@ def test_embeddings_and_two_numbers_for_each_travel():
 BAD = {
     "the second view of another shape": (ValueError, "z2: expected the shape of z1"),
     "no images": (ValueError, "z1: expected embeddings of shape"),
-    "a bare matrix": (TypeError, "g1: expected an equicon.Affine"),
+    "a bare matrix": (TypeError, "g1: expected a group element, such as an equicon.Affine"),
+    "a keyword that it does not take": (TypeError, "margin: expected a keyword of base_loss (more_views, weights,"),
     "an odd width": (ValueError, "z: expected an even width"),
     "too few weights": (ValueError, "weights: expected one for each image"),
 }
@@ -144,6 +152,7 @@ def refuse(rank: int, world: int) -> list[tuple[str, str, str]]:
             given = {
                 "labels": {"labels": torch.arange(count)},
                 "too few weights": {"weights": torch.ones(3)},
+                "a keyword that it does not take": {"margin": 1.0},
                 "one view more": {"more_views": [(z2, g2)]},
             }.get(case, {})
         try:

@@ -130,3 +130,64 @@ def test_bad_input_is_refused():
     ]:
         with pytest.raises(error, match=match):
             call()
+
+
+class Fixed(eq.Representation):
+    """Takes embeddings of width 6, which it does not check."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+    def _act(self, g, z):
+        if self.error is not None:
+            raise self.error
+        return z.view(len(z), 3, 2).flatten(1) + torch.ones(6)
+
+    def _canonicalize(self, g, z):
+        return self._act(g, z) @ torch.ones(6, 6)
+
+
+def test_a_width_that_does_not_fit_is_a_clear_error():
+    g, z = eq.Affine.identity(4), torch.rand(4, 8)
+    assert Fixed().canonicalize(g, z[:, :6]).shape == (4, 6)
+    match = r"z: expected embeddings that Fixed._{} takes, got a tensor of shape \(4, 8\) .*It said: .*_check_shape"
+    with pytest.raises(ValueError, match=match.format("act")) as caught:
+        Fixed().act(g, z)
+    assert type(caught.value.__cause__) is RuntimeError
+    with pytest.raises(ValueError, match=match.format("canonicalize")):
+        Fixed().canonicalize(g, z)
+    with pytest.raises(ValueError, match=r"^z1: expected embeddings that Fixed\._canonicalize takes"):
+        eq.PeCLRLoss(representation=Fixed())(z, z, g, g)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        torch.AcceleratorError("CUDA error: device-side assert triggered"),
+        torch.linalg.LinAlgError("singular"),
+        NotImplementedError("act"),
+        RecursionError("deep"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+        IndexError("index"),
+        KeyboardInterrupt(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_is_no_matter_of_shape_is_passed_on(error):
+    with pytest.raises(type(error)) as caught:
+        Fixed(error).act(eq.Affine.identity(4), torch.rand(4, 6))
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("found", [None, torch.rand(3, 6), torch.tensor(1.0)], ids=["none", "rows", "scalar"])
+def test_what_a_hook_returns_is_checked(found):
+    class Returns(eq.Representation):
+        def _act(self, g, z):
+            return found
+
+        _canonicalize = _act
+
+    with pytest.raises(TypeError, match=r"Returns._act: expected a tensor of 4 embeddings in return"):
+        Returns().act(eq.Affine.identity(4), torch.rand(4, 6))

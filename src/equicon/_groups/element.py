@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
+from typing_extensions import TypeIs
 
 from equicon._checks import type_error
 
@@ -61,15 +62,19 @@ class GroupElement(Protocol):
         ...
 
 
+def is_element(value: object) -> TypeIs[GroupElement]:
+    """Whether a value has all that is asked of a group element."""
+    # Not isinstance, which torch.compile does not follow into a protocol.
+    return all(hasattr(type(value), name) for name in _ASKED)
+
+
 def check_element(argument: str, value: object) -> GroupElement:
     """Check for a group element, and tell the owner of a bare matrix how to make one."""
-    # Not isinstance, which torch.compile does not follow into a protocol.
-    if any(not hasattr(type(value), name) for name in _ASKED):
+    if not is_element(value):
         raise type_error(
             argument,
             "a group element, such as an equicon.Affine",
             value,
             "Wrap a matrix in pixels with Affine.from_pixels(matrix, size), one in the unit frame with Affine(matrix).",
         )
-    element: GroupElement = value  # type: ignore[assignment]
-    return element
+    return value

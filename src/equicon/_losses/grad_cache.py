@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from equicon._checks import check_int, describe, type_error, value_error
-from equicon._groups.affine import Affine
+from equicon._groups.element import is_element
+from equicon._torch import flatten, norms_with_statistics, unflatten
 
 
 class GradCache(nn.Module):
@@ -29,8 +29,9 @@ class GradCache(nn.Module):
     runs, such as the vectors of spectral norm, it changes twice. Without those nothing differs from the whole batch.
 
     Args:
-        module: takes tensors and ``Affine`` of B rows, and gives the same, or a tuple of them, row by row.
-        chunk_size: rows at a time.
+        module: takes tensors and group elements of B rows, and gives the same, row by row: one, or tuples, named
+            tuples, lists and dicts of them, also nested.
+        chunk_size: rows at a time, at most. Chunks differ by no more than one row.
 
     Raises:
         ValueError: if ``chunk_size`` is below 1; when called, if inputs or outputs have not the same number of rows.
@@ -59,15 +60,18 @@ class GradCache(nn.Module):
         """Give what the module gives for all rows of the inputs (B, ...)."""
         rows = _count("inputs", inputs)
         if rows <= self.chunk_size:
-            return self.module(*inputs)
-        outputs = []
-        size = -(-rows // -(-rows // self.chunk_size))  # chunks of one size, but for the last
-        for start in range(0, rows, size):
-            chunk = [value[start : start + size] for value in inputs]
+            output = self.module(*inputs)
+            _count("the module's outputs", flatten(output, is_element)[0], rows)
+            return output
+        pieces, number = [], -(-rows // self.chunk_size)
+        for i in range(number):
+            start, stop = (rows * k // number for k in (i, i + 1))  # never a small rest
+            chunk = [value[start:stop] for value in inputs]
             output = checkpoint(self.module, *chunk, use_reentrant=False, context_fn=self._contexts)
-            _count("the module's outputs", output if isinstance(output, tuple) else (output,), len(chunk[0]))
-            outputs.append(output)
-        return _join(outputs)
+            leaves, tree = flatten(output, is_element)
+            _count("the module's outputs", leaves, stop - start)
+            pieces.append(leaves)
+        return unflatten([_join(parts) for parts in zip(*pieces, strict=True)], tree)
 
     def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _StillStatistics(self.module)
@@ -81,7 +85,7 @@ class _StillStatistics:
     """Keeps running statistics of norms, which have moved already when a chunk is run again."""
 
     def __init__(self, module: nn.Module) -> None:
-        self._norms = [part for part in module.modules() if isinstance(part, _NormBase)]
+        self._norms = norms_with_statistics(module)
 
     def __enter__(self) -> None:
         self._before = [(norm.momentum, norm.num_batches_tracked) for norm in self._norms]
@@ -96,17 +100,15 @@ class _StillStatistics:
 
 
 def _count(name: str, values: Sequence[Any], expected: int | None = None) -> int:
-    """Count the rows of tensors and ``Affine``, which must have as many."""
+    """Count the rows of tensors and group elements, which must have as many."""
     for value in values:
-        if not isinstance(value, Tensor | Affine) or (isinstance(value, Tensor) and value.ndim == 0):
-            raise type_error(name, "tensors (B, ...) or Affine", describe(value))
+        if value.ndim == 0 if isinstance(value, Tensor) else not is_element(value):
+            raise type_error(name, "tensors (B, ...) or group elements", describe(value))
     counts = {len(value) for value in values} | ({expected} if expected is not None else set())
     if len(counts) != 1:
         raise value_error(name, "one number of rows, that of the batch", f"{sorted(counts)}")
     return counts.pop()
 
 
-def _join(pieces: list[Any]) -> Any:
-    if isinstance(pieces[0], tuple):
-        return tuple(_join(list(parts)) for parts in zip(*pieces, strict=True))
-    return Affine.cat(pieces) if isinstance(pieces[0], Affine) else torch.cat(pieces)
+def _join(parts: tuple[Any, ...]) -> Any:
+    return torch.cat(parts) if isinstance(parts[0], Tensor) else type(parts[0]).cat(list(parts))

@@ -6,14 +6,15 @@ ranks, and then a queue. Scores between rows are computed once for both, as they
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.forward_ad import unpack_dual
 from torch.nn.functional import pad
 
 from equicon._losses.ranks import gather_others
+from equicon._torch import has_tangent, in_function_transform
 
 _BLOCK = {"cpu": 512}  # two blocks of float32 fill 2 MB of cache
 _BLOCK_ELSEWHERE = 4096  # and 128 MB of a device's memory
@@ -24,14 +25,15 @@ def block_size(device: torch.device) -> int:
     return _BLOCK.get(device.type, _BLOCK_ELSEWHERE)
 
 
-def gradient_is_enough(keys: Tensor) -> bool:
+def gradient_is_enough(keys: Tensor, temperature: float | Tensor) -> bool:
     """Whether only a gradient may be asked for, as blocks have: not by ``torch.func``, nor in forward mode."""
     if torch.compiler.is_compiling():
         return True
-    return not torch._C._are_functorch_transforms_active() and unpack_dual(keys).tangent is None
+    learned = isinstance(temperature, Tensor) and has_tangent(temperature)
+    return not (in_function_transform() or has_tangent(keys) or learned)
 
 
-def dense_negatives(keys: Tensor, rows: int, views: int, labels: Tensor | None, temperature: float) -> Tensor:
+def dense_negatives(keys: Tensor, rows: int, views: int, labels: Tensor | None, temperature: float | Tensor) -> Tensor:
     """Compute log Σ exp(s / τ) over the negatives of each row, with memory for all scores.
 
     Args:
@@ -39,7 +41,7 @@ def dense_negatives(keys: Tensor, rows: int, views: int, labels: Tensor | None, 
         rows: n, how many of the keys are rows.
         views: how many neighbouring rows show one image.
         labels: (N,), of the first N keys: keys of the same label are no negatives. Those after them are every row's.
-        temperature: τ.
+        temperature: τ, a number or a tensor of shape () that gets a gradient.
 
     Returns:
         (n,); −∞ for a row that has no negatives.
@@ -56,7 +58,7 @@ def blockwise_negatives(
     rows: int,
     views: int,
     labels: Tensor | None,
-    temperature: float,
+    temperature: float | Tensor,
     block: int,
     counts: Sequence[int],
 ) -> Tensor:
@@ -68,15 +70,16 @@ def blockwise_negatives(
         rows: as above.
         views: as above.
         labels: as above.
-        temperature: as above.
+        temperature: as above. Across ranks its gradient is this rank's share: they add up to that of all.
         block: how many rows are compared with how many keys at a time, a multiple of ``views``.
         counts: how many rows each rank has; empty where there is one rank.
 
     Returns:
         (n,); −∞ for a row that has no negatives.
     """
+    number, learned = (1.0, temperature) if isinstance(temperature, Tensor) else (temperature, None)
     others = keys[rows:].detach()
-    result: Tensor = _blockwise(keys[:rows], others, labels, views, temperature, block, list(counts))
+    result: Tensor = _blockwise(keys[:rows], others, labels, learned, views, number, block, list(counts))
     return result
 
 
@@ -85,14 +88,17 @@ def _blockwise(
     z: Tensor,
     others: Tensor,
     labels: Tensor | None,
+    learned: Tensor | None,
     views: int,
-    temperature: float,
+    number: float,
     block: int,
     counts: Sequence[int],
 ) -> Tensor:
+    """Compute it for the temperature that is a number, or that is learned where one is given."""
+    temperature = number if learned is None else learned
     bound = _bound(temperature, z.dtype)
     result = z.new_full((len(z),), -math.inf if bound is None else 0.0)
-    for i, j, scores, spare in _blocks(z, others, labels, views, temperature, block):
+    for i, j, scores, spare in _blocks(z, others, labels, views, temperature, block, counts):
         mirrored = i.start < j.start < len(z)  # the keys are rows too, and their scores with rows i are these
         if bound is None:
             if mirrored:
@@ -111,16 +117,24 @@ def _blockwise_backward(
     z: Tensor,
     others: Tensor,
     labels: Tensor | None,
+    learned: Tensor | None,
     views: int,
-    temperature: float,
+    number: float,
     block: int,
+    counts: Sequence[int],
     result: Tensor,
     grad: Tensor,
-) -> Tensor:
-    """Differentiate for z; ``result`` and ``grad`` are those of all keys, where a key is no row ∞ and 0."""
+) -> tuple[Tensor, Tensor]:
+    """Differentiate for z, and for the temperature where it is learned: else that gradient is empty.
+
+    ``result`` and ``grad`` are those of all keys, where a key is no row ∞ and 0.
+    """
+    temperature = number if learned is None else learned
     bound, dz = _bound(temperature, z.dtype), torch.zeros_like(z)
+    queue = _queue_start(z, counts)
+    dz_queue = dz if learned is None else torch.zeros_like(z)
     factors = grad if bound is None else torch.exp(bound - result) * grad
-    for i, j, scores, spare in _blocks(z, others, labels, views, temperature, block):
+    for i, j, scores, spare in _blocks(z, others, labels, views, temperature, block, counts):
         # Keys as the rows' negatives, and rows as those of the keys.
         if bound is None:
             torch.sub(scores, result[i, None], out=spare).exp_().mul_(grad[i, None])
@@ -128,24 +142,37 @@ def _blockwise_backward(
         else:
             torch.add(factors[i, None], factors[j], out=spare)
             scores.sub_(bound).exp_().mul_(spare)
-        dz[i].addmm_(scores, _keys(z, others, j))
+        (dz if j.start < queue else dz_queue)[i].addmm_(scores, _keys(z, others, j))
         if i.start < j.start < len(z):
             dz[j].addmm_(scores.T, z[i])
-    return dz.div_(temperature)
+    if learned is None:
+        return dz.div_(number), z.new_empty(0)
+    # A score changes by −s / τ with τ, and by s / τ with the length of either of its embeddings. So the gradient for
+    # z, times z, is that for τ: half of it where both are rows and have a gradient, of this rank or another.
+    change = (z * dz).sum() / 2 + (z * dz_queue).sum()
+    return dz.add_(dz_queue).div_(learned), (-change / learned.square()).to(learned.dtype)
 
 
 def _blocks(
-    z: Tensor, others: Tensor, labels: Tensor | None, views: int, temperature: float, block: int
+    z: Tensor,
+    others: Tensor,
+    labels: Tensor | None,
+    views: int,
+    temperature: float | Tensor,
+    block: int,
+    counts: Sequence[int],
 ) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
     """Yield slices of rows and of keys, their scores with −∞ where a key is no negative, and a tensor to spare.
 
-    Of two blocks of rows, the scores come once. The tensors are overwritten by the next block.
+    Of two blocks of rows, the scores come once. The tensors are overwritten by the next block. No slice of keys has
+    both rows of other ranks and of the queue.
     """
+    ends = (len(z), _queue_start(z, counts), len(z) + len(others))
     size = min(block, len(z)) * min(block, max(len(z), len(others)))
     first, second = (z.new_empty(size) for _ in range(2))
     scaled = z / temperature
     for i in _slices(0, len(z), block):
-        for j in (*_slices(i.start, len(z), block), *_slices(len(z), len(z) + len(others), block)):
+        for j in (s for start, stop in pairwise((i.start, *ends)) for s in _slices(start, stop, block)):
             keys = _keys(z, others, j)
             shape = (i.stop - i.start, len(keys))
             scores, spare = (buffer[: math.prod(shape)].view(shape) for buffer in (first, second))
@@ -170,13 +197,24 @@ def _keys(z: Tensor, others: Tensor, j: slice) -> Tensor:
     return z[j] if j.start < len(z) else others[j.start - len(z) : j.stop - len(z)]
 
 
+def _queue_start(z: Tensor, counts: Sequence[int]) -> int:
+    return sum(counts) if counts else len(z)
+
+
 def _slices(start: int, stop: int, step: int) -> Iterator[slice]:
     return (slice(at, min(at + step, stop)) for at in range(start, stop, step))
 
 
-def _bound(temperature: float, dtype: torch.dtype) -> float | None:
-    """Bound all scores, where the exponential of none of them, less the bound, can vanish."""
-    return 1 / temperature if 2 / temperature < 0.6 * math.log(torch.finfo(dtype).max) else None
+def _bound(temperature: float | Tensor, dtype: torch.dtype) -> float | None:
+    """Bound all scores, where the exponential of none of them, less the bound, can vanish.
+
+    Of a temperature on an accelerator nothing is known without waiting for it: the way without a bound is always right.
+    """
+    if isinstance(temperature, Tensor):
+        if temperature.device.type != "cpu":
+            return None
+        temperature = float(temperature.detach())
+    return 1 / temperature if 0.6 * math.log(torch.finfo(dtype).max) * temperature > 2 else None
 
 
 def _log_sum_exp(scores: Tensor, dim: int, spare: Tensor) -> Tensor:
@@ -190,31 +228,32 @@ def _(z: Tensor, *_: object) -> Tensor:
 
 
 @_blockwise_backward.register_fake
-def _(z: Tensor, *_: object) -> Tensor:
-    return torch.empty_like(z)
+def _(z: Tensor, others: Tensor, labels: Tensor | None, learned: Tensor | None, *_: object) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(z), z.new_empty(0) if learned is None else torch.empty_like(learned)
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    z, others, labels, *ctx.settings, ctx.counts = inputs
-    ctx.save_for_backward(z, others, labels, output)
+    z, others, labels, learned, *ctx.settings = inputs
+    ctx.save_for_backward(z, others, labels, learned, output)
 
 
 def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    z, others, labels, result = ctx.saved_tensors
+    z, others, labels, learned, result = ctx.saved_tensors
     none = result == -math.inf  # without negatives there is nothing to differentiate, and −∞ − −∞ is not a number
     numbers = torch.stack([result.masked_fill(none, math.inf), grad.masked_fill(none, 0.0)], 1)
-    if ctx.counts:
-        numbers = torch.cat([numbers, gather_others(numbers, ctx.counts)])
+    counts = ctx.settings[-1]
+    if counts:
+        numbers = torch.cat([numbers, gather_others(numbers, counts)])
     queue = len(z) + len(others) - len(numbers)
     results, grads = (pad(numbers[:, i], (0, queue), value=fill) for i, fill in enumerate((math.inf, 0.0)))
-    dz = _blockwise_backward(z, others, labels, *ctx.settings, results, grads)
-    return dz, *(None,) * 6
+    dz, dt = _blockwise_backward(z, others, labels, learned, *ctx.settings, results, grads)
+    return dz, None, None, None if learned is None else dt, *(None,) * 4
 
 
 _blockwise.register_autograd(_differentiate, setup_context=_setup)
 
 
-def _refuse(ctx: Any, grad: Tensor) -> None:
+def _refuse(ctx: Any, *grads: Tensor) -> None:
     raise RuntimeError(
         "nt_xent: the blocks of a large batch can be differentiated once, and a second derivative was asked for. Take "
         "the dense path: chunk_size=len(z1) * views + len(negatives), or more. Across ranks there is none."

@@ -17,7 +17,7 @@ from equicon._plane.matrix import at_least_float32, normalize
 def nt_xent(
     z1: Tensor,
     z2: Tensor,
-    temperature: float = 0.5,
+    temperature: float | Tensor = 0.5,
     *,
     more_views: Sequence[Tensor] = (),
     weights: Tensor | None = None,
@@ -39,7 +39,8 @@ def nt_xent(
     Args:
         z1: (B, D), the first view of each image.
         z2: (B, D), the second.
-        temperature: τ, above 0.
+        temperature: τ, above 0: a number, or a tensor of shape () that gets a gradient. Its value is not looked at, as
+            that would wait for its device; keep it above 0 by learning its logarithm, or by a clamp after each step.
         more_views: further views of the images, each (B, D). Each pair of views counts, and none is a negative of
             another.
         weights: (B,), a factor for the pairs of each image; the loss is the mean of ℓ times its weight.
@@ -58,8 +59,8 @@ def nt_xent(
         ``torch.set_float32_matmul_precision``: below ``highest`` it is rounded, which a low temperature magnifies.
 
     Raises:
-        ValueError: if shapes do not fit, the temperature is not above 0, or ``negatives`` want a gradient; on every
-            rank if they gather batches that differ in more than B.
+        ValueError: if shapes do not fit, a number given as temperature is not above 0, or ``negatives`` want a
+            gradient; on every rank if they gather batches that differ in more than B.
         TypeError: if an embedding is not floating, or labels are not whole numbers.
         RuntimeError: if another rank refused its batch; from ``backward``, if blocks are differentiated twice.
 
@@ -74,10 +75,10 @@ def nt_xent(
     """
     gather = gather_distributed and many_ranks()
     with refuse_together(gather):
-        check_positive("temperature", temperature)
+        _check_temperature(temperature)
         views = _name_views(z1, z2, more_views)
-        check_views(views)
-        _check_extras(z1, weights, labels, negatives)
+        _check_views(views)
+        _check_extras(z1, weights, labels, negatives, temperature)
         if chunk_size is not None:
             check_int("chunk_size", chunk_size, low=1)
     with torch.autocast(z1.device.type, enabled=False):  # also of what stacks: it would bring all to one type
@@ -97,7 +98,7 @@ def nt_xent(
         keys = torch.cat([keys, normalize(negatives.to(z.dtype))])
     block = block_size(z.device) if chunk_size is None else chunk_size
     with torch.autocast(z.device.type, enabled=False):
-        if not gather and (len(keys) <= block or not gradient_is_enough(keys)):
+        if not gather and (len(keys) <= block or not gradient_is_enough(keys, temperature)):
             sums = dense_negatives(keys, rows, number, labels, temperature)
         else:
             block = -(-block // number) * number  # all views of an image in one
@@ -120,7 +121,18 @@ def _mean_of_ranks(share: Tensor) -> Tensor:
     return whole + (local - local.detach())
 
 
-def check_embeddings(argument: str, z: Any) -> Tensor:
+def _check_temperature(value: Any) -> None:
+    """Check for a number above 0, or for a floating tensor that stands for one."""
+    if not isinstance(value, Tensor):
+        check_positive("temperature", value)
+    elif value.ndim:
+        fix = "Write torch.nn.Parameter(torch.tensor(0.5))."
+        raise value_error("temperature", "a number, or a tensor of shape ()", value, fix)
+    elif not value.is_floating_point():
+        raise type_error("temperature", "a floating type", value)
+
+
+def _check_embeddings(argument: str, z: Any) -> None:
     """Check for embeddings (B, D), floating and not empty."""
     if not isinstance(z, Tensor):
         raise type_error(argument, "embeddings (B, D)", z)
@@ -128,13 +140,12 @@ def check_embeddings(argument: str, z: Any) -> Tensor:
         raise value_error(argument, "embeddings of shape (B, D), neither 0", z, "Flatten each with z.flatten(1).")
     if not z.is_floating_point():
         raise type_error(argument, "embeddings of a floating type", z)
-    return z
 
 
-def check_views(views: dict[str, Tensor]) -> None:
+def _check_views(views: dict[str, Tensor]) -> None:
     """Check for batches of embeddings of one shape, by the names of the arguments."""
     for name, z in views.items():
-        check_embeddings(name, z)
+        _check_embeddings(name, z)
         if z.shape != views["z1"].shape:
             fix = "Row i of both must be a view of image i."
             raise value_error(name, f"the shape of z1, {tuple(views['z1'].shape)}", z, fix)
@@ -146,7 +157,7 @@ def _name_views(z1: Tensor, z2: Tensor, more_views: Any) -> dict[str, Tensor]:
     return {"z1": z1, "z2": z2} | {f"more_views[{i}]": z for i, z in enumerate(more_views)}
 
 
-def _check_extras(z1: Tensor, weights: Any, labels: Any, negatives: Any) -> None:
+def _check_extras(z1: Tensor, weights: Any, labels: Any, negatives: Any, temperature: float | Tensor) -> None:
     count, width = z1.shape
     for name, value in (("weights", weights), ("labels", labels), ("negatives", negatives)):
         if value is None:
@@ -155,8 +166,9 @@ def _check_extras(z1: Tensor, weights: Any, labels: Any, negatives: Any) -> None
             raise type_error(name, "a tensor", value, "Convert it with torch.as_tensor.")
         if name != "negatives" and value.shape != (count,):
             raise value_error(name, f"one for each image, of shape ({count},)", value)
-        if value.device != z1.device:
-            raise value_error(name, f"a tensor on {z1.device}, where z1 is", f"one on {value.device}")
+        _check_device(name, value, z1)
+    if isinstance(temperature, Tensor):
+        _check_device("temperature", temperature, z1)
     if weights is not None and not weights.is_floating_point():
         raise type_error("weights", "a floating type", weights, "Convert them with .float().")
     if labels is not None and (labels.is_floating_point() or labels.dtype == torch.bool):
@@ -169,23 +181,44 @@ def _check_extras(z1: Tensor, weights: Any, labels: Any, negatives: Any) -> None
             raise value_error("negatives", "embeddings without a gradient", "some that require one", fix)
 
 
+def _check_device(name: str, value: Tensor, z1: Tensor) -> None:
+    if value.device != z1.device:
+        fix = "Move it, or the loss that holds it, with .to(device)."
+        raise value_error(name, f"a tensor on {z1.device}, where z1 is", f"one on {value.device}", fix)
+
+
 class NTXentLoss(nn.Module):
     """NT-Xent as a module; see ``nt_xent``.
 
     Args:
-        temperature: τ, above 0.
+        temperature: τ, above 0: a number, or a ``torch.nn.Parameter`` of shape () to learn it.
         gather_distributed: whether the other ranks' images are negatives too.
         chunk_size: how many embeddings are compared with how many at a time; chosen by the device where None.
 
+    Raises:
+        ValueError: if the temperature is a number that is not above 0 or a parameter of another shape, or
+            ``chunk_size`` is below 1.
+        TypeError: if the temperature is neither a number nor a parameter.
+
     Examples:
         >>> loss = NTXentLoss(0.5)(torch.rand(8, 128), torch.rand(8, 128))
+        >>> len([*NTXentLoss(torch.nn.Parameter(torch.tensor(0.5))).parameters()])
+        1
     """
 
     def __init__(
-        self, temperature: float = 0.5, *, gather_distributed: bool = False, chunk_size: int | None = None
+        self,
+        temperature: float | nn.Parameter = 0.5,
+        *,
+        gather_distributed: bool = False,
+        chunk_size: int | None = None,
     ) -> None:
         super().__init__()
-        self.temperature = check_positive("temperature", temperature)
+        if isinstance(temperature, Tensor) and not isinstance(temperature, nn.Parameter):
+            fix = "Write torch.nn.Parameter(temperature), or pass the tensor to equicon.nt_xent."
+            raise type_error("temperature", "a number or a torch.nn.Parameter", temperature, fix)
+        _check_temperature(temperature)
+        self.temperature = temperature if isinstance(temperature, Tensor) else float(temperature)
         self.gather_distributed = gather_distributed
         self.chunk_size = None if chunk_size is None else check_int("chunk_size", chunk_size, low=1)
 
@@ -216,4 +249,5 @@ class NTXentLoss(nn.Module):
         """Show the temperature, and what differs from the defaults."""
         gather = ", gather_distributed=True" if self.gather_distributed else ""
         chunks = "" if self.chunk_size is None else f", chunk_size={self.chunk_size}"
-        return f"temperature={self.temperature:g}{gather}{chunks}"
+        learned = isinstance(self.temperature, Tensor)  # whose value would have to be waited for
+        return f"temperature={'Parameter' if learned else f'{self.temperature:g}'}{gather}{chunks}"

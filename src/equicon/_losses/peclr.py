@@ -1,28 +1,33 @@
 """``PeCLRLoss``: undo each view's transform on its embedding, then compare."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from equicon._checks import type_error, value_error
-from equicon._groups.affine import Affine, check_affine
-from equicon._losses.ntxent import NTXentLoss, check_views
+from equicon._groups.element import GroupElement
+from equicon._losses.ntxent import NTXentLoss
 from equicon._losses.ranks import many_ranks, refuse_together
 from equicon._representations.base import Representation
 from equicon._representations.peclr import PeCLRPoints
 
-_TEMPERATURE = 0.5
+
+class _Default(float):
+    """A default that can be told from the same number when somebody gives it."""
 
 
 class PeCLRLoss(nn.Module):
-    """The equivariant contrastive loss: bring both embeddings back to the canonical frame, then compare them.
+    """The equivariant contrastive loss: bring all embeddings back to the canonical frame, then compare them.
 
     Args:
-        temperature: of NT-Xent, above 0; 0.5 where None, the paper's.
-        representation: how a transform acts on an embedding; the paper's ``PeCLRPoints()`` by default, ``Points()``
-            for the exact action.
-        base_loss: any ``(z1, z2) -> scalar`` to compare with; NT-Xent by default.
+        temperature: of NT-Xent, above 0: a number, or a ``torch.nn.Parameter`` to learn it; 0.5 by default, the
+            paper's.
+        representation: how a group element acts on an embedding; the paper's ``PeCLRPoints()`` by default,
+            ``Points()`` for the exact action. Of one that is a ``torch.nn.Module``, the loss has the parameters.
+        base_loss: any function or module ``(z1, z2, **keywords) -> scalar`` to compare with; NT-Xent by default, and
+            then ``temperature``, ``gather_distributed`` and ``chunk_size`` are its own.
         gather_distributed: whether NT-Xent takes the other ranks' images for negatives too; see ``nt_xent``.
         chunk_size: how many embeddings NT-Xent compares with how many at a time; chosen by the device where None.
 
@@ -42,10 +47,10 @@ class PeCLRLoss(nn.Module):
 
     def __init__(
         self,
-        temperature: float | None = None,
+        temperature: float | nn.Parameter = _Default(0.5),  # noqa: B008 - a number
         *,
         representation: Representation[Any] = PeCLRPoints(),  # noqa: B008 - a frozen value
-        base_loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+        base_loss: Callable[..., Tensor] | None = None,
         gather_distributed: bool = False,
         chunk_size: int | None = None,
     ) -> None:
@@ -53,82 +58,97 @@ class PeCLRLoss(nn.Module):
         if not isinstance(representation, Representation):
             fix = "Call the class: Points()." if isinstance(representation, type) else ""
             raise type_error("representation", "an equicon.Representation", representation, fix)
-        if base_loss is not None and (isinstance(base_loss, type) or not callable(base_loss)):
-            fix = f"Make one: {base_loss.__name__}()." if isinstance(base_loss, type) else ""
-            raise type_error("base_loss", "a function (z1, z2) -> scalar", base_loss, fix)
-        self.representation = representation
-        self.base_loss: Callable[..., Tensor]
         if base_loss is None:
-            temperature = _TEMPERATURE if temperature is None else temperature
-            self.base_loss = NTXentLoss(temperature, gather_distributed=gather_distributed, chunk_size=chunk_size)
+            base_loss = NTXentLoss(temperature, gather_distributed=gather_distributed, chunk_size=chunk_size)
+        elif isinstance(base_loss, type) or not callable(base_loss):
+            fix = f"Make one: {base_loss.__name__}()." if isinstance(base_loss, type) else ""
+            raise type_error("base_loss", "a function (z1, z2, **keywords) -> scalar", base_loss, fix)
         else:
-            _refuse_beside_base_loss(
-                temperature=temperature, gather_distributed=gather_distributed or None, chunk_size=chunk_size
-            )
-            self.base_loss = base_loss
+            _refuse_shorthand(temperature, gather_distributed, chunk_size)
+        self.representation = representation
+        self.base_loss = base_loss
+        self._known = _keywords(base_loss)
 
     def forward(
         self,
         z1: Tensor,
         z2: Tensor,
-        g1: Affine,
-        g2: Affine,
+        g1: GroupElement,
+        g2: GroupElement,
         *,
-        more_views: Sequence[tuple[Tensor, Affine]] = (),
-        weights: Tensor | None = None,
-        labels: Tensor | None = None,
-        negatives: Tensor | None = None,
+        more_views: Sequence[tuple[Tensor, GroupElement]] = (),
+        **keywords: Any,
     ) -> Tensor:
-        """Compute the loss. What stands after g2 configures NT-Xent; see ``nt_xent``.
+        """Compute the loss.
 
         Args:
-            z1: (B, D), embeddings of the first views.
-            z2: (B, D), embeddings of the second views.
+            z1: (B, ...), embeddings of the first views.
+            z2: (B, ...), embeddings of the second views.
             g1: what the first views' transform returned, B elements.
             g2: that of the second.
-            more_views: further views of the images, as pairs (z, g).
-            weights: (B,), a factor for the pairs of each image.
-            labels: (B,), whole numbers: images with the same one are not each other's negatives.
-            negatives: (K, D), more negatives, **in the canonical frame**: of earlier batches,
+            more_views: further views of the images, as pairs (z, g); the base loss gets a list of the embeddings,
+                brought back too.
+            **keywords: what else the base loss takes. NT-Xent takes ``weights`` (B,), ``labels`` (B,) and
+                ``negatives`` (K, D); see ``nt_xent``. A queue is **in the canonical frame**, of earlier batches
                 ``representation.canonicalize(g, z).detach()``.
 
         Returns:
             What ``base_loss`` returns: a scalar.
 
         Raises:
-            ValueError: if batch sizes differ, the representation does not take embeddings of this width, or something
-                is given that another ``base_loss`` does not take.
-            TypeError: if a g is a bare matrix.
+            ValueError: if batches differ in size or device, or the representation does not take such embeddings.
+            TypeError: if a g is a bare matrix, or the base loss does not take a keyword.
         """
-        nt_xent = self.base_loss if isinstance(self.base_loss, NTXentLoss) else None
-        with refuse_together(nt_xent is not None and nt_xent.gather_distributed and many_ranks()):
-            z, g = {"z1": z1, "z2": z2}, {"g1": g1, "g2": g2}
+        gather = isinstance(self.base_loss, NTXentLoss) and self.base_loss.gather_distributed and many_ranks()
+        with refuse_together(gather):
+            home = [self._bring_back("z1", z1, "g1", g1, z1), self._bring_back("z2", z2, "g2", g2, z1)]
             for i, pair in enumerate(more_views):
                 if not isinstance(pair, Sequence) or len(pair) != 2:
                     raise type_error(f"more_views[{i}]", "a pair (z, g)", pair)
-                z[f"z of more_views[{i}]"], g[f"g of more_views[{i}]"] = pair
-            canonical = self._bring_back(z, g)
-        given = {"more_views": canonical[2:] or None, "weights": weights, "labels": labels, "negatives": negatives}
-        given = {name: value for name, value in given.items() if value is not None}
-        if nt_xent is None:
-            _refuse_beside_base_loss(**given)
-        return self.base_loss(*canonical[:2], **given)
+                z, g = pair
+                home.append(self._bring_back(f"z of more_views[{i}]", z, f"g of more_views[{i}]", g, z1))
+            if len(home) > 2:
+                keywords["more_views"] = home[2:]
+            self._check_keywords(keywords)
+        return self.base_loss(home[0], home[1], **keywords)
 
-    def _bring_back(self, z: dict[str, Tensor], g: dict[str, Affine]) -> list[Tensor]:
-        check_views(z)
-        for name, affine in g.items():
-            if len(check_affine(name, affine)) != len(z["z1"]):
-                fix = "Pass the Affine of the views that were embedded, one element for each row of their embeddings."
-                raise value_error(name, f"a batch of {len(z['z1'])}, that of z1", f"a batch of {len(affine)}", fix)
-        return [self.representation.canonicalize(*pair) for pair in zip(g.values(), z.values(), strict=True)]
+    def _bring_back(self, z_name: str, z: Tensor, g_name: str, g: GroupElement, z1: Tensor) -> Tensor:
+        if z is not z1 and isinstance(z, Tensor) and z.shape != z1.shape:  # which the representation does not know
+            fix = "Row i of both must be a view of image i."
+            raise value_error(z_name, f"the shape of z1, {tuple(z1.shape)}", z, fix)
+        return self.representation._bring_back(g, z, g_name, z_name)
+
+    def _check_keywords(self, keywords: dict[str, Any]) -> None:
+        for name in keywords:
+            if self._known is not None and name not in self._known:
+                known = ", ".join(self._known) or "it has none"
+                raise type_error(name, f"a keyword of base_loss ({known})", "one that it does not take")
 
     def extra_repr(self) -> str:
-        """Show the representation; the base loss shows itself where it is a module."""
-        return f"representation={self.representation!r}"
+        """Show the representation; it and the base loss show themselves where they are modules."""
+        return "" if isinstance(self.representation, nn.Module) else f"representation={self.representation!r}"
 
 
-def _refuse_beside_base_loss(**given: object) -> None:
-    for name, value in given.items():
-        if value is not None:
-            fix = "It configures NT-Xent: give it to base_loss instead."
-            raise value_error(name, "None where another base_loss is given", value, fix)
+def _refuse_shorthand(temperature: Any, gather_distributed: bool, chunk_size: int | None) -> None:
+    for name, value, default in (
+        ("temperature", temperature, isinstance(temperature, _Default)),
+        ("gather_distributed", gather_distributed, gather_distributed is False),
+        ("chunk_size", chunk_size, chunk_size is None),
+    ):
+        if not default:
+            fix = "It configures the default NT-Xent: give it to base_loss."
+            raise value_error(name, "nothing where another base_loss is given", value, fix)
+
+
+def _keywords(base_loss: Callable[..., Tensor]) -> tuple[str, ...] | None:
+    """Read which keywords a loss takes beside its two batches of embeddings; None where it takes any."""
+    try:
+        found = inspect.signature(base_loss.forward if isinstance(base_loss, nn.Module) else base_loss).parameters
+    except ValueError:  # of what is written in C, which then says itself what it does not take
+        return None
+    kinds = [parameter.kind for parameter in found.values()]
+    if inspect.Parameter.VAR_KEYWORD in kinds:
+        return None
+    placed = [name for name, parameter in found.items() if parameter.kind <= inspect.Parameter.VAR_POSITIONAL][:2]
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return tuple(name for name, parameter in found.items() if parameter.kind in named and name not in placed)

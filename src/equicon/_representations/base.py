@@ -117,8 +117,10 @@ class Representation(ABC, Generic[G]):
             return hook(g, z)
         try:
             return hook(g, z)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:  # which is how torch refuses a shape
+        except RuntimeError as error:
+            # Torch refuses a shape by a RuntimeError. What derives from it, such as LinAlgError, says what it is; and
+            # what went wrong on a device or with memory is no matter of the embeddings.
+            if type(error) is not RuntimeError or any(word in str(error) for word in ("CUDA", "HIP", "memory")):
+                raise
             fix = f"It said: {error} A method _check_shape(shape) may say more."
             raise value_error(z_name, f"embeddings that {type(self).__name__}.{name} takes", z, fix) from error
