@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.forward_ad import unpack_dual
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
+from torch.utils.data._utils.collate import default_collate_fn_map
 
 Tree: TypeAlias = TreeSpec
 """How tuples, named tuples, lists and dicts are nested."""
@@ -41,3 +42,8 @@ def flatten(tree: Any, is_leaf: Callable[[Any], bool]) -> tuple[list[Any], Tree]
 def unflatten(leaves: list[Any], tree: Tree) -> Any:
     """Put together again what ``flatten`` took apart."""
     return tree_unflatten(leaves, tree)
+
+
+def collate_by(kind: type, join: Callable[[Any], Any]) -> None:
+    """Tell the ``DataLoader`` how to join what its items hold of a kind."""
+    default_collate_fn_map[kind] = lambda batch, *, collate_fn_map=None: join(batch)

@@ -6,7 +6,6 @@ from typing import Any, NoReturn, Self, final
 
 import torch
 from torch import Tensor
-from torch.utils.data._utils.collate import default_collate_fn_map
 
 from equicon._checks import (
     check_affine_values,
@@ -22,6 +21,7 @@ from equicon._groups.crops import around_boxes, around_points
 from equicon._groups.labels import PlaneMap, size_or
 from equicon._plane.frames import unit_matrix
 from equicon._plane.matrix import affine_matrix, at_least_float32, inverse_affine, matmul, polar_angle, rows
+from equicon._torch import collate_by
 
 
 @final
@@ -278,12 +278,7 @@ def check_affine(argument: str, value: object) -> Affine:
     return value
 
 
-def collate(batch: Sequence[Affine], *, collate_fn_map: object = None) -> Affine:
-    """Join what a data set's items hold, as a ``DataLoader`` asks for it."""
-    return Affine.cat(batch)
-
-
-default_collate_fn_map[Affine] = collate
+collate_by(Affine, Affine.cat)
 torch.serialization.add_safe_globals([Affine])
 
 

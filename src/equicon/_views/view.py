@@ -12,9 +12,9 @@ from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
-from torch.autograd.forward_ad import unpack_dual
 
 from equicon._checks import Size, concrete, readable, type_error, value_error
+from equicon._torch import has_tangent
 from equicon._views.color import ColorMap, Normalization, finish
 from equicon._views.cpu import cached_view
 from equicon._views.kornia import warped_view, why_not_kornia
@@ -53,7 +53,7 @@ def why_not_triton(
         return f"images are {str(images.dtype).removeprefix('torch.')}"
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
         return "a gradient is asked for"
-    if any(unpack_dual(tensor).tangent is not None for tensor in inputs):
+    if any(has_tangent(tensor) for tensor in inputs):
         return "a forward gradient is asked for"
     if mode != "bilinear" or padding_mode != "zeros":
         return f"mode is {mode} and padding_mode {padding_mode}, and not bilinear and zeros"
