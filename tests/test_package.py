@@ -61,11 +61,7 @@ def test_the_core_imports_without_the_extras():
 
 
 ROOMS = [
-<<<<<<< HEAD
     {"_public", "_torch"}, {"_checks", "_weights"}, {"_plane", "draw", "metrics"}, {"_views"}, {"_groups"},
-=======
-    {"_torch"}, {"_checks", "_weights"}, {"_plane", "draw", "metrics"}, {"_views"}, {"_groups"},
->>>>>>> l
     {"_transforms", "_representations"}, {"_losses", "presets"}, {"testing"}, {"data"}, {"probes"}, {"training"},
     {"hands"},
 ]  # fmt: skip
