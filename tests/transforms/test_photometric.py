@@ -92,6 +92,12 @@ def test_each_image_has_its_own_draw():
     assert 0.35 < float(share) < 0.65
 
 
+def test_imagenet_s_figures_are_those_of_torchvision():
+    presets = pytest.importorskip("torchvision.transforms", reason="compares with torchvision")
+    theirs = presets._presets.ImageClassification(crop_size=224)
+    assert eq.Normalize.imagenet() == eq.Normalize(tuple(theirs.mean), tuple(theirs.std))
+
+
 def test_normalize_comes_after_the_clamp():
     mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
     views = eq.Compose([eq.Normalize(mean, std), eq.ColorJitter(brightness=(3.0, 3.0))])(IMAGES)[0]

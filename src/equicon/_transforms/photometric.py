@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, final
+from typing import Self, TypeAlias, final
 
 import torch
 from torch import Tensor
@@ -148,6 +148,16 @@ class Normalize(EquivariantTransform):
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    @classmethod
+    def imagenet(cls) -> Self:
+        """Normalise RGB by ImageNet's mean and standard deviation, as the weights of torchvision ask for.
+
+        Examples:
+            >>> Normalize.imagenet()
+            Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+        """
+        return cls((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
     def __post_init__(self) -> None:
         for name in ("mean", "std"):
