@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from equicon.hands import read_encoder
-from equicon.training._checkpoints import write_whole
+from equicon.training import write_whole
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -18,9 +18,7 @@ import equicon as eq
 from equicon.hands import Hand, Pose25D, SyntheticHands
 from equicon.hands.recipes._poses import CLIP, REFINING, pose_errors, pose_loss, see
 from equicon.probes import Features, extract_features, probe
-from equicon.training._batches import seed_of
-from equicon.training._checkpoints import load, write_state
-from equicon.training._lifecycle import NORMALIZE, plain_state
+from equicon.training import load_state, plain_state, seed_of, write_state
 
 COLOUR = eq.ColorJitter(0.5, 0.1, 0.5, 0.01)
 LOSS_WEIGHTS = (10.0, 1.0, 0.2)
@@ -116,7 +114,7 @@ def make_views(piece: Pretrain) -> eq.Compose:
         "rotation": eq.RandomRotation(piece.degrees),
         "translation": eq.RandomTranslate(15 / 128),
     }
-    return eq.Compose([*(geometry[name] for name in piece.geometry), COLOUR, NORMALIZE])
+    return eq.Compose([*(geometry[name] for name in piece.geometry), COLOUR, eq.Normalize.imagenet()])
 
 
 def without_scale(g: eq.Affine) -> eq.Affine:
@@ -187,7 +185,7 @@ def learn(model: nn.Module, piece: Pretrain, preset: Preset, out: Path, device: 
 
 def embed(encoder: nn.Module, data: Hand) -> Features:
     views = (
-        (NORMALIZE(part.image / 255)[0].contiguous(memory_format=torch.channels_last), part.xy, part.xyz)
+        (eq.Normalize.imagenet()(part.image / 255)[0].contiguous(memory_format=torch.channels_last), part.xy, part.xyz)
         for part in parts_of(data)
     )
     return extract_features(encoder, views)
@@ -204,7 +202,7 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
     seed = piece.start.seed
     torch.manual_seed(seed)
     encoder, width = build(preset.arch)
-    encoder.load_state_dict(load(out / "encoders" / f"{piece.start.key}.pt"))
+    encoder.load_state_dict(load_state(out / "encoders" / f"{piece.start.key}.pt"))
     model = Pose25D(encoder, width).to(device)
     data = hands(out / "hands", "labelled", device)
     known = max(1, round(piece.fraction * len(data.image)))
@@ -212,7 +210,7 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
     data = some(data, chosen)  # the labels that the probes of this seed know too
     following = draw(known, preset.tune_batch, seed)
     augment = eq.Compose(
-        [eq.RandomScale((0.8, 1.25)), eq.RandomRotation(45), eq.RandomTranslate(0.1), COLOUR, NORMALIZE]
+        [eq.RandomScale((0.8, 1.25)), eq.RandomRotation(45), eq.RandomTranslate(0.1), COLOUR, eq.Normalize.imagenet()]
     )
     refining = list(model.refine.parameters())
     groups: list[dict[str, Any]] = [
@@ -247,7 +245,7 @@ def test(model: nn.Module, data: Hand) -> dict[str, float]:
     model.eval()
     joints = []
     for part in parts_of(data):
-        images = NORMALIZE(part.image / 255)[0].contiguous(memory_format=torch.channels_last)
+        images = eq.Normalize.imagenet()(part.image / 255)[0].contiguous(memory_format=torch.channels_last)
         scale = (part.xyz[:, 10] - part.xyz[:, 9]).norm(dim=-1)
         joints.append(model(images, part.K).joints(scale))
     return pose_errors(torch.cat(joints), data.xyz, data.K)._asdict()

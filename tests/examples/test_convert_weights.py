@@ -4,7 +4,6 @@ import torch
 torchvision = pytest.importorskip("torchvision", reason="the examples need torchvision")
 
 from convert_weights import main
-
 from equicon.training._backbone import build_encoder
 
 

@@ -15,13 +15,13 @@ torchvision = pytest.importorskip("torchvision", reason="the examples need torch
 import evaluate_freihand
 import finetune_freihand
 import tiny_encoder
+from equicon.hands.recipes._finetune_data import Data, load_data
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 import equicon as eq
 from equicon import load_weights
 from equicon.hands import FreiHAND, Pose25D, project, read_pose25d, write_freihand
-from equicon.hands.recipes._finetune_data import Data, load_data
 from equicon.hands.recipes._poses import Errors, pose_errors
 from equicon.training._batches import seed_of
 from equicon.training._checkpoints import Checkpoints

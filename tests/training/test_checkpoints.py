@@ -1,4 +1,3 @@
-import errno
 import os
 import resource
 import signal
@@ -9,7 +8,7 @@ from collections import namedtuple
 import pytest
 import torch
 
-from equicon.training._checkpoints import Checkpoints, Stop, load, size_of, write_whole
+from equicon.training._checkpoints import Checkpoints, Stop, load, size_of
 
 STATE = {"step": 3, "model": {"weight": torch.arange(5.0)}, "note": ["a", 1.5, None]}
 
@@ -56,24 +55,11 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
         checkpoints.load()
 
 
-def test_a_write_that_fails_leaves_what_was_there(tmp_path):
-    def fail(file):
-        file.write(b"new")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-    with pytest.raises(OSError, match=r"file could not be written: .*No space left on device"):
-        write_whole(path, fail)
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_a_process_killed_while_it_writes_leaves_what_was_there(tmp_path):
     code = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from checkpoints import write_whole\n"
+        "from equicon.data._files import write_whole\n"
         "def half(file):\n"
         "    file.write(bytes(2**20))\n"
         "    file.flush()\n"

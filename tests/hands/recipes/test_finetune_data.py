@@ -6,12 +6,12 @@ import torch
 
 pytest.importorskip("torchvision", reason="the examples need torchvision")
 
+from equicon.hands.recipes._finetune_data import Repeated, known, load_data
 from hypothesis import given
 from hypothesis import strategies as st
 
 from equicon.hands import FreiHAND, SyntheticHands, write_freihand
 from equicon.hands.recipes import _pretrain_data as pretrain_data
-from equicon.hands.recipes._finetune_data import Repeated, known, load_data
 
 SAMPLES = 20
 

@@ -6,6 +6,7 @@ import torch
 torchvision = pytest.importorskip("torchvision", reason="the examples need torchvision")
 
 from equicon.training._backbone import ARCHS, WeightsError, build_encoder
+
 from equicon.training._checkpoints import write_whole
 
 

@@ -1,0 +1,60 @@
+"""Files that are there whole or not at all."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file under another name and rename it, so that under its own it is whole or not there.
+
+    Args:
+        path: Where; folders that lack are made.
+        write: Writes the content into the file that it is given.
+
+    Raises:
+        OSError: If it cannot be written; what was there before is still there.
+
+    Examples:
+        >>> import tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "sub" / "a.bin"
+        >>> write_whole(path, lambda file: file.write(b"all of it"))
+        >>> path.read_bytes()
+        b'all of it'
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except (OSError, RuntimeError) as error:  # torch.save turns some write errors into a RuntimeError
+        if part.exists():
+            part.unlink()
+        raise OSError(f"{path} could not be written: {error}") from error
+    with suppress(OSError):  # a rename is on the disk when its folder is; not every file system can say so
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8, whole or not at all.
+
+    Raises:
+        OSError: If it cannot be written; what was there before is still there.
+
+    Examples:
+        >>> import tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "result.json"
+        >>> write_text(path, "{}")
+        >>> path.read_text()
+        '{}'
+    """
+    write_whole(path, lambda file: file.write(text.encode()))
