@@ -5,10 +5,8 @@ python benchmarks/step.py        (ResNet-18 at 64 × 64 on a CPU, ResNet-50 at 1
 
 import argparse
 import statistics
-import sys
 from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,14 +14,8 @@ import torchvision
 from torch import nn
 
 import equicon as eq
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-
-import pretrain_freihand as example
-
-from equicon.training._journal import Stopwatch
-from equicon.training._lifecycle import NORMALIZE
-from equicon.training._options import PRECISIONS
+from equicon.hands.recipes import make_head, parse_pretrain_args
+from equicon.training import PRECISIONS, Stopwatch, parameter_groups
 
 WARM_UP = 3
 PARTS = ("views", "encoder", "loss", "optimizer")
@@ -38,15 +30,20 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def measure(device: str, arch: str, side: int, source: int, batch: int, steps: int, goal: int) -> None:
     """Time the parts of steps, and print the median of each."""
     given = ["--recipe", "quick", "--arch", arch, "--size", str(side), "--batch-size", str(batch), "--device", device]
-    args = example.parse_args(given)
+    args = parse_pretrain_args("", given)
     dtype = PRECISIONS[args.precision]
     torch.manual_seed(0)
     encoder = torchvision.models.get_model(arch)
     width = encoder.fc.in_features
     encoder.fc = nn.Identity()
-    model = nn.Sequential(encoder, example.make_head(width, args)).to(device).to(memory_format=torch.channels_last)
-    optimizer, criterion = example.make_optimizer(model, args), eq.PeCLRLoss(args.temperature)
-    augment = eq.Compose([example.make_views(args), NORMALIZE])
+    model = (
+        nn.Sequential(encoder, make_head(width, args.hidden, args.points))
+        .to(device)
+        .to(memory_format=torch.channels_last)
+    )
+    optimizer = torch.optim.Adam(parameter_groups(model, args.weight_decay), args.lr)
+    criterion = eq.PeCLRLoss(args.temperature)
+    augment = eq.Compose([eq.presets.peclr(), eq.Normalize.imagenet()])
     images = torch.randint(0, 256, (batch, 3, source, source), dtype=torch.uint8, device=device)
     written: dict[str, Any] = {"size": (side, side), "dtype": dtype, "memory_format": torch.channels_last}
     written["frame"] = eq.Affine.identity(batch, device=device)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
-from equicon.data._files import write_whole
 from equicon.hands import read_encoder
+from equicon.training import write_whole
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -37,9 +37,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from equicon import load_weights
+from equicon import Normalize, load_weights
 from equicon.data import CorruptImage
-from equicon.data._files import write_text
 from equicon.hands import (
     FreiHAND,
     Hand,
@@ -52,13 +51,9 @@ from equicon.hands import (
     read_pose25d,
     write_leaderboard,
 )
-from equicon.hands.recipes import draw_skeletons
-from equicon.hands.recipes._pretrain_data import render
+from equicon.hands.recipes import ARCHS, build_encoder, draw_skeletons, render
 from equicon.metrics import epe, pck, procrustes_align
-from equicon.training._backbone import ARCHS, build_encoder
-from equicon.training._journal import write_figure
-from equicon.training._lifecycle import NORMALIZE, last_line
-from equicon.training._options import Help, check_device, number, read_arguments, whole
+from equicon.training import Help, check_device, last_line, number, read_arguments, whole, write_figure, write_text
 
 SEED = 2**31 - 1  # of the rendered hands: not those of a training run
 CENTRAL = {"synthetic": 0.65}  # the first box over the picture, where hands are larger than FreiHAND's
@@ -125,13 +120,18 @@ def load_model(args: argparse.Namespace) -> Pose25D:
 @torch.inference_mode()
 def predict(model: Pose25D, tested: Tested, args: argparse.Namespace) -> tuple[Tensor, Tensor, Tensor]:
     """Predict joints (N, 21, 3) in metres, and give them with the true ones and K."""
-    found = []
+    found, normalize = [], Normalize.imagenet()
     loader = DataLoader(tested.hands, args.batch_size, num_workers=args.workers)
     with tqdm(total=len(tested.scale), desc="evaluate", unit="img") as bar:
         for hand, scale in zip(loader, tested.scale.split(args.batch_size), strict=True):
             images, K = hand.image.to(args.device), hand.K.to(args.device)
             pose, _ = predict_two_pass(
-                model, images, K, size=args.size, first=args.first, normalize=lambda views: NORMALIZE(views)[0]
+                model,
+                images,
+                K,
+                size=args.size,
+                first=args.first,
+                normalize=lambda views: normalize(views)[0],
             )
             found.append((pose.joints(scale.to(args.device)).cpu(), hand.xyz, hand.K))
             bar.update(len(images))

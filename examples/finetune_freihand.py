@@ -25,10 +25,9 @@ if it had not been. Writes to --out:
 """
 
 import argparse
-import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -36,7 +35,6 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import torch
-import torchvision
 from matplotlib import pyplot as plt
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -44,101 +42,47 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 import equicon as eq
-from equicon.data import CorruptImage
-from equicon.data._files import write_text
-from equicon.hands import Hand, Pose25D, pose_errors, pose_loss, project
-from equicon.hands import PoseErrors as Errors
-from equicon.hands import PoseTarget as View
-from equicon.hands import pose_crop as frame_of
-from equicon.hands import pose_target as see
-from equicon.hands.recipes import CLIP_NORM as CLIP
-from equicon.hands.recipes import REFINE_RATE as REFINING
-from equicon.hands.recipes import _finetune_options as finetune_options
-from equicon.hands.recipes import draw_skeletons
-from equicon.hands.recipes._finetune_data import Data, load_data
-from equicon.training._backbone import WeightsError, build_encoder
-from equicon.training._batches import Batches, loading, seed_of
-from equicon.training._checkpoints import Checkpoints, Stop, size_of, write_state
-from equicon.training._journal import PAUSE, Journal, write_figure
-from equicon.training._lifecycle import NORMALIZE, Training, conclude, leave, plain_state
-from equicon.training._options import arguments_text
-from equicon.training._ranks import ALONE, Ranks, joined
+from equicon.hands import Hand, Pose25D, PoseErrors, PoseTarget, pose_crop, pose_errors, pose_loss, pose_target, project
+from equicon.hands.recipes import (
+    CLIP_NORM,
+    REFINE_RATE,
+    FinetuneData,
+    build_encoder,
+    draw_skeletons,
+    load_finetune_data,
+    parse_finetune_args,
+)
+from equicon.training import (
+    PAUSE,
+    Batches,
+    Journal,
+    Stop,
+    Training,
+    launch,
+    loading,
+    parameter_groups,
+    plain_state,
+    seed_of,
+    write_figure,
+    write_state,
+)
 
 VALIDATION_BATCH = 128
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    return finetune_options.parse_args((__doc__ or "").splitlines()[0], argv)
-
-
-def make_views(args: argparse.Namespace) -> eq.Compose:
-    return eq.Compose(
-        [
-            eq.RandomScale((args.scale[0], args.scale[1])),
-            eq.RandomRotation(args.degrees),
-            eq.RandomTranslate(args.translate),
-            eq.ColorJitter(*args.jitter),
-            NORMALIZE,
-        ]
-    )
-
-
-class Run(Training):
-    """A run in progress.
-
-    Attributes:
-        found: The errors on the validation hands, by step.
-    """
-
-    kind = "fine-tuning"
-
-    def __init__(
-        self,
-        args: argparse.Namespace,
-        count: int,
-        checkpoints: Checkpoints,
-        saved: dict[str, Any] | None,
-        ranks: Ranks = ALONE,
-    ) -> None:
-        super().__init__(args, (count,), max(1, count // args.batch_size), checkpoints, ranks)
-        encoder, width = build_encoder(args.arch, "none" if saved else args.weights)
-        self.prepare(Pose25D(encoder, width), self._make_optimizer, saved)
-        self.found: dict[int, Errors] = {}
-        if saved:
-            self.found = {step: Errors(*row) for step, row in saved["found"].items()}
-        self.predict: nn.Module = DistributedDataParallel(self.model) if ranks.world > 1 else self.model
-
-    def _make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
-        for name, parameter in model.named_parameters():
-            times = REFINING if name.startswith("refine.") else 1.0
-            groups.setdefault((parameter.ndim > 1, times), []).append(parameter)  # biases and norms do not decay
-        return torch.optim.AdamW(
-            [
-                {"params": parameters, "weight_decay": self.args.weight_decay * decays, "times": times}
-                for (decays, times), parameters in groups.items()
-            ],
-            self.args.lr,
-        )
-
-    @property
-    def best(self) -> int:
-        """The validated step with the least PA-EPE, the first of equals."""
-        return min(self.found, key=lambda step: (self.found[step].pa_mm, step))
-
-    def state(self) -> dict[str, Any]:
-        return super().state() | {"found": {step: tuple(errors) for step, errors in self.found.items()}}
+    return parse_finetune_args((__doc__ or "").splitlines()[0], argv)
 
 
 # --- training
 
 
-def finetune(run: Run, data: Data, journal: Journal, stop: Stop) -> bool:
+def finetune(run: "Run", journal: Journal, stop: Stop) -> bool:
     """Train to the end, or until a signal comes to any rank: then save what is whole. Say whether one came."""
     args, watch, ranks = run.args, journal.watch, run.ranks
-    augment = make_views(args)
-    sampler = Batches(data.count, args.batch_size, args.seed, run.step, run.steps, ranks)
-    batches = iter(DataLoader(data.train, batch_sampler=sampler, **loading(args)))
+    augment = run.make_views()
+    sampler = Batches(run.data.count, args.batch_size, args.seed, run.step, run.steps, ranks)
+    batches = iter(DataLoader(run.data.train, batch_sampler=sampler, **loading(args)))
     stopping = ranks.any(bool(stop.signal))
     run.model.train()
     watch.mark(PAUSE)
@@ -159,7 +103,7 @@ def finetune(run: Run, data: Data, journal: Journal, stop: Stop) -> bool:
         for group in run.optimizer.param_groups:
             group["lr"] = rate * group["times"]
         run.scaler.unscale_(run.optimizer)
-        nn.utils.clip_grad_norm_(run.model.parameters(), CLIP)
+        nn.utils.clip_grad_norm_(run.model.parameters(), CLIP_NORM)
         run.scaler.step(run.optimizer)
         run.scaler.update()
         run.optimizer.zero_grad(set_to_none=True)
@@ -172,31 +116,31 @@ def finetune(run: Run, data: Data, journal: Journal, stop: Stop) -> bool:
         run.step += 1
         stopping = ranks.any(bool(stop.signal))
         if run.step < run.steps and not stopping and run.due(args.validate_every):
-            validate(run, data, journal)
+            run.measure(journal)
             run.model.train()
         elif run.due(args.save_every) and run.step < run.steps:
-            run.save(journal, data.skipped())
+            run.save(journal)
         watch.mark(PAUSE)
-    run.save(journal, data.skipped())
+    run.save(journal)
     return stopping
 
 
-def make_view(hand: Hand, augment: eq.EquivariantTransform, run: Run) -> View:
+def make_view(hand: Hand, augment: eq.EquivariantTransform, run: "Run") -> PoseTarget:
     hand = Hand(*(field.to(run.device, non_blocking=True) for field in hand))
-    size, frame = (run.args.size, run.args.size), frame_of(hand, run.args.size)
+    size, frame = (run.args.size, run.args.size), pose_crop(hand, run.args.size)
     images, g = augment(hand.image, size=size, frame=frame, dtype=run.dtype, memory_format=torch.channels_last)
-    return see(hand, images, g @ frame)
+    return pose_target(hand, images, g @ frame)
 
 
 # --- validation
 
 
-def validate(run: Run, data: Data, journal: Journal) -> None:
+def validate(run: "Run", journal: Journal) -> None:
     """Measure the model on the hands kept for it, unless that was done before the run was stopped."""
     if run.step not in run.found:
         journal.flush()  # where a loss is not finite, this says so; an alignment would only fail
-        run.found[run.step] = run.ranks.of_first(lambda: measure(run, data, journal))
-        run.save(journal, data.skipped())
+        run.found[run.step] = run.ranks.of_first(lambda: measure(run, journal))
+        run.save(journal)
     if run.best == run.step and run.ranks.first:  # after the checkpoint that knows of it, or again if that was the last
         write_state(run.args.out / "best.pt", plain_state(run.model))
     errors = run.found[run.step]
@@ -205,10 +149,10 @@ def validate(run: Run, data: Data, journal: Journal) -> None:
     journal.say(f"epoch {run.step / run.per_epoch:.3g}: {describe(errors)}{best}")
 
 
-def measure(run: Run, data: Data, journal: Journal) -> Errors:
+def measure(run: "Run", journal: Journal) -> PoseErrors:
     """Predict the hands kept for validation, and keep the picture if the model is the best so far."""
     run.check_finite()
-    hands, joints = predict(run, data)
+    hands, joints = predict(run)
     errors = pose_errors(joints, hands.xyz, hands.K)
     first = Hand(*(field[:8] for field in hands))
     figure = draw_skeletons(first.image / 255, project(joints[:8], first.K), first.xy)
@@ -220,12 +164,12 @@ def measure(run: Run, data: Data, journal: Journal) -> Errors:
 
 
 @torch.no_grad()
-def predict(run: Run, data: Data) -> tuple[Hand, Tensor]:
+def predict(run: "Run") -> tuple[Hand, Tensor]:
     """Predict joints in metres, and give them with the labels and the first eight images."""
     run.model.eval()
-    loader = DataLoader(data.validation, VALIDATION_BATCH, **loading(run.args))
+    loader = DataLoader(run.data.validation, VALIDATION_BATCH, **loading(run.args))
     found: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-    plain = eq.Compose([NORMALIZE])
+    plain = eq.Compose([eq.Normalize.imagenet()])
     for hand in tqdm(loader, desc="validate", leave=False):
         view = make_view(hand, plain, run)
         with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
@@ -236,137 +180,109 @@ def predict(run: Run, data: Data) -> tuple[Hand, Tensor]:
     return Hand(images, xyz, K), joints
 
 
-def describe(errors: Errors) -> str:
+def describe(errors: PoseErrors) -> str:
     return (
         f"PA-EPE {errors.pa_mm:.1f} mm, EPE {errors.epe_mm:.1f} mm, from the wrist {errors.mm:.1f} mm, "
         f"2D {errors.px:.2f} px, PA-AUC {errors.pa_auc:.3f}"
     )
 
 
-# --- a run, from its beginning or from where it stopped
+# --- the run
+
+
+class Run(Training[FinetuneData]):
+    """A run in progress.
+
+    Attributes:
+        found: The errors on the validation hands, by step.
+        predict: Gives poses, on all ranks.
+    """
+
+    kind = "fine-tuning"
+    title = "fine-tune"
+
+    def check_arguments(self) -> None:
+        args, world = self.args, self.ranks.world
+        if args.batch_size % world or args.batch_size // world < 2:
+            fix = "Then all weigh alike, and batch norm has two images at least."
+            sys.exit(
+                f"--batch-size: expected a multiple of {world} ranks, twice at least, got {args.batch_size}. {fix}"
+            )
+        if args.data == "synthetic":
+            self.check_count(args.hands)
+
+    def load_data(self) -> FinetuneData:
+        return load_finetune_data(self.args, quiet=not self.ranks.first)
+
+    def build(self, weights: str) -> nn.Module:
+        return Pose25D(*build_encoder(self.args.arch, weights))
+
+    def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        groups = parameter_groups(model, self.args.weight_decay, {"refine": REFINE_RATE})
+        return torch.optim.AdamW(groups, self.args.lr)
+
+    def make_views(self) -> eq.Compose:
+        args = self.args
+        return eq.Compose(
+            [
+                eq.RandomScale((args.scale[0], args.scale[1])),
+                eq.RandomRotation(args.degrees),
+                eq.RandomTranslate(args.translate),
+                eq.ColorJitter(*args.jitter),
+                eq.Normalize.imagenet(),
+            ]
+        )
+
+    def start(self, data: FinetuneData, saved: Mapping[str, Any] | None) -> None:
+        self.found: dict[int, PoseErrors] = {}
+        super().start(data, saved)
+        self.predict: nn.Module = DistributedDataParallel(self.model) if self.ranks.world > 1 else self.model
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        super().restore(saved)
+        self.found = {step: PoseErrors(*row) for step, row in saved["found"].items()}
+
+    def state(self) -> dict[str, Any]:
+        return super().state() | {"found": {step: tuple(errors) for step, errors in self.found.items()}}
+
+    @property
+    def best(self) -> int:
+        """The validated step with the least PA-EPE, the first of equals."""
+        return min(self.found, key=lambda step: (self.found[step].pa_mm, step))
+
+    def loop(self, journal: Journal, stop: Stop) -> bool:
+        return finetune(self, journal, stop)
+
+    @property
+    def unmeasured(self) -> bool:
+        within = 0 < self.step < self.steps
+        return within and (self.step in self.found or self.due(self.args.validate_every))
+
+    def measure(self, journal: Journal) -> None:
+        validate(self, journal)
+
+    def results(self) -> dict[str, Any]:
+        return {"validation": {step: errors._asdict() for step, errors in self.found.items()}, "best": self.best}
+
+    def describe(self) -> str:
+        args = self.args
+        return (
+            f"2.5D model on {args.arch}, on {self.place}, the encoder in {args.precision} with weights "
+            f"'{args.weights}'; {self.steps:,} steps of {self.images:,} images"
+        )
+
+    def say(self) -> None:
+        out, best = self.args.out, self.best
+        if self.skipped:
+            print(f"\nWent on without {len(self.skipped)} corrupt images; result.json names them.")
+        print(f"\nThe best model is that of epoch {best / self.per_epoch:.3g}: {describe(self.found[best])}.")
+        print(f"{self.minutes:.1f} minutes. It is {out / 'best.pt'}; see {out / 'skeletons.png'}. Test it:")
+        data = "" if self.args.data == "synthetic" else f" --data {self.args.data}"
+        print(f"    {os.path.relpath(sys.executable)} examples/evaluate_freihand.py {out / 'best.pt'}{data}")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    with joined() as ranks:
-        words = [*(sys.argv[1:] if argv is None else argv)]
-        args = ranks.of_first(lambda: parse_args([*words, "--resume"] if ranks.restarted else words))
-        args.device = ranks.device(args.device)
-        checkpoints = Checkpoints(args.out / "checkpoints", args.keep)
-        conclude(lambda: work(args, checkpoints, ranks), checkpoints, ranks)
-
-
-def work(args: argparse.Namespace, checkpoints: Checkpoints, ranks: Ranks) -> None:
-    run, data = begin(args, checkpoints, ranks)
-    train(run, data)
-    if ranks.first:
-        report(run)
-
-
-def begin(args: argparse.Namespace, checkpoints: Checkpoints, ranks: Ranks) -> tuple[Run, Data]:
-    """Check all that can be checked before time is spent, and restore the run that is resumed."""
-    saved = ranks.of_first(lambda: open_folder(args, checkpoints, ranks))
-    ranks.begin()
-    try:
-        data = load_data(args, quiet=not ranks.first)
-    except CorruptImage:  # which is a ValueError, and says more
-        raise
-    except ValueError as error:
-        sys.exit(f"--data: {error}" if ranks.first else 1)
-    ranks.of_first(lambda: check_count(args, data.count))
-    try:
-        run = Run(args, data.count, checkpoints, saved, ranks)
-    except WeightsError as error:
-        sys.exit(str(error) if ranks.first else 1)
-    if ranks.first:
-        print(data)
-        several = f" on each of {ranks.world} ranks" if ranks.world > 1 else ""
-        print(
-            f"2.5D model on {args.arch}, on {args.device}{several}, the encoder in {args.precision} with weights "
-            f"'{args.weights}'; {run.steps:,} steps of {args.batch_size:,} images"
-        )
-        if saved:
-            print(f"{args.out} goes on at step {run.step} of {run.steps}.")
-    return run, data
-
-
-def open_folder(args: argparse.Namespace, checkpoints: Checkpoints, ranks: Ranks) -> dict[str, Any] | None:
-    """Check the arguments and the folder, and load the state of the run that is resumed, if there is one."""
-    if checkpoints.paths() and not args.resume:
-        sys.exit(f"--out: {args.out} holds a run already. Go on with it (--resume), or give another folder.")
-    if args.batch_size % ranks.world or args.batch_size // ranks.world < 2:
-        fix = "Then all weigh alike, and batch norm has two images at least."
-        sys.exit(
-            f"--batch-size: expected a multiple of {ranks.world} ranks, twice at least, got {args.batch_size}. {fix}"
-        )
-    if args.data == "synthetic":
-        check_count(args, args.hands)
-    checkpoints.check_room(0)
-    try:
-        make_views(args)
-    except ValueError as error:
-        sys.exit(f"views: {error}")
-    try:
-        saved = checkpoints.load()
-    except OSError as error:
-        sys.exit(str(error))
-    if saved and saved.get("kind") != Run.kind:  # whose arguments may not be told apart from those given
-        sys.exit(f"--out: {args.out} holds another run than one of {Run.kind}. Give another folder.")
-    try:
-        if saved is None:
-            build_encoder(args.arch, args.weights)
-    except WeightsError as error:
-        sys.exit(str(error))
-    return saved
-
-
-def check_count(args: argparse.Namespace, count: int) -> None:
-    if count < args.batch_size:
-        sys.exit(f"--batch-size: expected at most {count}, the images to train on, got {args.batch_size}.")
-
-
-def train(run: Run, data: Data) -> None:
-    args, ranks = run.args, run.ranks
-    if ranks.first:
-        run.checkpoints.check_room(3 * size_of(run.model.state_dict()))  # AdamW keeps two numbers for each weight
-        write_text(args.out / "arguments.json", arguments_text(args))
-    with Journal(
-        args.out / "tensorboard",
-        run.device,
-        first=run.step,
-        steps=run.steps,
-        images=args.batch_size,
-        name="fine-tune",
-        quiet=not ranks.first,
-    ) as journal:
-        if run.step == 0:
-            run.save(journal, data.skipped())  # which also tries whether it can be done
-        elif run.step < run.steps and (run.step in run.found or run.due(args.validate_every)):
-            validate(run, data, journal)
-        with Stop() as stop:
-            stopping = finetune(run, data, journal, stop)
-        if stopping:
-            leave(stop.signal, run)
-        validate(run, data, journal)
-
-
-def report(run: Run) -> None:
-    """Write the results, and print what a person wants to know."""
-    out, best = run.args.out, run.best
-    result = {
-        "validation": {step: errors._asdict() for step, errors in run.found.items()},
-        "best": best,
-        "minutes": run.minutes,
-        "skipped": run.skipped,
-        "arguments": json.loads(arguments_text(run.args)),
-        "versions": {"equicon": eq.__version__, "torch": torch.__version__, "torchvision": torchvision.__version__},
-    }
-    write_text(out / "result.json", json.dumps(result, indent=2) + "\n")
-    if run.skipped:
-        print(f"\nWent on without {len(run.skipped)} corrupt images; result.json names them.")
-    print(f"\nThe best model is that of epoch {best / run.per_epoch:.3g}: {describe(run.found[best])}.")
-    print(f"{run.minutes:.1f} minutes. It is {out / 'best.pt'}; see {out / 'skeletons.png'}. Test it:")
-    data = "" if run.args.data == "synthetic" else f" --data {run.args.data}"
-    print(f"    {os.path.relpath(sys.executable)} examples/evaluate_freihand.py {out / 'best.pt'}{data}")
+    launch(Run, parse_args, argv)
 
 
 if __name__ == "__main__":

@@ -27,8 +27,7 @@ from plan import (
 )
 from work import SHARES
 
-from equicon.data._files import write_text
-from equicon.training._journal import write_figure
+from equicon.training import write_figure, write_text
 
 NAMES = {
     "none": "from scratch",

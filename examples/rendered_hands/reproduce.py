@@ -41,9 +41,7 @@ from tqdm import tqdm
 from work import render, run
 
 import equicon as eq
-from equicon.data._files import write_text
-from equicon.training._checkpoints import Checkpoints
-from equicon.training._options import check_device
+from equicon.training import Checkpoints, check_device, write_text
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

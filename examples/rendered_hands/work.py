@@ -18,10 +18,9 @@ import equicon as eq
 from equicon.hands import Hand, Pose25D, SyntheticHands, bone_length, pose_errors, pose_loss, pose_target
 from equicon.hands.recipes import CLIP_NORM, REFINE_RATE
 from equicon.probes import Features, extract_features, probe
-from equicon.training._batches import seed_of
-from equicon.training._checkpoints import load, write_state
-from equicon.training._lifecycle import NORMALIZE, plain_state
+from equicon.training import learning_rate, load_state, plain_state, seed_of, write_state
 
+WARMUP = 0.1
 LOSS_WEIGHTS = (10.0, 1.0, 0.2)
 SHARES = {0.01: "1 %", 0.1: "10 %", 1.0: "100 %"}
 # name: (domain, seed of the hands); "studio" and "wild" show the same hands, and all others different ones
@@ -80,12 +79,6 @@ def run(piece: Piece, preset: Preset, out: Path, device: str, threads: int) -> d
     return found | {"minutes": (time.monotonic() - begun) / 60}
 
 
-def rate(step: int, steps: int) -> float:
-    """Rise for a tenth of the steps, then fall as half a cosine."""
-    warm = max(1, round(steps / 10))
-    return (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-
-
 def draw(number: int, batch: int, seed: int) -> Callable[[], Tensor]:
     """Make what draws batches of indices: whole permutations one after another, the same ones for every method."""
     generator = torch.Generator().manual_seed(seed_of(seed, 0))
@@ -113,7 +106,7 @@ def make_views(piece: Pretrain) -> eq.Compose:
     """Make PeCLR's views, or some of them."""
     scale, _, translation, colour = eq.presets.peclr().transforms
     geometry = {"scale": scale, "rotation": eq.RandomRotation(piece.degrees), "translation": translation}
-    return eq.Compose([*(geometry[name] for name in piece.geometry), colour, NORMALIZE])
+    return eq.Compose([*(geometry[name] for name in piece.geometry), colour, eq.Normalize.imagenet()])
 
 
 def without_scale(g: eq.Affine) -> eq.Affine:
@@ -159,7 +152,7 @@ def learn(model: nn.Module, piece: Pretrain, preset: Preset, out: Path, device: 
     on_gpu = device.startswith("cuda")
     for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = preset.lr * rate(step, steps)
+            group["lr"] = learning_rate(step, steps, peak=preset.lr, warmup=WARMUP)
         views = []
         for k in range(piece.times):
             images = data.image[following().to(device, non_blocking=True)]
@@ -188,7 +181,7 @@ def learn(model: nn.Module, piece: Pretrain, preset: Preset, out: Path, device: 
 def embed(encoder: nn.Module, data: Hand) -> Features:
     """Take the features of whole images."""
     views = (
-        (NORMALIZE(part.image / 255)[0].contiguous(memory_format=torch.channels_last), part.xy, part.xyz)
+        (eq.Normalize.imagenet()(part.image / 255)[0].contiguous(memory_format=torch.channels_last), part.xy, part.xyz)
         for part in parts_of(data)
     )
     return extract_features(encoder, views)
@@ -207,7 +200,7 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
     seed = piece.start.seed
     torch.manual_seed(seed)
     encoder, width = build(preset.arch)
-    encoder.load_state_dict(load(out / "encoders" / f"{piece.start.key}.pt"))
+    encoder.load_state_dict(load_state(out / "encoders" / f"{piece.start.key}.pt"))
     model = Pose25D(encoder, width).to(device)
     data = hands(out / "hands", "labelled", device)
     known = max(1, round(piece.fraction * len(data.image)))
@@ -216,7 +209,7 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
     following = draw(known, preset.tune_batch, seed)
     colour = eq.presets.peclr().transforms[-1]
     augment = eq.Compose(
-        [eq.RandomScale((0.8, 1.25)), eq.RandomRotation(45), eq.RandomTranslate(0.1), colour, NORMALIZE]
+        [eq.RandomScale((0.8, 1.25)), eq.RandomRotation(45), eq.RandomTranslate(0.1), colour, eq.Normalize.imagenet()]
     )
     refining = list(model.refine.parameters())
     groups: list[dict[str, Any]] = [
@@ -227,7 +220,8 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
     optimizer = torch.optim.AdamW(groups, preset.tune_lr, weight_decay=1e-4, fused=True)
     for step in range(preset.tune_steps):
         for group in optimizer.param_groups:
-            group["lr"] = preset.tune_lr * rate(step, preset.tune_steps) * group["times"]
+            lr = learning_rate(step, preset.tune_steps, peak=preset.tune_lr, warmup=WARMUP)
+            group["lr"] = lr * group["times"]
         batch = some(data, following())
         torch.manual_seed(seed_of(seed, 2, step))
         images, g = augment(batch.image, size=(preset.size, preset.size), memory_format=torch.channels_last)
@@ -252,6 +246,6 @@ def test(model: nn.Module, data: Hand) -> dict[str, float]:
     model.eval()
     joints = []
     for part in parts_of(data):
-        images = NORMALIZE(part.image / 255)[0].contiguous(memory_format=torch.channels_last)
+        images = eq.Normalize.imagenet()(part.image / 255)[0].contiguous(memory_format=torch.channels_last)
         joints.append(model(images, part.K).joints(bone_length(part.xyz)))
     return pose_errors(torch.cat(joints), data.xyz, data.K)._asdict()

@@ -1,6 +1,8 @@
 """Named recipes of augmentation, with their source, and where they approximate it."""
 
-from equicon._checks import check_int, check_number
+from collections.abc import Sequence
+
+from equicon._checks import check_int, check_number, check_positive, check_range, describe, type_error
 from equicon._transforms.base import Compose, RandomApply
 from equicon._transforms.crop import RandomResizedCrop
 from equicon._transforms.filters import RandomGaussianBlur
@@ -10,12 +12,18 @@ from equicon._transforms.geometric import (
     RandomScale,
     RandomTranslate,
 )
-from equicon._transforms.photometric import ColorJitter, RandomGrayscale
+from equicon._transforms.photometric import ColorJitter, Factor, RandomGrayscale
 
 __all__ = ["peclr", "simclr"]
 
 
-def peclr() -> Compose:
+def peclr(
+    *,
+    margin: tuple[float, float] = (0.9, 1.5),
+    degrees: float = 45.0,
+    translate: float = 15 / 128,
+    jitter: tuple[Factor, Factor, Factor, Factor] = (0.5, 0.1, 0.5, 0.01),
+) -> Compose:
     """The augmentations that PeCLR trains with: rotation, translation, scale and colour jitter.
 
     Use it with ``frame=Affine.from_points(joints, size)``, the crop around a hand that the paper's margins are
@@ -27,20 +35,33 @@ def peclr() -> Compose:
     saturation by 0.5 to 1.5, hue by 0.99 to 1.01; here brightness and saturation take those factors, contrast stands
     in for the offset, and hue turns in YIQ.
 
+    Args:
+        margin: half-side of the crop over that of the frame, lowest and highest, above 0; the scales are 1 / margin.
+        degrees: rotation to either side, at most.
+        translate: shift to either side, at most, as a share of the view's side.
+        jitter: brightness, contrast, saturation and hue, as ``ColorJitter`` takes them.
+
     Returns:
-        A ``Compose``; build your own from its ``transforms`` to change one.
+        A ``Compose``; build your own from its ``transforms`` to change another thing.
+
+    Raises:
+        ValueError: if a figure is out of range.
 
     Examples:
-        >>> views, g = presets.peclr()(torch.rand(4, 3, 224, 224), size=(128, 128))
+        >>> views, g = presets.peclr(degrees=90)(torch.rand(4, 3, 224, 224), size=(128, 128))
 
     Source: Spurr et al., ICCV 2021, arXiv 2106.05953, section 4.2, and the configuration released with it.
     """
+    low, high = check_range("margin", margin)
+    check_positive("margin", low)
+    if not isinstance(jitter, Sequence) or isinstance(jitter, str) or len(jitter) != 4:
+        raise type_error("jitter", "four: brightness, contrast, saturation and hue", describe(jitter))
     return Compose(
         [
-            RandomScale((1 / 1.5, 1 / 0.9)),
-            RandomRotation(45),
-            RandomTranslate(15 / 128),
-            ColorJitter(brightness=0.5, contrast=0.1, saturation=0.5, hue=0.01),
+            RandomScale((1 / high, 1 / low)),
+            RandomRotation(degrees),
+            RandomTranslate(translate),
+            ColorJitter(*jitter),
         ]
     )
 

@@ -20,9 +20,7 @@ from torch import nn
 
 import equicon as eq
 from equicon import load_weights
-from equicon.hands import FreiHAND, Pose25D, pose_errors, project, read_pose25d, write_freihand
-from equicon.hands import PoseErrors as Errors
-from equicon.hands.recipes._finetune_data import Data, load_data
+from equicon.hands import FreiHAND, Pose25D, PoseErrors, pose_errors, project, read_pose25d, write_freihand
 from equicon.training._batches import seed_of
 from equicon.training._checkpoints import Checkpoints
 from equicon.training._ranks import Ranks
@@ -131,7 +129,7 @@ def test_writes_down_what_one_wants_to_see(whole):
         assert loss == pytest.approx(sum(part[step][1] for part in parts), rel=1e-5)
     assert [step for step, _ in found["training/learning rate"]] == list(range(12))
     rows = result(whole)["validation"]
-    for name in Errors._fields:
+    for name in PoseErrors._fields:
         assert found[f"validation/{name}"] == [(int(step), pytest.approx(row[name])) for step, row in rows.items()]
     assert list(rows) == ["3", "6", "9", "12"]
     assert [event.step for event in reading(whole).Images("skeletons")] == [2, 5, 8, 11]
@@ -167,7 +165,7 @@ def test_a_later_model_that_is_worse_does_not_replace_the_best(tiny, root, tmp_p
 
     def errors(joints, xyz, K):
         note()
-        return Errors(1, 1, 1, next(fake), 0.5, 0.5)
+        return PoseErrors(1, 1, 1, next(fake), 0.5, 0.5)
 
     monkeypatch.setattr(finetune_freihand, "pose_errors", errors)
     run(*short(root), "--out", tmp_path)

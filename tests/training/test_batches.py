@@ -3,15 +3,11 @@ import os
 import subprocess
 import sys
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-pytest.importorskip("torchvision", reason="the examples need torchvision")
-
-from equicon.training._batches import Batches, Shares, loading, seed_of
-from equicon.training._ranks import Ranks
+from equicon.training import Batches, Ranks, Shares, loading, seed_of
 
 
 @given(
@@ -105,7 +101,7 @@ def test_seeds_depend_on_every_number_and_its_place():
 def test_a_worker_outlives_a_signal_but_not_for_ever():
     code = (
         "import os, signal, time\n"
-        "from batches import _outlive_signals\n"
+        "from equicon.training._batches import _outlive_signals\n"
         "_outlive_signals(0)\n"
         "for number in (signal.SIGINT, signal.SIGTERM):\n"
         "    os.kill(os.getpid(), number)\n"

@@ -8,7 +8,7 @@ from collections import namedtuple
 import pytest
 import torch
 
-from equicon.training._checkpoints import Checkpoints, Stop, load, size_of
+from equicon.training import Checkpoints, Stop, load_state, size_of
 
 STATE = {"step": 3, "model": {"weight": torch.arange(5.0)}, "note": ["a", 1.5, None]}
 
@@ -44,7 +44,7 @@ def test_what_is_no_checkpoint_is_left_alone(tmp_path):
 def test_code_in_a_checkpoint_does_not_run(tmp_path):
     torch.save({"print": print}, tmp_path / "step_00000001.pt")
     with pytest.raises(Exception, match=r"[Ww]eights.only"):
-        load(tmp_path / "step_00000001.pt")
+        load_state(tmp_path / "step_00000001.pt")
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):

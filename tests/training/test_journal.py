@@ -8,7 +8,7 @@ pytest.importorskip("tensorboard", reason="the examples need tensorboard")
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from equicon.training._journal import PAUSE, Journal, NotFiniteError, Stopwatch, write_figure
+from equicon.training import PAUSE, Journal, NotFiniteError, Stopwatch, write_figure
 
 CPU = torch.device("cpu")
 

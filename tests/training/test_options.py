@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from equicon.training._options import (
+from equicon.training import (
     PRECISIONS,
     Help,
     Once,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from spawn_ranks import on_ranks
 from torch.distributed import HashStore
 
-from equicon.training._ranks import ALONE, Ranks, joined
+from equicon.training import ALONE, Ranks, joined
 
 
 @given(count=st.integers(0, 200), world=st.integers(1, 9))

@@ -92,6 +92,12 @@ def test_each_image_has_its_own_draw():
     assert 0.35 < float(share) < 0.65
 
 
+def test_imagenet_s_figures_are_those_of_torchvision():
+    presets = pytest.importorskip("torchvision.transforms", reason="compares with torchvision")
+    theirs = presets._presets.ImageClassification(crop_size=224)
+    assert eq.Normalize.imagenet() == eq.Normalize(tuple(theirs.mean), tuple(theirs.std))
+
+
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
 NORMALIZE = eq.Normalize(MEAN, STD)
 

@@ -152,6 +152,16 @@ class Normalize(EquivariantTransform):
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @classmethod
+    def imagenet(cls) -> Self:
+        """Normalise RGB by ImageNet's mean and standard deviation, as the weights of torchvision ask for.
+
+        Examples:
+            >>> Normalize.imagenet()
+            Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+        """
+        return cls((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
     def __post_init__(self) -> None:
         for name in ("mean", "std"):
             values = getattr(self, name)
@@ -162,15 +172,6 @@ class Normalize(EquivariantTransform):
             check_positive("std", deviation)
         if len(self.mean) != len(self.std):
             raise value_error("std", f"{len(self.mean)} numbers, as in mean", f"{len(self.std)}")
-
-    @classmethod
-    def imagenet(cls) -> Self:
-        """Make the one of ImageNet's mean and standard deviation, which torchvision's weights were trained with.
-
-        Examples:
-            >>> augment = Compose([RandomRotation(45), Normalize.imagenet()])
-        """
-        return cls((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:

@@ -10,8 +10,19 @@ from typing import BinaryIO
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file under another name and rename it, so that under its own it is whole or not there.
 
+    Args:
+        path: Where; folders that lack are made.
+        write: Writes the content into the file that it is given.
+
     Raises:
         OSError: If it cannot be written; what was there before is still there.
+
+    Examples:
+        >>> import tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "sub" / "a.bin"
+        >>> write_whole(path, lambda file: file.write(b"all of it"))
+        >>> path.read_bytes()
+        b'all of it'
     """
     part = path.with_name(f"{path.name}.part")
     try:
@@ -34,5 +45,16 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text in UTF-8, whole or not at all."""
+    """Write a text in UTF-8, whole or not at all.
+
+    Raises:
+        OSError: If it cannot be written; what was there before is still there.
+
+    Examples:
+        >>> import tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "result.json"
+        >>> write_text(path, "{}")
+        >>> path.read_text()
+        '{}'
+    """
     write_whole(path, lambda file: file.write(text.encode()))

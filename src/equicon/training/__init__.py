@@ -1,4 +1,73 @@
-"""What training programmes share: checkpoints, a journal, ranks, batches, a schedule, options.
+"""What training programmes share: a run's life, checkpoints, a journal, ranks, batches, a schedule, options.
 
-Provisional until 1.0.
+A programme derives its run from ``Training``, writes the loop itself, and calls ``launch``. Provisional until 1.0:
+names and arguments may still change. Importing it needs the core alone; a run needs the extra, ``pip install
+'equicon[train]'``.
 """
+
+from equicon.data._files import write_text, write_whole
+from equicon.training._batches import Batches, Shares, loading, seed_of
+from equicon.training._checkpoints import Checkpoints, Stop, load_state, size_of, write_state
+from equicon.training._extra import need
+from equicon.training._journal import PAUSE, Journal, NotFiniteError, Stopwatch, write_figure
+from equicon.training._lifecycle import last_line, launch
+from equicon.training._model import is_finite, parameter_groups, plain_state
+from equicon.training._options import (
+    PRECISIONS,
+    Help,
+    Once,
+    add_figure,
+    arguments_text,
+    check_begun,
+    check_device,
+    fast_precision,
+    number,
+    read_arguments,
+    whole,
+)
+from equicon.training._ranks import ALONE, Ranks, joined
+from equicon.training._schedule import learning_rate
+from equicon.training._training import RunData, Training, WeightsError
+
+__all__ = [
+    "ALONE",
+    "PAUSE",
+    "PRECISIONS",
+    "Batches",
+    "Checkpoints",
+    "Help",
+    "Journal",
+    "NotFiniteError",
+    "Once",
+    "Ranks",
+    "RunData",
+    "Shares",
+    "Stop",
+    "Stopwatch",
+    "Training",
+    "WeightsError",
+    "add_figure",
+    "arguments_text",
+    "check_begun",
+    "check_device",
+    "fast_precision",
+    "is_finite",
+    "joined",
+    "last_line",
+    "launch",
+    "learning_rate",
+    "load_state",
+    "loading",
+    "need",
+    "number",
+    "parameter_groups",
+    "plain_state",
+    "read_arguments",
+    "seed_of",
+    "size_of",
+    "whole",
+    "write_figure",
+    "write_state",
+    "write_text",
+    "write_whole",
+]

@@ -17,13 +17,34 @@ from equicon.training._ranks import ALONE, Ranks
 
 
 def seed_of(seed: int, *key: int) -> int:
-    """Make a seed of its own for each key."""
+    """Make a seed of its own for each key.
+
+    Args:
+        seed: Of the run, at least 0.
+        *key: What it is for: an epoch, or a step and a rank; whole numbers of at least 0.
+
+    Returns:
+        A number in [0, 2⁶³).
+
+    Examples:
+        >>> seed_of(0, 1) == seed_of(0, 1), seed_of(0, 1) == seed_of(0, 1, 0)
+        (True, False)
+    """
     # A spawn key, because entropy itself is padded with zeros: (s, i) and (s, i, 0) would be one.
     return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 class Shares(NamedTuple):
-    """How often the images of each data set are seen: their numbers, and the shares of an epoch's images."""
+    """How often the images of each data set are seen.
+
+    Args:
+        counts: How many each has.
+        weights: Their shares of an epoch's images, in any unit, above 0.
+
+    Examples:
+        >>> len(list(Batches(40, 4, 0, 0, 20, shares=Shares((30, 10), (1, 1)))))
+        20
+    """
 
     counts: Sequence[int]
     weights: Sequence[float]
@@ -56,6 +77,20 @@ class Batches(Sampler[list[int]]):
     """Indices for batch ``first`` and on, up to ``last``: a new order each epoch, which depends on the seed alone.
 
     So a run that is resumed sees what it would have seen. Of each batch, a rank gets its part.
+
+    Args:
+        count: Images to an epoch.
+        batch_size: Images to a batch, on all ranks together.
+        seed: Of the order.
+        first: The number of the first batch, counted over all epochs.
+        last: The one before which to stop.
+        ranks: The processes of the run.
+        shares: How often each data set is seen; None for every image once an epoch.
+
+    Examples:
+        >>> whole = list(Batches(10, 3, seed=0, first=0, last=6))
+        >>> list(Batches(10, 3, seed=0, first=4, last=6)) == whole[4:]
+        True
     """
 
     def __init__(
@@ -84,7 +119,15 @@ class Batches(Sampler[list[int]]):
 
 
 def loading(args: argparse.Namespace) -> dict[str, Any]:
-    """Give what a ``DataLoader`` is to be made with."""
+    """Give what a ``DataLoader`` is to be made with, so that its workers outlive the signal that stops the run.
+
+    Args:
+        args: The options, of which ``workers`` and ``device`` are read.
+
+    Examples:
+        >>> args = argparse.Namespace(workers=0, device="cpu")
+        >>> loader = torch.utils.data.DataLoader(range(4), 2, **loading(args))
+    """
     # A generator of its own: the loader draws a seed for its workers, and the global state is the run's.
     return {
         "num_workers": args.workers,

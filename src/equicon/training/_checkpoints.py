@@ -25,6 +25,14 @@ class Checkpoints:
     Args:
         folder: Where they are.
         keep: How many to keep, at least 1.
+
+    Examples:
+        >>> import tempfile, pathlib
+        >>> checkpoints = Checkpoints(pathlib.Path(tempfile.mkdtemp()), keep=2)
+        >>> with checkpoints.held():
+        ...     paths = [checkpoints.save(step, {"step": step}) for step in (1, 2, 3)]
+        >>> checkpoints.load(), len(checkpoints.paths())
+        ({'step': 3}, 2)
     """
 
     folder: Path
@@ -72,7 +80,7 @@ class Checkpoints:
         if not (paths := self.paths()):
             return None
         try:
-            return load(paths[-1])
+            return load_state(paths[-1])
         except (OSError, MemoryError):
             raise
         except Exception as error:  # a damaged file may raise nearly anything
@@ -97,19 +105,43 @@ class Checkpoints:
             )
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Load tensors and plain values on the CPU; nothing in the file can run."""
+def load_state(path: Path) -> dict[str, Any]:
+    """Load tensors and plain values on the CPU; nothing in the file can run.
+
+    Examples:
+        >>> import tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "state.pt"
+        >>> write_state(path, {"weight": torch.ones(2)})
+        >>> load_state(path)
+        {'weight': tensor([1., 1.])}
+    """
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
 
 
 def write_state(path: Path, state: Any) -> None:
-    """Write tensors, and dicts and lists of them."""
+    """Write tensors, and dicts and lists of them, whole or not at all.
+
+    Raises:
+        OSError: If they cannot be written; what was there before is still there.
+
+    Examples:
+        >>> import tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "best.pt"
+        >>> write_state(path, torch.nn.Linear(2, 1).state_dict())
+        >>> path.exists()
+        True
+    """
     write_whole(path, lambda file: torch.save(state, file))
 
 
 def size_of(state: Any) -> int:
-    """Count the bytes of all tensors in nested dicts, lists and tuples."""
+    """Count the bytes of all tensors in nested dicts, lists and tuples.
+
+    Examples:
+        >>> size_of({"a": torch.zeros(3), "b": [torch.zeros(2, dtype=torch.uint8)]})
+        14
+    """
     if isinstance(state, Tensor):
         return state.numel() * state.element_size()
     if isinstance(state, dict):
@@ -122,6 +154,13 @@ class Stop:
 
     Attributes:
         signal: The signal that came, or None.
+
+    Examples:
+        >>> import os, signal
+        >>> with Stop() as stop:
+        ...     os.kill(os.getpid(), signal.SIGTERM)  # a loop would go on to the end of its step
+        >>> stop.signal.name
+        'SIGTERM'
     """
 
     def __init__(self) -> None:

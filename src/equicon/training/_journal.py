@@ -6,31 +6,64 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from equicon.data._files import write_whole
+from equicon.training._extra import need
 
-PAUSE = "pause"  # what is no part of a step, and does not count
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch.utils.tensorboard import SummaryWriter
+    from tqdm import tqdm
+
+PAUSE = "pause"
+"""The part of a step that is none, and does not count: what ``Stopwatch.mark`` and a ``Journal`` leave out."""
 
 
-def write_figure(path: Path, figure: Figure) -> None:
+def write_figure(path: Path, figure: "Figure") -> None:
+    """Write a figure of matplotlib as a PNG, whole or not at all.
+
+    Raises:
+        OSError: If it cannot be written; what was there before is still there.
+
+    Examples:
+        >>> import tempfile, pathlib
+        >>> from matplotlib.figure import Figure
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "empty.png"
+        >>> write_figure(path, Figure())
+        >>> path.read_bytes()[1:4]
+        b'PNG'
+    """
     write_whole(path, lambda file: figure.savefig(file, format="png", dpi=110))
 
 
 class NotFiniteError(Exception):
-    """A loss that is infinite or not a number."""
+    """A loss, a weight or a moment that is infinite or not a number.
+
+    Examples:
+        >>> try: raise NotFiniteError("The loss is nan at step 7, where the learning rate is 0.01.")
+        ... except NotFiniteError as error: print(error)
+        The loss is nan at step 7, where the learning rate is 0.01.
+    """
 
 
 class Stopwatch:
     """Measures how time is shared among the parts of a step, and never waits for the device in between.
 
     On an accelerator other than CUDA it measures the host.
+
+    Args:
+        device: Where the work is done.
+
+    Examples:
+        >>> watch = Stopwatch(torch.device("cpu"))
+        >>> product = torch.rand(100, 100) @ torch.rand(100, 100)
+        >>> watch.mark("product")
+        >>> [*watch.seconds()]
+        ['product']
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -74,6 +107,20 @@ class _Nowhere:
     def close(self) -> None: ...
 
 
+def _open_writer(folder: Path, first: int) -> "SummaryWriter":
+    need("tensorboard")
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder), purge_step=first)
+
+
+def _open_bar(name: str, done: int, total: int) -> "tqdm[None]":
+    need("tqdm")
+    from tqdm import tqdm
+
+    return tqdm(total=total, initial=done, desc=name, unit="img")
+
+
 class Journal:
     """Writes down a run; losses are kept on the device and read a few steps at a time.
 
@@ -86,6 +133,15 @@ class Journal:
         name: What the progress bar says.
         every: How many steps are read at a time; each reading waits for the device.
         quiet: Whether it watches over the losses, and writes and shows nothing: another rank does.
+
+    Raises:
+        ModuleNotFoundError: If it is to write, and TensorBoard or tqdm are not installed.
+
+    Examples:
+        >>> import pathlib
+        >>> cpu = torch.device("cpu")
+        >>> journal = Journal(pathlib.Path("runs"), cpu, first=0, steps=9, images=4, name="", quiet=True)
+        >>> with journal: journal.step(0, 0.1, torch.tensor(2.0), "epoch 1/9")
     """
 
     def __init__(
@@ -101,8 +157,8 @@ class Journal:
         quiet: bool = False,
     ) -> None:
         self.watch = Stopwatch(device)
-        self._writer = _Nowhere() if quiet else SummaryWriter(str(folder), purge_step=first)
-        self._bar = tqdm(total=steps * images, initial=first * images, desc=name, unit="img", disable=quiet)
+        self._writer = _Nowhere() if quiet else _open_writer(folder, first)
+        self._bar = None if quiet else _open_bar(name, first * images, steps * images)
         self._images, self._every = images, every
         self._pending: list[tuple[int, float, Tensor, Mapping[str, Tensor]]] = []
         self._shown = self._note = ""
@@ -117,7 +173,8 @@ class Journal:
         self._note = note
         if len(self._pending) == self._every or not self._shown:
             self.flush()
-        self._bar.update(self._images)
+        if self._bar is not None:
+            self._bar.update(self._images)
 
     def flush(self) -> None:
         """Read what was noted and give it to the operating system; raises as ``step`` does."""
@@ -144,19 +201,22 @@ class Journal:
                 speed = count * self._images / sum(spent.values())
                 self._writer.add_scalar("training/images per second", speed, pending[-1][0])
             self._shown = f"loss={sum(losses) / len(losses):.3f}, {self._note}"
-            self._bar.set_postfix_str(self._shown, refresh=False)
+            if self._bar is not None:
+                self._bar.set_postfix_str(self._shown, refresh=False)
         self._writer.flush()
 
-    def scalars(self, step: int, values: dict[str, float]) -> None:
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Note figures of a step under the names that TensorBoard groups them by."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
-    def picture(self, step: int, name: str, figure: Figure) -> None:
+    def picture(self, step: int, name: str, figure: "Figure") -> None:
+        """Note a picture of a step."""
         self._writer.add_figure(name, figure, step)
 
     def say(self, text: str) -> None:
         """Print a line above the progress bar."""
-        if not self._bar.disable:
+        if self._bar is not None:
             self._bar.write(text)
 
     def __enter__(self) -> Self:
@@ -165,5 +225,6 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
         self._writer.close()

@@ -1,167 +1,156 @@
-"""What pre-training and fine-tuning share: a run in progress, its schedule, and what is said when it ends early."""
+"""The life of a run: begun or gone on with, trained, reported, and what is said when it ends early."""
 
 import argparse
-import math
+import json
+import re
 import signal
 import sys
-import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
-import torch
-from torch import Tensor, nn
-
-import equicon as eq
 from equicon.data import CorruptImage
-from equicon.training._checkpoints import Checkpoints
+from equicon.data._files import write_text
+from equicon.training._checkpoints import Checkpoints, Stop, size_of
 from equicon.training._journal import Journal, NotFiniteError
-from equicon.training._options import PRECISIONS
-from equicon.training._ranks import ALONE, Ranks
+from equicon.training._options import arguments_text
+from equicon.training._ranks import Ranks, joined
+from equicon.training._training import D, Training, WeightsError
 
-NORMALIZE = eq.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
+def launch(
+    kind: type[Training[Any]], parse_args: Callable[[Sequence[str]], argparse.Namespace], argv: Sequence[str] | None
+) -> None:
+    """Run a programme from its command line: alone, or as one of the ranks that ``torchrun`` started.
 
-class Training:
-    """What is trained, and how far it is.
+    Writes ``result.json``, ``arguments.json``, ``checkpoints/`` and ``tensorboard/`` to ``--out``, and what the hooks
+    of the run write.
 
     Args:
-        args: The options, of which ``device``, ``precision``, ``epochs``, ``lr``, ``warmup`` and ``seed`` are read.
-        counts: Images of each data set.
-        per_epoch: Steps to an epoch.
-        checkpoints: Where its states are kept.
-        ranks: The processes of the run.
+        kind: The class of the run.
+        parse_args: Reads the options. A rank that was started again gets ``--resume`` too.
+        argv: The words; those that the program was started with if None.
 
-    Attributes:
-        step: Steps done.
-        steps: Steps in all.
-        skipped: Corrupt images that others stood in for.
-        kind: What a checkpoint is of.
+    Raises:
+        SystemExit: If the run ends early: with what is wrong and what to do about it, or with 128 + the number of the
+            signal that stopped it.
+
+    Examples:
+        >>> launch(Regress, parse_args, None)  # doctest: +SKIP
     """
+    with joined() as ranks:
+        words = [*(sys.argv[1:] if argv is None else argv)]
+        args = ranks.of_first(lambda: parse_args([*words, "--resume"] if ranks.restarted else words))
+        args.device = ranks.device(args.device)
+        checkpoints = Checkpoints(args.out / "checkpoints", args.keep)
+        conclude(lambda: live(kind(args, checkpoints, ranks)), checkpoints, ranks)
 
-    kind = "pre-training"
 
-    def __init__(
-        self,
-        args: argparse.Namespace,
-        counts: tuple[int, ...],
-        per_epoch: float,
-        checkpoints: Checkpoints,
-        ranks: Ranks = ALONE,
-    ) -> None:
-        self.args, self.counts, self.checkpoints, self.ranks = args, counts, checkpoints, ranks
-        self.device, self.dtype = torch.device(args.device), PRECISIONS[args.precision]
-        self.steps = max(1, round(args.epochs * per_epoch))
-        self.per_epoch = self.steps / args.epochs
-        self.step = 0
-        self.skipped: list[str] = []
-        self._start = time.monotonic()
-        if self.device.type == "cuda" and self.device.index is not None:
-            torch.cuda.set_device(self.device)  # for what asks for no device, such as the thread that pins memory
-        torch.manual_seed(args.seed)
+def live(run: Training[Any]) -> None:
+    begin(run)
+    train(run)
+    if run.ranks.first:
+        report(run)
 
-    def prepare(
-        self,
-        model: nn.Module,
-        make_optimizer: Callable[[nn.Module], torch.optim.Optimizer],
-        saved: Mapping[str, Any] | None,
-    ) -> None:
-        """Put a model on the device and make its optimizer, both as they were saved where they were."""
-        if (
-            self.ranks.world > 1 and self.device.type == "cuda"
-        ):  # on a CPU, torch cannot, and each rank normalises alone
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-        self.model = model.to(self.device).to(memory_format=torch.channels_last)
-        self.optimizer = make_optimizer(self.model)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+
+def begin(run: Training[Any]) -> None:
+    """Check all that can be checked before time is spent, and restore the run that is resumed."""
+    ranks = run.ranks
+    saved = ranks.of_first(lambda: open_folder(run))
+    ranks.begin()
+    try:
+        data = run.load_data()
+    except CorruptImage:  # which is a ValueError, and says more
+        raise
+    except ValueError as error:
+        option = str(error).partition(":")[0]
+        wrong = f"--{error}" if hasattr(run.args, option) else f"--data: {error}"
+        sys.exit(wrong if ranks.first else 1)
+    ranks.of_first(lambda: check_data(run, data, saved))
+    try:
+        run.start(data, saved)
+    except WeightsError as error:
+        sys.exit(str(error) if ranks.first else 1)
+    if ranks.first:
+        print(data)
+        print(run.describe())
+        if saved:
+            print(f"{run.args.out} goes on at step {run.step} of {run.steps}.")
+
+
+def open_folder(run: Training[Any]) -> dict[str, Any] | None:
+    """Check the arguments and the folder, and load the state of the run that is resumed, if there is one."""
+    args, checkpoints = run.args, run.checkpoints
+    if checkpoints.paths() and not args.resume:
+        sys.exit(f"--out: {args.out} holds a run already. Go on with it (--resume), or give another folder.")
+    run.check_arguments()
+    checkpoints.check_room(0)
+    try:
+        run.make_views()
+    except ValueError as error:
+        sys.exit(f"views: {error}")
+    try:
+        saved = checkpoints.load()
+    except OSError as error:
+        sys.exit(str(error))
+    if saved and saved["kind"] != run.kind:  # whose arguments may not be told apart from those given
+        sys.exit(f"--out: {args.out} holds another run than one of {run.kind}. Give another folder.")
+    try:
         if saved is None:
-            return
-        kind = saved.get("kind", "pre-training")  # there was no other kind before
-        if kind != self.kind:
-            sys.exit(f"--out: expected a run of {self.kind}, got one of {kind}. Give another folder.")
-        # Before there were several data sets, there was one number.
-        counts = tuple(saved["counts"] if "counts" in saved else [saved["count"]])
-        if counts != self.counts:
-            begun, got = (" + ".join(f"{count:,}" for count in each) for each in (counts, self.counts))
-            sys.exit(f"--data: the run was begun on {begun} images, got {got}. Give it the same data.")
-        self.step, self.skipped = saved["step"], saved["skipped"]
-        self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.scaler.load_state_dict(saved["scaler"])
-        self._start -= 60 * saved["minutes"]
-
-    @property
-    def minutes(self) -> float:
-        """Time spent, before the run was resumed too."""
-        return (time.monotonic() - self._start) / 60
-
-    @property
-    def rate(self) -> float:
-        """The learning rate of the next step."""
-        return learning_rate(self.step, self.steps, self.args)
-
-    def due(self, epochs: float) -> bool:
-        """Say whether something that is done every so many epochs is to be done after this step."""
-        return epochs > 0 and self.step % max(1, round(epochs * self.per_epoch)) == 0
-
-    def state(self) -> dict[str, Any]:
-        """Give what a checkpoint holds.
-
-        Random generators, schedule and sampler have no state: they are functions of the seed and the step.
-        """
-        return {
-            "kind": self.kind,
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "skipped": self.skipped,
-            "counts": list(self.counts),
-            "minutes": self.minutes,
-        }
-
-    def save(self, journal: Journal, skipped: list[Path]) -> None:
-        """Save a run whose losses so far are finite, and name the corrupt images that it met."""
-        journal.flush()
-        known = {str(path) for paths in self.ranks.gather(skipped) for path in paths}
-        new = sorted(known - set(self.skipped))
-        if new:
-            more = [f"... and without {len(new) - 5} more"] if len(new) > 5 else []
-            journal.say("\n".join([f"went on without {path}, which is corrupt" for path in new[:5]] + more))
-            self.skipped += new
-        if not self.ranks.first:
-            return
-        self.check_finite()
-        self.checkpoints.save(self.step, self.state())
-
-    def check_finite(self) -> None:
-        """Check weights and moments.
-
-        Raises:
-            NotFiniteError: If one of them is infinite or not a number.
-        """
-        if not (is_finite(self.model.state_dict()) and is_finite(self.optimizer.state_dict())):
-            lr = learning_rate(self.step - 1, self.steps, self.args)
-            raise NotFiniteError(
-                f"Weights or moments are not finite after step {self.step - 1}, at learning rate {lr:.3g}."
-            )
+            run.build(args.weights)
+    except WeightsError as error:
+        sys.exit(str(error))
+    return saved
 
 
-def learning_rate(step: int, steps: int, args: argparse.Namespace) -> float:
-    """Rise linearly, then fall as half a cosine; a function of the step, so that a resumed run goes on along it."""
-    warm = min(steps, round(steps * args.warmup))
-    if step < warm:
-        return float(args.lr * (step + 1) / warm)
-    return float(args.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm))))
+def check_data(run: Training[D], data: D, saved: dict[str, Any] | None) -> None:
+    """Check that there is enough to train on, and as much as the run was begun on."""
+    run.check_count(data.count)
+    if saved and tuple(saved["counts"]) != data.counts:
+        begun, got = (" + ".join(f"{count:,}" for count in each) for each in (saved["counts"], data.counts))
+        sys.exit(f"--data: the run was begun on {begun} images, got {got}. Give it the same data.")
 
 
-def is_finite(state: Any) -> bool:
-    """Say whether all tensors in nested dicts and lists are finite."""
-    if isinstance(state, Tensor):
-        return bool(state.isfinite().all())
-    if isinstance(state, dict):
-        state = list(state.values())
-    return not isinstance(state, list) or all(map(is_finite, state))
+def train(run: Training[Any]) -> None:
+    """Measure, train, and measure again."""
+    args, ranks = run.args, run.ranks
+    if ranks.first:
+        # Adam and its like keep two numbers for each weight.
+        run.checkpoints.check_room(3 * size_of(run.model.state_dict()))
+        write_text(args.out / "arguments.json", arguments_text(args))
+    with Journal(
+        args.out / "tensorboard",
+        run.device,
+        first=run.step,
+        steps=run.steps,
+        images=run.images,
+        name=run.title,
+        quiet=not ranks.first,
+    ) as journal:
+        if run.step == 0:
+            if ranks.first:
+                run.preview()
+            run.save(journal)  # which also tries whether it can be done
+        if run.unmeasured:
+            run.measure(journal)
+        with Stop() as stop:
+            stopping = run.loop(journal, stop)
+        if stopping:
+            leave(stop.signal, run)
+        run.measure(journal)
+
+
+def report(run: Training[Any]) -> None:
+    """Write the results, and print what a person wants to know."""
+    result = run.results() | {
+        "minutes": run.minutes,
+        "skipped": run.skipped,
+        "arguments": json.loads(arguments_text(run.args)),
+        "versions": {
+            name: sys.modules[name].__version__ for name in ("equicon", "torch", "torchvision") if name in sys.modules
+        },
+    }
+    write_text(run.args.out / "result.json", json.dumps(result, indent=2) + "\n")
+    run.say()
 
 
 def conclude(work: Callable[[], None], checkpoints: Checkpoints, ranks: Ranks) -> None:
@@ -186,8 +175,19 @@ def conclude(work: Callable[[], None], checkpoints: Checkpoints, ranks: Ranks) -
 
 
 def last_line(error: CorruptImage) -> str:
-    """Give what an error says; what comes from a worker is a traceback that ends with it."""
-    return str(error).strip().splitlines()[-1].removeprefix("equicon.data._corrupt.CorruptImage: ")
+    r"""Give what an error says; what comes from a worker is a traceback that ends with it.
+
+    Args:
+        error: As it was raised in this process or in a worker of a ``DataLoader``.
+
+    Returns:
+        The text, without the name of the error.
+
+    Examples:
+        >>> last_line(CorruptImage("Caught CorruptImage in worker 0.\n...\nequicon.data.CorruptImage: a.jpg: bad."))
+        'a.jpg: bad.'
+    """
+    return re.sub(r"^(\w+\.)*CorruptImage: ", "", str(error).strip().splitlines()[-1])
 
 
 def last_good(checkpoints: Checkpoints) -> str:
@@ -195,14 +195,9 @@ def last_good(checkpoints: Checkpoints) -> str:
     return f"The last good checkpoint is {paths[-1]}." if paths else "There is no checkpoint yet."
 
 
-def leave(signalled: signal.Signals | None, run: Training) -> None:
+def leave(signalled: signal.Signals | None, run: Training[Any]) -> NoReturn:
     """End a run that a signal stopped, which may have come to another rank."""
     number = signalled or signal.SIGTERM
     if run.ranks.first:
         print(f"\nStopped by {number.name} and saved after step {run.step} of {run.steps}: --resume goes on.")
     sys.exit(128 + number)
-
-
-def plain_state(model: nn.Module) -> dict[str, Tensor]:
-    """Give weights on the CPU and without the channels-last strides, so that they load anywhere."""
-    return {name: value.cpu().contiguous() for name, value in model.state_dict().items()}

@@ -1,4 +1,4 @@
-"""What the options of the examples share: how numbers are read, recipes, and what a resumed run may change."""
+"""What the options of training programmes share: how numbers are read, recipes, and what a resumed run may change."""
 
 import argparse
 import json
@@ -10,10 +10,18 @@ from typing import Any
 import torch
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+"""What ``--precision`` may be, apart from ``auto``."""
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Says the default of an option where it has one."""
+    """Says the default of an option where it has one.
+
+    Examples:
+        >>> parser = argparse.ArgumentParser(formatter_class=Help)
+        >>> _ = parser.add_argument("--seed", default=3, help="of everything random")
+        >>> "of everything random (default: 3)" in parser.format_help()
+        True
+    """
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         silent = action.default is None or action.default is False
@@ -21,7 +29,14 @@ class Help(argparse.ArgumentDefaultsHelpFormatter):
 
 
 class Once(argparse.Action):
-    """Refuses a second value, for which the first one would be lost without a word."""
+    """Refuses a second value, for which the first one would be lost without a word.
+
+    Examples:
+        >>> parser = argparse.ArgumentParser()
+        >>> _ = parser.add_argument("--data", action=Once, default="synthetic")
+        >>> parser.parse_args(["--data", "a"]).data
+        'a'
+    """
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
@@ -32,14 +47,33 @@ class Once(argparse.Action):
 
 
 def add_figure(group: Any, name: str, recipes: Mapping[str, Mapping[str, Any]], *, help: str, **options: Any) -> None:
-    """Add an option that has a value in each recipe."""
+    """Add an option that has a value in each recipe, and no default of its own.
+
+    Args:
+        group: A parser or a group of its options.
+        name: Of the option, as it is given.
+        recipes: The values by recipe and name.
+        help: What it is; the values are added.
+        **options: As ``add_argument`` takes them.
+
+    Examples:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_figure(parser, "--lr", {"quick": {"lr": 0.1}, "full": {"lr": 0.01}}, type=float, help="rate")
+        >>> "rate (quick: 0.1, full: 0.01)" in parser.format_help()
+        True
+    """
     values = {recipe: figures[name[2:].replace("-", "_")] for recipe, figures in recipes.items()}
     said = ", ".join(f"{k}: {v:.4g}" if isinstance(v, float) else f"{k}: {v}" for k, v in values.items())
     group.add_argument(name, help=f"{help} ({said})", default=argparse.SUPPRESS, **options)
 
 
 def number(*, above: float | None = None) -> Callable[[str], float]:
-    """Make what reads a finite number of at least 0, or above a bound."""
+    """Make what reads a finite number of at least 0, or above a bound.
+
+    Examples:
+        >>> number(above=0.0)("0.5")
+        0.5
+    """
 
     def parse(text: str) -> float:
         value = float(text)
@@ -53,7 +87,12 @@ def number(*, above: float | None = None) -> Callable[[str], float]:
 
 
 def whole(low: int) -> Callable[[str], int]:
-    """Make what reads a whole number of at least ``low``."""
+    """Make what reads a whole number of at least ``low``.
+
+    Examples:
+        >>> whole(1)("3")
+        3
+    """
 
     def parse(text: str) -> int:
         value = int(text)
@@ -66,6 +105,11 @@ def whole(low: int) -> Callable[[str], int]:
 
 
 def check_device(parser: argparse.ArgumentParser, device: str) -> None:
+    """End the programme, with a word of the parser, where there is no such device.
+
+    Examples:
+        >>> check_device(argparse.ArgumentParser(), "cpu")
+    """
     try:
         torch.zeros((), device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # each kind of device has its own
@@ -73,7 +117,12 @@ def check_device(parser: argparse.ArgumentParser, device: str) -> None:
 
 
 def fast_precision(device: str) -> str:
-    """Choose bfloat16 where it is faster than float32: on a CPU only where it has the instructions."""
+    """Choose bfloat16 where it is faster than float32: on a CPU only where it has the instructions.
+
+    Examples:
+        >>> fast_precision("cpu") in PRECISIONS
+        True
+    """
     if device.startswith("cuda"):
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
     known = torch.cpu.get_capabilities()
@@ -81,13 +130,28 @@ def fast_precision(device: str) -> str:
 
 
 def arguments_text(args: argparse.Namespace) -> str:
-    """Write the arguments as JSON, for ``--resume`` and for people."""
+    """Write the arguments as JSON, for ``--resume`` and for people; without ``out`` and ``resume``.
+
+    Examples:
+        >>> print(arguments_text(argparse.Namespace(lr=0.1, out="runs/a", resume=False)), end="")
+        {
+          "lr": 0.1
+        }
+    """
     kept = {name: _plain(value) for name, value in vars(args).items() if name not in ("out", "resume")}
     return json.dumps(kept, indent=2) + "\n"
 
 
 def read_arguments(out: Path) -> dict[str, Any]:
-    """Read the arguments of the run in a folder; none where there is no run."""
+    """Read the arguments of the run in a folder; none where there is no run.
+
+    Raises:
+        SystemExit: If they are damaged.
+
+    Examples:
+        >>> read_arguments(Path("runs/nowhere"))
+        {}
+    """
     path = out / "arguments.json"
     try:
         begun: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -99,7 +163,17 @@ def read_arguments(out: Path) -> dict[str, Any]:
 def check_begun(
     parser: argparse.ArgumentParser, args: argparse.Namespace, begun: Mapping[str, Any], free: Collection[str]
 ) -> None:
-    """Check that what is given is what the run was begun with, apart from what may change."""
+    """Check that what is given is what the run was begun with, apart from what may change.
+
+    Args:
+        parser: Which ends the programme where it is not.
+        args: What is given.
+        begun: What the run was begun with, as ``read_arguments`` gives it.
+        free: The names of what may change.
+
+    Examples:
+        >>> check_begun(argparse.ArgumentParser(), argparse.Namespace(lr=0.2, seed=0), {"lr": 0.1, "seed": 0}, {"lr"})
+    """
     for name, value in begun.items():
         if name not in free and _plain(getattr(args, name)) != value:
             flag = f"--{name.replace('_', '-')}"

@@ -25,6 +25,10 @@ class Ranks:
         world: How many there are.
         local: Its number among those on this machine.
         store: Where ranks leave word for those that are started after them.
+
+    Examples:
+        >>> [Ranks(rank, 3).part(8) for rank in range(3)]
+        [slice(0, 2, None), slice(2, 5, None), slice(5, 8, None)]
     """
 
     rank: int = 0
@@ -102,11 +106,18 @@ class Ranks:
 
 
 ALONE = Ranks()
+"""A run of one process."""
 
 
 @contextmanager
 def joined() -> Iterator[Ranks]:
-    """Join the others where ``torchrun`` (or anything that sets its variables) started this process."""
+    """Join the others where ``torchrun`` (or anything that sets its variables) started this process.
+
+    Examples:
+        >>> with joined() as ranks:
+        ...     ranks.world, ranks.first
+        (1, True)
+    """
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         yield ALONE
         return

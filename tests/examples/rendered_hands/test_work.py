@@ -105,11 +105,3 @@ def test_batches_go_through_all_images_before_one_comes_again():
     assert sorted(drawn[:10].tolist()) == sorted(drawn[10:].tolist()) == list(range(10))
     again = work.draw(10, 4, seed=3)
     assert torch.equal(torch.cat([again() for _ in range(5)]), drawn)
-
-
-def test_the_rate_rises_and_falls():
-    rates = [work.rate(step, 100) for step in range(100)]
-    assert rates[9] == 1 == max(rates)
-    assert rates[:10] == sorted(rates[:10])
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert 0 < rates[-1] < 0.01

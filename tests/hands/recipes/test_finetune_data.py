@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from equicon.hands import FreiHAND, SyntheticHands, write_freihand
-from equicon.hands.recipes import _pretrain_data as pretrain_data
-from equicon.hands.recipes._finetune_data import Repeated, known, load_data
+from equicon.hands.recipes import load_finetune_data, load_pretrain_data
+from equicon.hands.recipes._sets import Repeated
+from equicon.hands.recipes._sources import count_known
 
 SAMPLES = 20
 
@@ -22,7 +23,7 @@ def options(data: object = "synthetic", **changed) -> argparse.Namespace:
 
 
 def load(*data: object, **changed):
-    return load_data(options(*data, **changed), quiet=True)
+    return load_finetune_data(options(*data, **changed), quiet=True)
 
 
 def poses(hands) -> set[bytes]:
@@ -47,9 +48,9 @@ def test_a_set_is_repeated_to_a_length(length, count):
 
 @given(count=st.integers(1, 10**6), fractions=st.tuples(*[st.floats(1e-6, 1)] * 2))
 def test_at_least_one_hand_is_labelled_and_more_of_a_larger_share(count, fractions):
-    few, many = (known(count, fraction) for fraction in sorted(fractions))
+    few, many = (count_known(count, fraction) for fraction in sorted(fractions))
     assert 1 <= few <= many <= count
-    assert known(count, 1.0) == count
+    assert count_known(count, 1.0) == count
 
 
 def test_of_rendered_hands_a_share_is_labelled_and_others_validate():
@@ -84,7 +85,7 @@ def test_the_validation_hands_are_those_that_pre_training_keeps(root):
     for seed in (0, 5):
         mine = load(root, holdout=0.5, seed=seed)
         args = options(root, holdout=0.5, seed=seed, labelled=100)
-        theirs = pretrain_data.load_data(argparse.Namespace(**vars(args) | {"data": [str(root)], "boxes": None}))
+        theirs = load_pretrain_data(argparse.Namespace(**vars(args) | {"data": [str(root)]}), quiet=True)
         assert mine.labelled.samples.tolist() == theirs.images.samples.tolist()
         probed = [i for part in theirs.labelled for i in part.samples.tolist()]
         assert mine.validation.samples.tolist() == sorted(probed)

@@ -4,12 +4,13 @@ import pytest
 
 pytest.importorskip("torchvision", reason="the examples need torchvision")
 
-from equicon.hands.recipes._finetune_options import FREE, RECIPES, parse_args
-from equicon.training._options import arguments_text
+from equicon.hands.recipes import parse_finetune_args
+from equicon.hands.recipes._finetune_options import FREE, RECIPES
+from equicon.training import arguments_text
 
 
 def parse(*words: object):
-    return parse_args("", [str(word) for word in words])
+    return parse_finetune_args("", [str(word) for word in words])
 
 
 def test_rendered_hands_take_the_quick_recipe_and_freihand_the_full_one():

@@ -8,7 +8,8 @@ pytest.importorskip("torchvision", reason="the examples need torchvision")
 import equicon as eq
 from equicon.data import Boxed
 from equicon.hands import Hand, SyntheticHands
-from equicon.hands.recipes._mixture import Mixture, boxed
+from equicon.hands.recipes import Mixture
+from equicon.hands.recipes._mixture import boxed
 
 
 class Items(torch.utils.data.Dataset):

@@ -11,8 +11,8 @@ from kornia.io import write_image
 import equicon as eq
 from equicon.data import Boxed
 from equicon.hands import FreiHAND, SyntheticHands, YouTube3DHands, write_freihand, write_youtube
-from equicon.hands.recipes._pretrain_data import frame_of, labelled_batches, load_data, training_batches
-from equicon.training._ranks import Ranks
+from equicon.hands.recipes import frame_of, labelled_batches, load_pretrain_data, training_batches
+from equicon.training import Ranks
 
 
 def options(*data: object, **changed) -> argparse.Namespace:
@@ -22,6 +22,10 @@ def options(*data: object, **changed) -> argparse.Namespace:
         "device": "cpu", "skip_corrupt": False, "boxes": None, "holdout": 0.1,
     }  # fmt: skip
     return argparse.Namespace(**plain | changed)
+
+
+def load_data(args: argparse.Namespace):
+    return load_pretrain_data(args, quiet=True)
 
 
 @pytest.mark.parametrize("data", ["synthetic", "stream"])

@@ -5,12 +5,13 @@ import pytest
 
 pytest.importorskip("torchvision", reason="the examples need torchvision")
 
-from equicon.hands.recipes._pretrain_options import FREE, RECIPES, parse_args
-from equicon.training._options import arguments_text
+from equicon.hands.recipes import parse_pretrain_args
+from equicon.hands.recipes._pretrain_options import FREE, RECIPES
+from equicon.training import arguments_text
 
 
 def parse(*words: object):
-    return parse_args("", [str(word) for word in words])
+    return parse_pretrain_args("", [str(word) for word in words])
 
 
 def test_rendered_hands_take_the_quick_recipe_and_others_the_paper_s():
@@ -92,19 +93,6 @@ def test_data_may_be_given_several_times(tmp_path):
     assert (args.data, args.data_weights, args.arch, args.mirror_left) == (["a", "b"], [2, 1], "resnet50", False)
     args = parse("--out", tmp_path, "--resume", "--data", "c", "--data", "d")
     assert (args.data, args.data_weights) == (["c", "d"], [2, 1])
-
-
-@pytest.mark.parametrize("data", ["synthetic", "some/freihand"])
-def test_runs_from_before_there_were_several_data_sets_resume(tmp_path, data):
-    begin(tmp_path, "--data", data)
-    begun = json.loads((tmp_path / "arguments.json").read_text())
-    assert begun["data"] == [data]
-    begun["data"] = data
-    del begun["data_weights"], begun["mirror_left"]
-    (tmp_path / "arguments.json").write_text(json.dumps(begun))
-    args = parse("--out", tmp_path, "--resume")
-    assert (args.data, args.data_weights, args.mirror_left) == ([data], None, True)
-    assert args.epochs == begun["epochs"]
 
 
 def test_weights_belong_to_a_run(tmp_path, capsys):

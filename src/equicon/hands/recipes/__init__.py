@@ -1,6 +1,56 @@
-"""What the training programmes for hands share: data sources, views and options. Provisional until 1.0."""
+"""What the training programmes for hands share: data sources, networks, options and pictures. Provisional until 1.0.
+
+It needs the extra: ``pip install 'equicon[train]'``.
+"""
+
+from equicon.training import need
+
+need("torchvision", "tqdm", "matplotlib")
 
 from equicon.hands.recipes._drawing import draw_bones, draw_skeletons
+from equicon.hands.recipes._finetune_options import parse_finetune_args
+from equicon.hands.recipes._mixture import Mixture
+from equicon.hands.recipes._networks import ARCHS, build_encoder, make_head
+from equicon.hands.recipes._pictures import draw_views
+from equicon.hands.recipes._pretrain_data import (
+    Batch,
+    frame_of,
+    labelled_batches,
+    load_pretrain_data,
+    training_batches,
+)
+from equicon.hands.recipes._pretrain_options import METHODS, parse_pretrain_args
+from equicon.hands.recipes._probing import named_errors, probe_hands
 from equicon.hands.recipes._refining import CLIP_NORM, REFINE_RATE
+from equicon.hands.recipes._sets import FinetuneData, PretrainData, Rendered, render
+from equicon.hands.recipes._sources import SOURCES, Source, is_rendered, load_finetune_data
 
-__all__ = ["CLIP_NORM", "REFINE_RATE", "draw_bones", "draw_skeletons"]
+__all__ = [
+    "ARCHS",
+    "CLIP_NORM",
+    "METHODS",
+    "REFINE_RATE",
+    "SOURCES",
+    "Batch",
+    "FinetuneData",
+    "Mixture",
+    "PretrainData",
+    "Rendered",
+    "Source",
+    "build_encoder",
+    "draw_bones",
+    "draw_skeletons",
+    "draw_views",
+    "frame_of",
+    "is_rendered",
+    "labelled_batches",
+    "load_finetune_data",
+    "load_pretrain_data",
+    "make_head",
+    "named_errors",
+    "parse_finetune_args",
+    "parse_pretrain_args",
+    "probe_hands",
+    "render",
+    "training_batches",
+]

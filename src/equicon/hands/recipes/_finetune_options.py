@@ -3,24 +3,21 @@
 import argparse
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import torch
-
-from equicon.training._backbone import ARCHS
-from equicon.training._options import (
-    PRECISIONS,
-    Help,
-    Once,
-    add_figure,
-    check_begun,
-    check_device,
-    fast_precision,
-    number,
-    read_arguments,
-    whole,
+from equicon.hands.recipes._options import (
+    SHARED_FREE,
+    add_machine,
+    add_network,
+    add_reading,
+    add_run,
+    add_schedule,
+    add_views,
+    check_pair,
+    make_parser,
+    settle,
 )
+from equicon.training import Once, add_figure, number, read_arguments, whole
 
 RECIPES: dict[str, dict[str, Any]] = {
     "quick": {"arch": "resnet18", "size": 64, "batch_size": 32, "epochs": 5.0, "lr": 1e-3, "workers": 0},
@@ -33,36 +30,33 @@ RECIPES: dict[str, dict[str, Any]] = {
         "workers": min(8, os.cpu_count() or 1),
     },
 }
-# What may change when a run is resumed; the rest would make it another run.
-FREE = {
-    "data", "device", "keep", "lr", "out", "resume", "save_every", "skip_corrupt", "validate_every", "weights",
-    "workers",
-}  # fmt: skip
+FREE = SHARED_FREE | {"validate_every"}
 
 
-def parse_args(description: str, argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line: what is not given comes from the run that is resumed, or from the recipe."""
+def parse_finetune_args(description: str, argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line: what is not given comes from the run that is resumed, or from the recipe.
+
+    Args:
+        description: What ``--help`` says first.
+        argv: The words; those that the program was started with if None.
+    """
     parser = _parser(description)
     wanted = parser.parse_args(argv)
     begun = read_arguments(wanted.out) if wanted.resume else {}
     recipe = wanted.recipe or ("quick" if wanted.data == "synthetic" else "full")
     parser.set_defaults(**(RECIPES[recipe] | begun))
     args = parser.parse_args(argv)
-    check_begun(parser, args, begun, FREE)
+    settle(parser, args, begun, FREE)
     if not 0 < args.fraction <= 1:
         parser.error(f"--fraction: expected a share in (0, 1], got {args.fraction:g}.")
     if not 0 < args.holdout < 1:
         parser.error(f"--holdout: expected a share in (0, 1), got {args.holdout:g}.")
-    if args.scale[0] > args.scale[1]:
-        parser.error(f"--scale: expected LOW <= HIGH, got {args.scale[0]:g} {args.scale[1]:g}.")
-    check_device(parser, args.device)
-    if args.precision == "auto":  # written down, so that it is the same where the run is resumed
-        args.precision = fast_precision(args.device)
+    check_pair(parser, "--scale", args.scale)
     return args
 
 
 def _parser(description: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=description, formatter_class=Help, allow_abbrev=False)
+    parser = make_parser(description)
 
     data = parser.add_argument_group("data")
     data.add_argument(
@@ -77,36 +71,19 @@ def _parser(description: str) -> argparse.ArgumentParser:
         default=0.1,
         help="share of the hands to validate on; of FreiHAND, by the same seed, those of pre-training's probes",
     )
-    skip = "go on without images that cannot be read; names them"
-    data.add_argument("--skip-corrupt", action="store_true", help=skip)
-    add_figure(data, "--workers", RECIPES, type=whole(0), help="processes that read images")
+    add_reading(data, RECIPES)
 
-    network = parser.add_argument_group("network")
-    arch = f"a torchvision ResNet: {', '.join(ARCHS)}"
-    add_figure(network, "--arch", RECIPES, choices=ARCHS, metavar="NAME", help=arch)
-    network.add_argument(
+    add_network(parser, RECIPES).add_argument(
         "--weights",
         default="none",
         help="of the encoder: 'none' (from scratch), 'imagenet' (torchvision's, which it downloads), or a file: the "
         "encoder.pt of pre-training, or what PeCLR's authors released",
     )
 
-    views = parser.add_argument_group("views")
-    add_figure(views, "--size", RECIPES, type=whole(8), help="side of the views [pixels]")
-    views.add_argument("--degrees", type=number(), default=45.0, help="rotation to either side, at most [degrees]")
+    views = add_views(parser, RECIPES, translate=0.1)
     scale = "of the hand, about 0.7 of the view"
     views.add_argument(
         "--scale", type=number(above=0.0), nargs=2, metavar=("LOW", "HIGH"), default=[0.7, 1.3], help=scale
-    )
-    translate = "shift to either side, at most [share of the view's side]"
-    views.add_argument("--translate", type=number(), default=0.1, help=translate)
-    views.add_argument(
-        "--jitter",
-        type=number(),
-        nargs=4,
-        metavar=("BRIGHT", "CONTRAST", "SATURATION", "HUE"),
-        default=[0.5, 0.1, 0.5, 0.01],
-        help="colour: factors of 1 ± the value, and hue [turns]",
     )
 
     training = parser.add_argument_group("training")
@@ -124,24 +101,15 @@ def _parser(description: str) -> argparse.ArgumentParser:
         help="of the mean absolute errors: joints [half a view]; depth from the palm, joints in space [bone lengths]",
     )
     add_figure(training, "--batch-size", RECIPES, type=whole(2), help="images to a step, on all ranks together")
-    add_figure(training, "--epochs", RECIPES, type=number(above=0.0), help="passes over all images, labelled or not")
-    warmup = "share of the run in which the learning rate rises, then a cosine"
-    training.add_argument("--warmup", type=number(), default=0.1, help=warmup)
-    add_figure(training, "--lr", RECIPES, type=number(above=0.0), help="learning rate of AdamW at its highest")
-    training.add_argument("--weight-decay", type=number(), default=1e-4, help="of AdamW")
-    training.add_argument("--seed", type=whole(0), default=0, help="of everything random")
-    training.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to train")
-    training.add_argument(
-        "--precision",
-        default="auto",
-        choices=["auto", *PRECISIONS],
-        help="of the encoder; auto is bfloat16 where that is fast, else float16 on a GPU and float32 elsewhere",
+    add_schedule(
+        training,
+        RECIPES,
+        epochs="passes over all images, labelled or not",
+        lr="learning rate of AdamW at its highest",
     )
+    training.add_argument("--weight-decay", type=number(), default=1e-4, help="of AdamW")
+    add_machine(training, precise="encoder")
 
-    run = parser.add_argument_group("run")
-    run.add_argument("--out", type=Path, default=Path("runs/finetune"), help="folder for the results")
-    run.add_argument("--resume", action="store_true", help="go on with the run in --out, if there is one")
-    run.add_argument("--save-every", type=number(above=0.0), default=1.0, help="between checkpoints [epochs]")
-    run.add_argument("--keep", type=whole(1), default=3, help="checkpoints to keep, beside the best model")
+    run = add_run(parser, out="runs/finetune", keep="checkpoints to keep, beside the best model")
     run.add_argument("--validate-every", type=number(above=0.0), default=1.0, help="between validations [epochs]")
     return parser

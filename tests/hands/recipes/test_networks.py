@@ -5,8 +5,8 @@ import torch
 
 torchvision = pytest.importorskip("torchvision", reason="the examples need torchvision")
 
-from equicon.data._files import write_whole
-from equicon.training._backbone import ARCHS, WeightsError, build_encoder
+from equicon.hands.recipes import ARCHS, build_encoder
+from equicon.training import WeightsError, write_whole
 
 
 def same(encoder, state) -> bool:

@@ -1,4 +1,4 @@
-"""A torchvision ResNet without its classifier, and the weights to start it from."""
+"""A torchvision ResNet without its classifier, the weights to start it from, and the head of pre-training."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,12 +8,10 @@ from torch import Tensor, nn
 
 from equicon import load_weights
 from equicon.hands import read_encoder
+from equicon.training import WeightsError
 
 ARCHS = torchvision.models.list_models(module=torchvision.models, include=["resnet*", "resnext*", "wide_resnet*"])
-
-
-class WeightsError(Exception):
-    """Weights that cannot be had or do not fit."""
+"""The names of torchvision's ResNets."""
 
 
 def build_encoder(arch: str, weights: str) -> tuple[nn.Module, int]:
@@ -41,6 +39,18 @@ def build_encoder(arch: str, weights: str) -> tuple[nn.Module, int]:
         except ValueError as error:
             raise WeightsError(f"--weights: {error} Give its --arch.") from error
     return encoder, width
+
+
+def make_head(width: int, hidden: int, points: int) -> nn.Module:
+    """Make the paper's head: to points (x, y), without a bias, which would be a point that no transform moves.
+
+    Args:
+        width: Of the features.
+        hidden: Width of the hidden layer.
+        points: Points of the embedding; it is twice as wide.
+    """
+    last = nn.Linear(hidden, 2 * points, bias=False)
+    return nn.Sequential(nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), last)
 
 
 def fetch_imagenet(arch: str) -> Mapping[str, Tensor]:

@@ -1,0 +1,112 @@
+"""The options that ``pretrain_freihand.py`` and ``finetune_freihand.py`` share, and how both are settled."""
+
+import argparse
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+
+from equicon.hands.recipes._networks import ARCHS
+from equicon.training import (
+    PRECISIONS,
+    Help,
+    add_figure,
+    check_begun,
+    check_device,
+    fast_precision,
+    number,
+    whole,
+)
+
+Recipes: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""The figures that an option not given has, by the recipe's name and the option's."""
+
+SHARED_FREE = frozenset(
+    ["data", "device", "keep", "lr", "out", "resume", "save_every", "skip_corrupt", "weights", "workers"]
+)
+"""What may change when a run is resumed; the rest would make it another run."""
+
+
+def make_parser(description: str) -> argparse.ArgumentParser:
+    """Make a parser that says defaults and takes no option by half its name."""
+    return argparse.ArgumentParser(description=description, formatter_class=Help, allow_abbrev=False)
+
+
+def add_reading(data: Any, recipes: Recipes) -> None:
+    """Add how images are read."""
+    skip = "go on without images that cannot be read; names them"
+    data.add_argument("--skip-corrupt", action="store_true", help=skip)
+    add_figure(data, "--workers", recipes, type=whole(0), help="processes that read images")
+
+
+def add_network(parser: argparse.ArgumentParser, recipes: Recipes) -> Any:
+    """Add the group of the network, with what it is."""
+    network = parser.add_argument_group("network")
+    arch = f"a torchvision ResNet: {', '.join(ARCHS)}"
+    add_figure(network, "--arch", recipes, choices=ARCHS, metavar="NAME", help=arch)
+    return network
+
+
+def add_views(parser: argparse.ArgumentParser, recipes: Recipes, *, translate: float) -> Any:
+    """Add the group of the views, with what all of them have."""
+    views = parser.add_argument_group("views")
+    add_figure(views, "--size", recipes, type=whole(8), help="side of the views [pixels]")
+    views.add_argument("--degrees", type=number(), default=45.0, help="rotation to either side, at most [degrees]")
+    shift = "shift to either side, at most [share of the view's side]"
+    views.add_argument("--translate", type=number(), default=translate, help=shift)
+    views.add_argument(
+        "--jitter",
+        type=number(),
+        nargs=4,
+        metavar=("BRIGHT", "CONTRAST", "SATURATION", "HUE"),
+        default=[0.5, 0.1, 0.5, 0.01],
+        help="colour: factors of 1 ± the value, and hue [turns]",
+    )
+    return views
+
+
+def add_schedule(training: Any, recipes: Recipes, *, epochs: str, lr: str) -> None:
+    """Add how long and how fast it learns."""
+    add_figure(training, "--epochs", recipes, type=number(above=0.0), help=epochs)
+    warmup = "share of the run in which the learning rate rises, then a cosine"
+    training.add_argument("--warmup", type=number(), default=0.1, help=warmup)
+    add_figure(training, "--lr", recipes, type=number(above=0.0), help=lr)
+
+
+def add_machine(training: Any, *, precise: str) -> None:
+    """Add the seed, and what it is run on; ``precise`` is what the precision is of."""
+    training.add_argument("--seed", type=whole(0), default=0, help="of everything random")
+    training.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to train")
+    training.add_argument(
+        "--precision",
+        default="auto",
+        choices=["auto", *PRECISIONS],
+        help=f"of the {precise}; auto is bfloat16 where that is fast, else float16 on a GPU and float32 elsewhere",
+    )
+
+
+def add_run(parser: argparse.ArgumentParser, *, out: str, keep: str) -> Any:
+    """Add the group of the run: its folder and its checkpoints."""
+    run = parser.add_argument_group("run")
+    run.add_argument("--out", type=Path, default=Path(out), help="folder for the results")
+    run.add_argument("--resume", action="store_true", help="go on with the run in --out, if there is one")
+    run.add_argument("--save-every", type=number(above=0.0), default=1.0, help="between checkpoints [epochs]")
+    run.add_argument("--keep", type=whole(1), default=3, help=keep)
+    return run
+
+
+def check_pair(parser: argparse.ArgumentParser, flag: str, pair: list[float]) -> None:
+    """Check that the first of two figures is not the larger one."""
+    if pair[0] > pair[1]:
+        parser.error(f"{flag}: expected LOW <= HIGH, got {pair[0]:g} {pair[1]:g}.")
+
+
+def settle(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, begun: Mapping[str, Any], free: Collection[str]
+) -> None:
+    """Check the options against those of the run that is resumed and the machine, and choose the precision."""
+    check_begun(parser, args, begun, free)
+    check_device(parser, args.device)
+    if args.precision == "auto":  # written down, so that it is the same where the run is resumed
+        args.precision = fast_precision(args.device)

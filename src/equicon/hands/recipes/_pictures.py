@@ -1,0 +1,49 @@
+"""The picture of what pre-training sees."""
+
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+import equicon as eq
+from equicon.hands import Hand
+from equicon.hands.recipes._drawing import draw_bones
+from equicon.hands.recipes._pretrain_data import Batch
+
+
+def draw_views(batch: Batch, frame: eq.Affine, views: eq.EquivariantTransform, side: int, *, seed: int) -> Figure:
+    """Draw images, two views of each, and the views brought back; with joints where they are known.
+
+    Args:
+        batch: The images, on the CPU.
+        frame: Where in each the hand is.
+        views: Makes the views.
+        side: Of the views [pixels].
+        seed: Of the views.
+
+    Returns:
+        The figure; close it when it is written.
+    """
+    source, size = (batch.image.shape[-2], batch.image.shape[-1]), (side, side)
+    joints = batch.xy if isinstance(batch, Hand) else None
+    columns, back = [("image", batch.image / 255, joints)], []
+    generator = torch.Generator().manual_seed(seed)
+    for name in ("view 1", "view 2"):
+        x, g = views(batch.image, size=size, frame=frame, generator=generator)
+        seen = None if joints is None else (g @ frame).points(joints, source, size)
+        columns.append((name, x, seen))
+        home = g.inverse()
+        back.append((f"{name}, brought back", home.warp(x), None if seen is None else home.points(seen, size)))
+    columns += back
+    rows = len(batch.image)
+    figure, axes = plt.subplots(rows, len(columns), figsize=(2.2 * len(columns), 2.2 * rows + 0.3), squeeze=False)
+    for row, shown in enumerate(axes):
+        for axis, (name, images, xy) in zip(shown, columns, strict=True):
+            axis.imshow(images[row].permute(1, 2, 0).clamp(0, 1).numpy())
+            if xy is not None:
+                draw_bones(axis, xy[row])
+            axis.set(xlim=(-0.5, images.shape[-1] - 0.5), ylim=(images.shape[-2] - 0.5, -0.5))
+            axis.axis("off")
+            if row == 0:
+                axis.set_title(name)
+    figure.tight_layout()
+    return figure

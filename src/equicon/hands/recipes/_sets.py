@@ -1,0 +1,142 @@
+"""What a run learns from and is measured on: hands to pre-train on, and hands with labels to fine-tune on."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import Dataset, Subset
+from tqdm import tqdm
+
+from equicon.data import SkipCorrupt
+from equicon.hands import Hand, SyntheticHands
+from equicon.hands.recipes._mixture import Mixture
+
+NO_LABELS = "no labels, nothing to probe"
+
+
+@dataclass(frozen=True)
+class PretrainData:
+    """What pre-training learns from and is probed on.
+
+    Args:
+        images: To learn from, without labels; None where they are rendered without end.
+        count: How many images make an epoch.
+        labelled: Hands to fit a probe on and hands to test it on; None without labels.
+        name: What it is, for people.
+        unprobed: Why there is nothing to probe.
+        notes: What else to say about it.
+    """
+
+    images: Dataset[Any] | None
+    count: int
+    labelled: tuple[Dataset[Hand], Dataset[Hand]] | None
+    name: str
+    unprobed: str = NO_LABELS
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        probes = self.unprobed
+        if self.labelled:
+            fit, test = (len(part) for part in self.labelled)  # type: ignore[arg-type]
+            probes = f"probes learn from {fit:,} other hands and are tested on {test:,}"
+        return "\n".join((f"{self.count:,} {self.name}; {probes}", *self.notes))
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many images each of the data sets has that are mixed."""
+        return self.images.counts if isinstance(self.images, Mixture) else (self.count,)
+
+    def skipped(self) -> list[Path]:
+        """List the corrupt images that others stood in for."""
+        sources = self.images.parts if isinstance(self.images, Mixture) else (self.images,)
+        return _skipped(*sources, *(self.labelled or ()))
+
+
+@dataclass(frozen=True)
+class FinetuneData:
+    """What fine-tuning learns from and is validated on.
+
+    Args:
+        labelled: The images whose labels are used.
+        validation: Other hands, an image of each.
+        count: How many images make an epoch, whose labels are used or not.
+        name: What it is, for people.
+    """
+
+    labelled: Any
+    validation: Any
+    count: int
+    name: str
+
+    def __str__(self) -> str:
+        used = "" if len(self.labelled) == self.count else f", of which {len(self.labelled):,} are labelled"
+        return f"{self.count:,} {self.name}{used}; validated on {len(self.validation):,} other hands"
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """The images of an epoch, of one data set."""
+        return (self.count,)
+
+    @property
+    def train(self) -> "Repeated":
+        """An epoch of the labelled images, each as often as needed."""
+        return Repeated(self.labelled, self.count)
+
+    def skipped(self) -> list[Path]:
+        """List the corrupt images that others stood in for."""
+        return _skipped(self.labelled, self.validation)
+
+
+def _skipped(*parts: object) -> list[Path]:
+    return [path for part in parts if isinstance(part, SkipCorrupt) for path in part.skipped]
+
+
+class Repeated(Dataset[Hand]):
+    """A data set, over and over, up to a length."""
+
+    def __init__(self, data: Any, length: int) -> None:
+        self.data, self.length = data, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Hand:
+        if not 0 <= index < self.length:
+            raise IndexError(f"index: expected 0 to {self.length - 1}, got {index}.")
+        hand: Hand = self.data[index % len(self.data)]
+        return hand
+
+
+class Rendered(Dataset[Hand]):
+    """Hands in memory."""
+
+    def __init__(self, hands: list[Hand]) -> None:
+        self.hands = hands
+
+    def __len__(self) -> int:
+        return len(self.hands)
+
+    def __getitem__(self, index: int) -> Hand:
+        return self.hands[index]
+
+
+def render(source: SyntheticHands | Subset[Hand], *counts: int, quiet: bool = False) -> Iterator[Rendered]:
+    """Render a set and split it after the given counts.
+
+    Args:
+        source: The hands.
+        *counts: How many make the first part, the second and so on; what is left makes the last.
+        quiet: Whether to show no progress.
+
+    Returns:
+        The parts, in memory.
+    """
+    hands: list[Hand] = []
+    with tqdm(total=len(source), desc="render hands", unit="hand", disable=quiet) as bar:
+        for start in range(0, len(source), 64):
+            hands += source.__getitems__([*range(start, min(start + 64, len(source)))])
+            bar.update(len(hands) - bar.n)
+    edges = [0, *itertools.accumulate(counts), len(source)]
+    return (Rendered(hands[start:end]) for start, end in itertools.pairwise(edges))

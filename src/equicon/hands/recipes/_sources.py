@@ -1,0 +1,208 @@
+"""Where hands come from: one table, of which a new data set is one more entry.
+
+The fields of an entry are those of ``Source``. ``SOURCES`` is searched from the top, so that photographs, which any
+folder may hold, come last. An entry that is read from a folder says in ``sign`` and ``inside`` how people and the
+search for mistaken folders tell it from others; one that is rendered is called by its name.
+"""
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Subset
+
+from equicon.data import SkipCorrupt, UnlabelledImages
+from equicon.hands import FreiHAND, SyntheticHands, YouTube3DHands
+from equicon.hands.recipes._sets import FinetuneData, PretrainData, render
+
+# A view that shrinks, turns and shifts reaches to the corners of a square 2.5 times the box.
+_MARGIN = 2.5
+_OTHERS = 2**31  # labelled hands of the endless stream: of the same seed, but from another one's samples
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kind of data set.
+
+    Args:
+        name: What people call it; if it is rendered, what ``--data`` calls it too.
+        recognises: Says whether a value of ``--data`` is one.
+        pretrain: Opens it without labels, for the options, the value of ``--data``, and whether to be quiet.
+        finetune: Opens it with its labels, likewise; None where it has none.
+        rendered: Whether it is rendered to the size of the views, ``--hands`` to an epoch. It then stands alone.
+        probed: Whether the probes are of its samples. It is then given once at most.
+        boxes: Whether ``--boxes`` may say where its hands are.
+        sign: What a folder of it has and others lack, for people.
+        inside: The file that its folder has, for who gives the folder above or below it.
+    """
+
+    name: str
+    recognises: Callable[[str], bool]
+    pretrain: Callable[[argparse.Namespace, str, bool], PretrainData]
+    finetune: Callable[[argparse.Namespace, str, bool], FinetuneData] | None = None
+    rendered: bool = False
+    probed: bool = False
+    boxes: bool = False
+    sign: str = ""
+    inside: str = ""
+
+
+def source_of(data: str) -> Source:
+    """Find the kind of data set that a value of ``--data`` is."""
+    return next(source for source in SOURCES if source.recognises(data))
+
+
+def is_rendered(data: Sequence[str]) -> bool:
+    """Tell hands that are rendered, which come alone, from what is on disk."""
+    return source_of(data[0]).rendered
+
+
+def open_unlabelled(args: argparse.Namespace, data: str, *, quiet: bool) -> PretrainData:
+    """Open a value of ``--data`` for pre-training.
+
+    Raises:
+        ValueError: If it is none that is known, or more than one.
+    """
+    source = source_of(data)
+    if not source.rendered:
+        if not Path(data).is_dir():
+            called = ", ".join(f"'{each.name}'" for each in SOURCES if each.rendered)
+            raise ValueError(f"expected {called} or a folder, got {Path(data)}, which is no folder.")
+        held = [each.name for each in SOURCES if each.inside and each.recognises(data)]
+        if len(held) > 1:
+            raise ValueError(f"expected one data set in a folder, got {Path(data)}, which holds {' and '.join(held)}.")
+    return source.pretrain(args, data, quiet)
+
+
+def load_finetune_data(args: argparse.Namespace, *, quiet: bool) -> FinetuneData:
+    """Open what ``--data`` names, with its labels.
+
+    Args:
+        args: The options of ``finetune_freihand.py``.
+        quiet: Whether to show no progress.
+
+    Raises:
+        ValueError: If it has no labels, or cannot be opened.
+    """
+    data: str = args.data
+    source = source_of(data)
+    if source.finetune is None:
+        folders = [each for each in SOURCES if each.finetune and not each.rendered]
+        wanted = " or ".join(f"the folder of {each.name}" for each in folders)
+        if not Path(data).is_dir():
+            called = ", ".join(f"'{each.name}'" for each in SOURCES if each.finetune and each.rendered)
+            raise ValueError(f"expected {called} or {wanted}, got {Path(data)}, which is no folder.")
+        lacks = " and ".join(f"no {each.sign}" for each in folders)
+        raise ValueError(f"expected {wanted}, got {Path(data)}, which has {lacks}.")
+    return source.finetune(args, data, quiet)
+
+
+def count_known(count: int, fraction: float) -> int:
+    """Count the hands whose labels are used; those of a smaller fraction are among those of a larger one."""
+    return max(1, round(fraction * count))
+
+
+def _reader(data: Any, args: argparse.Namespace) -> Any:
+    return SkipCorrupt(data) if args.skip_corrupt else data
+
+
+def _probe_counts(args: argparse.Namespace) -> tuple[int, int]:
+    return args.labelled, math.ceil(args.labelled / 2)
+
+
+# --- rendered hands
+
+
+def _pretrain_synthetic(args: argparse.Namespace, _: str, quiet: bool) -> PretrainData:
+    source = SyntheticHands(args.hands + sum(_probe_counts(args)), args.size, args.seed)
+    images, fitting, testing = render(source, args.hands, args.labelled, quiet=quiet)
+    return PretrainData(images, args.hands, (fitting, testing), "rendered hands")
+
+
+def _pretrain_stream(args: argparse.Namespace, _: str, quiet: bool) -> PretrainData:
+    labelled = SyntheticHands(sum(_probe_counts(args)), args.size, args.seed + _OTHERS)
+    fitting, testing = render(labelled, args.labelled, quiet=quiet)
+    return PretrainData(None, args.hands, (fitting, testing), "rendered hands to an epoch, without end")
+
+
+def _finetune_synthetic(args: argparse.Namespace, _: str, quiet: bool) -> FinetuneData:
+    held = max(1, round(args.holdout * args.hands))
+    labelled = count_known(args.hands, args.fraction)
+    source = SyntheticHands(args.hands + held, args.size, args.seed)
+    wanted = [*range(labelled), *range(args.hands, len(source))]
+    train, validation = render(Subset(source, wanted), labelled, quiet=quiet)
+    return FinetuneData(train, validation, args.hands, "rendered hands")
+
+
+# --- FreiHAND
+
+
+def _pretrain_freihand(args: argparse.Namespace, data: str, _: bool) -> PretrainData:
+    what = f"images of FreiHAND in {Path(data)}"
+    everything = FreiHAND(data)
+    if args.holdout == 0:
+        return PretrainData(_reader(everything, args), len(everything), None, what)
+    training, probing = everything.holdout(args.holdout, seed=args.seed)
+    halves = probing.select(versions=[0]).holdout(1 / 3, seed=args.seed)
+    fit, test = (part.select(range(min(n, len(part)))) for part, n in zip(halves, _probe_counts(args), strict=True))
+    if len(fit) < 5:
+        few = f"{len(probing.samples)} labelled hands are too few to probe, raise --holdout"
+        return PretrainData(_reader(training, args), len(training), None, what, few)
+    return PretrainData(_reader(training, args), len(training), (_reader(fit, args), _reader(test, args)), what)
+
+
+def _finetune_freihand(args: argparse.Namespace, data: str, _: bool) -> FinetuneData:
+    rest, held_out = FreiHAND(data).holdout(args.holdout, seed=args.seed)
+    chosen = torch.randperm(len(rest.samples), generator=torch.Generator().manual_seed(args.seed))
+    few = rest.select(chosen[: count_known(len(rest.samples), args.fraction)].sort().values)
+    validation = held_out.select(versions=[0])
+    what = f"images of FreiHAND in {Path(data)}"
+    return FinetuneData(_reader(few, args), _reader(validation, args), len(rest), what)
+
+
+# --- without labels
+
+
+def _pretrain_youtube(args: argparse.Namespace, data: str, _: bool) -> PretrainData:
+    hands = YouTube3DHands(data, size=round(_MARGIN * args.size), margin=_MARGIN, mirror_left=args.mirror_left)
+    notes = (f"YouTube3DHands: {hands.summary}",)
+    return PretrainData(_reader(hands, args), len(hands), None, f"hands of YouTube3DHands in {Path(data)}", notes=notes)
+
+
+def _pretrain_photographs(args: argparse.Namespace, data: str, _: bool) -> PretrainData:
+    root = Path(data)
+    for near in (root.parent, *sorted(root.iterdir())):
+        for each in SOURCES:
+            if each.inside and (near / each.inside).exists():
+                raise ValueError(f"expected a folder of photographs, got {root}, but {each.name} is {near}: give that.")
+    size = round(_MARGIN * args.size) if args.boxes else 2 * args.size
+    photographs = UnlabelledImages(root, size, boxes=args.boxes, margin=_MARGIN)
+    what = f"boxes in photographs in {root}" if args.boxes else f"photographs in {root}"
+    return PretrainData(_reader(photographs, args), len(photographs), None, what)
+
+
+SOURCES = (
+    Source("synthetic", lambda data: data == "synthetic", _pretrain_synthetic, _finetune_synthetic, rendered=True),
+    Source("stream", lambda data: data == "stream", _pretrain_stream, rendered=True),
+    Source(
+        "FreiHAND",
+        lambda data: (Path(data) / "training").is_dir(),
+        _pretrain_freihand,
+        _finetune_freihand,
+        probed=True,
+        sign="folder 'training'",
+        inside="training_K.json",
+    ),
+    Source(
+        "YouTube3DHands",
+        lambda data: (Path(data) / "youtube_train.json").is_file(),
+        _pretrain_youtube,
+        sign="file 'youtube_train.json'",
+        inside="youtube_train.json",
+    ),
+    Source("photographs", lambda data: True, _pretrain_photographs, boxes=True),
+)

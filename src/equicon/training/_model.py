@@ -1,0 +1,59 @@
+"""A model's parameters: in groups for an optimizer, as a state that loads anywhere, and whether they are finite."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+
+def parameter_groups(
+    model: nn.Module, weight_decay: float, times: Mapping[str, float] | None = None
+) -> list[dict[str, Any]]:
+    """Group parameters for an optimizer: biases and norms do not decay, and some parts may learn faster.
+
+    Args:
+        model: Whose parameters they are.
+        weight_decay: Of all that have more than one dimension.
+        times: The learning rate of a part of the model over that of all else, by the name of the part.
+
+    Returns:
+        Groups with ``params``, ``weight_decay`` and ``times``. A loop sets ``lr`` to the rate times ``times``.
+
+    Examples:
+        >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
+        >>> [(g["weight_decay"], g["times"], len(g["params"])) for g in parameter_groups(model, 0.1, {"1": 10.0})]
+        [(0.1, 1.0, 1), (0.0, 1.0, 1), (0.1, 10.0, 1), (0.0, 10.0, 1)]
+    """
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        faster = next((factor for part, factor in (times or {}).items() if name.startswith(f"{part}.")), 1.0)
+        groups.setdefault((parameter.ndim > 1, faster), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": weight_decay * decays, "times": faster}
+        for (decays, faster), parameters in groups.items()
+    ]
+
+
+def plain_state(model: nn.Module) -> dict[str, Tensor]:
+    """Give weights on the CPU and without the channels-last strides, so that they load anywhere.
+
+    Examples:
+        >>> model = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        >>> plain_state(model)["weight"].is_contiguous()
+        True
+    """
+    return {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+
+
+def is_finite(state: Any) -> bool:
+    """Say whether all tensors in nested dicts and lists are finite.
+
+    Examples:
+        >>> is_finite({"a": torch.ones(2), "b": [torch.tensor(float("nan"))]})
+        False
+    """
+    if isinstance(state, Tensor):
+        return bool(state.isfinite().all())
+    if isinstance(state, dict):
+        state = list(state.values())
+    return not isinstance(state, list) or all(map(is_finite, state))

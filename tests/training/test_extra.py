@@ -1,0 +1,49 @@
+import subprocess
+import sys
+
+import pytest
+
+from equicon.training import need
+
+HIDE = """
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+def find_others(name, path=None, target=None):
+    hidden = name.split('.')[0] in ('torchvision', 'tqdm', 'matplotlib', 'tensorboard')
+    return None if hidden else find(name, path, target)
+PathFinder.find_spec = find_others
+"""
+QUIET = "Journal(Path('runs'), torch.device('cpu'), first=0, steps=1, images=1, name='', quiet={})"
+
+
+def test_what_is_missing_is_said_with_what_to_install():
+    need("torch", "math")
+    with pytest.raises(
+        ModuleNotFoundError, match=r"^not installed: nonsense, sense\. .*: pip install 'equicon\[train\]'"
+    ):
+        need("torch", "nonsense", "sense")
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("import equicon.training", ""),
+        ("import equicon.hands.recipes", "not installed: torchvision, tqdm, matplotlib. Install the extra: pip"),
+        (QUIET.format(True), ""),
+        (QUIET.format(False), "not installed: tensorboard. Install the extra: pip install 'equicon[train]'."),
+    ],
+    ids=["kit", "recipes", "quiet journal", "journal"],
+)
+def test_only_what_needs_the_extra_asks_for_it(tmp_path, code, error):
+    names = (
+        "import torch\nfrom pathlib import Path\nfrom equicon.training import Journal\n" if "Journal" in code else ""
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", HIDE + names + code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert (done.returncode == 0) == (not error), done.stderr
+    assert error in done.stderr
