@@ -16,6 +16,7 @@ import equicon.data
 import equicon.hands
 import equicon.probes
 import equicon.testing
+import equicon.training
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -35,8 +36,10 @@ def commands(page: Path) -> list[str]:
 def test_docstring_examples(name):
     if name == "equicon._views.triton":
         pytest.importorskip("triton", reason="Triton comes with the CUDA builds of torch")
+    if name.startswith("equicon.hands.recipes") or name == "equicon.training._journal":
+        pytest.importorskip("torchvision", reason="needs the extra")
     module = importlib.import_module(name)
-    public = (eq, eq.data, eq.hands, eq.metrics, eq.probes, eq.testing)
+    public = (eq, eq.data, eq.hands, eq.metrics, eq.probes, eq.testing, eq.training)
     names = {name: getattr(module, name) for module in public for name in module.__all__} | {"torch": torch}
     torch.manual_seed(0)
     results = doctest.testmod(module, extraglobs=names, optionflags=doctest.ELLIPSIS)
@@ -44,7 +47,7 @@ def test_docstring_examples(name):
 
 
 def test_every_public_thing_has_an_example():
-    for module in (eq, eq.data, eq.hands, eq.metrics, eq.presets, eq.probes, eq.testing):
+    for module in (eq, eq.data, eq.hands, eq.metrics, eq.presets, eq.probes, eq.testing, eq.training):
         for name in module.__all__:
             value = getattr(module, name)
             if callable(value):
