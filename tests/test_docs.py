@@ -14,10 +14,11 @@ import equicon.data
 import equicon.hands
 import equicon.probes
 import equicon.testing
+import equicon.training
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-PUBLIC = [eq, eq.data, eq.draw, eq.hands, eq.metrics, eq.presets, eq.probes, eq.testing]
+PUBLIC = [eq, eq.data, eq.draw, eq.hands, eq.metrics, eq.presets, eq.probes, eq.testing, eq.training]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -31,6 +32,8 @@ def commands(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("module", PUBLIC, ids=lambda m: m.__name__)
 def test_docstring_examples(module):
+    if module is eq.training:
+        pytest.importorskip("torchvision", reason="a run needs the extra")
     names = {name: getattr(home, name) for home in PUBLIC for name in home.__all__} | {"torch": torch}
     torch.manual_seed(0)
     # Public things say that they live where they are exported, and that is where doctest looks for them.

@@ -18,9 +18,10 @@ import equicon.metrics
 import equicon.presets
 import equicon.probes
 import equicon.testing
+import equicon.training
 
 ROOT = Path(__file__).parents[1]
-MODULES = [eq, eq.data, eq.draw, eq.hands, eq.metrics, eq.presets, eq.probes, eq.testing]
+MODULES = [eq, eq.data, eq.draw, eq.hands, eq.metrics, eq.presets, eq.probes, eq.testing, eq.training]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
@@ -55,7 +56,7 @@ def test_the_core_imports_without_the_extras():
         "        if name.split('.')[0] in ('torchvision', 'tqdm', 'matplotlib', 'tensorboard', 'cv2', 'PIL'):\n"
         "            raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Refuse())\n"
-        "import equicon, equicon.data, equicon.hands, equicon.probes, equicon.testing\n"
+        "import equicon, equicon.data, equicon.hands, equicon.probes, equicon.testing, equicon.training\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
 

@@ -88,7 +88,7 @@ class Toy(Training[Points]):
         return {"end": self.step}
 
     def say(self):
-        print("The end.")
+        print("The end.")  # noqa: T201
 
 
 def start(folder: Path, saved=None, *, data: Points | None = None, **changed) -> Toy:

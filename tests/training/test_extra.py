@@ -13,7 +13,12 @@ def find_others(name, path=None, target=None):
     return None if hidden else find(name, path, target)
 PathFinder.find_spec = find_others
 """
-QUIET = "Journal(Path('runs'), torch.device('cpu'), first=0, steps=1, images=1, name='', quiet={})"
+JOURNAL = """
+import torch
+from pathlib import Path
+from equicon.training import Journal
+Journal(Path('runs'), torch.device('cpu'), first=0, steps=1, images=1, name='', quiet={})
+"""
 
 
 def test_what_is_missing_is_said_with_what_to_install():
@@ -29,17 +34,14 @@ def test_what_is_missing_is_said_with_what_to_install():
     [
         ("import equicon.training", ""),
         ("import equicon.hands.recipes", "not installed: torchvision, tqdm, matplotlib. Install the extra: pip"),
-        (QUIET.format(True), ""),
-        (QUIET.format(False), "not installed: tensorboard. Install the extra: pip install 'equicon[train]'."),
+        (JOURNAL.format(True), ""),
+        (JOURNAL.format(False), "not installed: tensorboard. Install the extra: pip install 'equicon[train]'."),
     ],
     ids=["kit", "recipes", "quiet journal", "journal"],
 )
 def test_only_what_needs_the_extra_asks_for_it(tmp_path, code, error):
-    names = (
-        "import torch\nfrom pathlib import Path\nfrom equicon.training import Journal\n" if "Journal" in code else ""
-    )
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", HIDE + names + code],
+        [sys.executable, "-W", "ignore", "-c", HIDE + code],
         capture_output=True,
         text=True,
         check=False,

@@ -5,6 +5,7 @@ names and arguments may still change. Importing it needs the core alone; a run n
 'equicon[train]'``.
 """
 
+from equicon._public import claim
 from equicon.data._files import write_text, write_whole
 from equicon.training._batches import Batches, Shares, loading, seed_of
 from equicon.training._checkpoints import Checkpoints, Stop, load_state, size_of, write_state
@@ -71,3 +72,5 @@ __all__ = [
     "write_text",
     "write_whole",
 ]
+
+claim(__all__, globals())

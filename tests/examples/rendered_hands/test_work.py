@@ -96,7 +96,7 @@ def test_views_vary_in_what_is_asked_for_only():
 
 def test_views_of_all_that_varies_are_pe_clr_s():
     made = work.make_views(plan.Pretrain("exact")).transforms
-    assert made == (*eq.presets.peclr().transforms, work.NORMALIZE)
+    assert made == (*eq.presets.peclr().transforms, eq.Normalize.imagenet())
 
 
 def test_batches_go_through_all_images_before_one_comes_again():

@@ -3,6 +3,7 @@
 It needs the extra: ``pip install 'equicon[train]'``.
 """
 
+from equicon._public import claim
 from equicon.training import need
 
 need("torchvision", "tqdm", "matplotlib")
@@ -54,3 +55,5 @@ __all__ = [
     "render",
     "training_batches",
 ]
+
+claim(__all__, globals())

@@ -6,7 +6,7 @@ from pathlib import Path
 import torchvision
 from torch import Tensor, nn
 
-from equicon import load_weights
+from equicon._weights import load_weights
 from equicon.hands import read_encoder
 from equicon.training import WeightsError
 

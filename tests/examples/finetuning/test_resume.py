@@ -1,0 +1,136 @@
+import os
+import signal
+
+import pytest
+import tiny_encoder
+import torch
+
+pytest.importorskip("torchvision", reason="the examples need torchvision")
+
+from examples.finetuning.running import curves, finetune_freihand, run, same_run, short
+
+from equicon.hands import write_freihand
+from equicon.training import Checkpoints, seed_of
+
+
+@pytest.mark.parametrize(
+    ("step", "number", "validated"),
+    [(4, signal.SIGINT, [3]), (5, signal.SIGTERM, [3]), (6, signal.SIGINT, [3, 6])],
+    ids=["between", "before a validation", "after a validation"],
+)
+def test_a_signal_saves_and_the_resumed_run_equals_the_uninterrupted_one(
+    tiny, root, whole, tmp_path, monkeypatch, capsys, step, number, validated
+):
+    def seed_and_signal(*numbers):
+        if numbers[1:] == (1, step):
+            os.kill(os.getpid(), number)
+        return seed_of(*numbers)
+
+    monkeypatch.setattr(finetune_freihand, "seed_of", seed_and_signal)
+    with pytest.raises(SystemExit) as stopped:
+        run(*short(root), "--out", tmp_path)
+    monkeypatch.setattr(finetune_freihand, "seed_of", seed_of)
+    assert stopped.value.code == 128 + number
+    assert f"Stopped by {number.name} and saved after step {step + 1} of 12" in capsys.readouterr().out
+    state = Checkpoints(tmp_path / "checkpoints").load()
+    assert (state["step"], list(state["found"])) == (step + 1, validated)
+    measured, measure = [], finetune_freihand.measure
+
+    def note(run, *rest):
+        measured.append(run.step)
+        return measure(run, *rest)
+
+    monkeypatch.setattr(finetune_freihand, "measure", note)
+    run("--resume", "--out", tmp_path)
+    assert f"goes on at step {step + 1} of 12" in capsys.readouterr().out
+    assert validated + measured == [3, 6, 9, 12]
+    same_run(tmp_path, whole)
+
+
+def test_a_run_that_ends_within_a_validation_goes_on_and_ends_alike(tiny, root, whole, tmp_path, monkeypatch, capsys):
+    saving = finetune_freihand.write_figure
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(finetune_freihand, "write_figure", interrupt)
+    with pytest.raises(SystemExit) as stopped:
+        run(*short(root), "--out", tmp_path)
+    monkeypatch.setattr(finetune_freihand, "write_figure", saving)
+    assert stopped.value.code == 130
+    assert "step_00000002.pt. --resume goes on." in capsys.readouterr().err
+    run("--resume", "--out", tmp_path)
+    same_run(tmp_path, whole)
+
+
+@pytest.mark.parametrize("every", [0.5, 2])
+def test_a_run_that_ends_before_the_best_model_is_written_writes_it(tiny, root, whole, tmp_path, monkeypatch, every):
+    saving = finetune_freihand.write_state
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(finetune_freihand, "write_state", interrupt)
+    with pytest.raises(SystemExit):
+        run(*short(root), "--out", tmp_path)
+    assert not (tmp_path / "best.pt").exists()
+    assert list(Checkpoints(tmp_path / "checkpoints").load()["found"]) == [3]
+    monkeypatch.setattr(finetune_freihand, "write_state", saving)
+    monkeypatch.setattr(finetune_freihand, "finetune", interrupt)
+    with pytest.raises(SystemExit):
+        run("--resume", "--validate-every", every, "--out", tmp_path)
+    state = Checkpoints(tmp_path / "checkpoints").load()["model"]
+    best = torch.load(tmp_path / "best.pt", weights_only=True)
+    assert all(torch.equal(best[name], state[name]) for name in state)
+
+
+def test_a_stopped_validation_at_the_end_is_made_up_for(tiny, root, whole, tmp_path, monkeypatch):
+    measure = finetune_freihand.measure
+
+    def interrupt(run, *rest):
+        if run.step == 12:
+            raise KeyboardInterrupt
+        return measure(run, *rest)
+
+    monkeypatch.setattr(finetune_freihand, "measure", interrupt)
+    with pytest.raises(SystemExit):
+        run(*short(root), "--out", tmp_path)
+    monkeypatch.setattr(finetune_freihand, "measure", measure)
+    assert Checkpoints(tmp_path / "checkpoints").load()["step"] == 12
+    run("--resume", "--out", tmp_path)
+    same_run(tmp_path, whole)
+
+
+def test_a_finished_run_is_finished(tiny, root, whole, capsys):
+    before = (whole / "best.pt").read_bytes(), curves(whole)
+    capsys.readouterr()
+    run("--resume", "--out", whole)
+    printed = capsys.readouterr().out
+    assert printed.count("epoch 2: PA-EPE") == 1
+    assert "The best model is that of epoch" in printed
+    assert ((whole / "best.pt").read_bytes(), curves(whole)) == before
+    with pytest.raises(SystemExit, match=r"holds a run already\. Go on with it"):
+        run(*short(root), "--out", whole)
+
+
+def test_a_resumed_run_does_not_ask_for_the_weights_it_began_with(whole, tmp_path, monkeypatch):
+    asked = []
+
+    def build(arch, weights):
+        asked.append(weights)
+        return tiny_encoder.build_tiny_encoder()
+
+    monkeypatch.setattr(finetune_freihand, "build_encoder", build)
+    run("--resume", "--weights", "gone.pt", "--out", whole)
+    assert asked == ["none"]
+
+
+def test_data_that_changed_is_noticed(tiny, root, whole, tmp_path):
+    write_freihand(tmp_path, 25, size=40)
+    with pytest.raises(SystemExit, match="--data: the run was begun on 72 images, got 76"):
+        run("--resume", "--data", tmp_path, "--out", whole)
+
+
+def test_workers_make_the_same_run(tiny, root, whole, tmp_path):
+    run(*short(root, "--workers", 1), "--out", tmp_path)
+    same_run(tmp_path, whole)

@@ -1,0 +1,132 @@
+import json
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+import tiny_encoder
+import torch
+
+torchvision = pytest.importorskip("torchvision", reason="the examples need torchvision")
+
+from equicon.hands.recipes._poses import Errors
+from examples.finetuning.running import TOY, curves, finetune_freihand, reading, result, run, short
+from examples.loading import load
+from torch import nn
+
+from equicon import load_weights
+from equicon.hands import FreiHAND, Pose25D, read_pose25d
+from equicon.training import Checkpoints
+
+
+def test_writes_down_what_one_wants_to_see(whole):
+    found = curves(whole)
+    assert [step for step, _ in found["training/loss"]] == list(range(12))
+    parts = [found[f"training/loss, {name}"] for name in ("2D", "depth", "3D")]
+    for step, loss in found["training/loss"]:
+        assert loss == pytest.approx(sum(part[step][1] for part in parts), rel=1e-5)
+    assert [step for step, _ in found["training/learning rate"]] == list(range(12))
+    rows = result(whole)["validation"]
+    for name in Errors._fields:
+        assert found[f"validation/{name}"] == [(int(step), pytest.approx(row[name])) for step, row in rows.items()]
+    assert list(rows) == ["3", "6", "9", "12"]
+    assert [event.step for event in reading(whole).Images("skeletons")] == [2, 5, 8, 11]
+    spent = {"data", "views", "model", "optimizer"}
+    names = reading(whole).Tags()["scalars"]
+    assert {name.split("/")[1] for name in names if name.startswith("share of the step/")} == spent
+    assert (whole / "skeletons.png").read_bytes().startswith(b"\x89PNG")
+    assert result(whole)["arguments"]["holdout"] == 0.25
+    assert result(whole)["versions"]["torch"] == torch.__version__
+    steps = [int(path.stem[5:]) for path in Checkpoints(whole / "checkpoints").paths()]
+    assert steps == [0, 2, 3, 4, 6, 8, 9, 10, 12]
+
+
+def test_the_best_model_is_that_of_the_least_aligned_error(whole):
+    rows = result(whole)["validation"]
+    best = result(whole)["best"]
+    assert best == min((row["pa_mm"], int(step)) for step, row in rows.items())[1]
+    state = torch.load(whole / "checkpoints" / f"step_{best:08d}.pt", weights_only=True)["model"]
+    model = Pose25D(*tiny_encoder.build_tiny_encoder())
+    # The tiny encoder has no conv1 that tells a ResNet; a Pose25D of it is read all the same.
+    load_weights(model, read_pose25d(whole / "best.pt"), "best.pt")
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, state[name]), name
+
+
+def test_a_later_model_that_is_worse_does_not_replace_the_best(tiny, root, tmp_path, monkeypatch):
+    fake = iter([5.0, 3.0, 3.0, 4.0])
+    kept: dict[str, list[bytes]] = {"best.pt": [], "skeletons.png": []}
+
+    def note() -> None:
+        for name, contents in kept.items():
+            contents.append((tmp_path / name).read_bytes() if (tmp_path / name).exists() else b"")
+
+    def errors(joints, xyz, K):
+        note()
+        return Errors(1, 1, 1, next(fake), 0.5, 0.5)
+
+    monkeypatch.setattr(finetune_freihand, "pose_errors", errors)
+    run(*short(root), "--out", tmp_path)
+    note()
+    for contents in kept.values():
+        assert contents[0] == b""
+        assert contents[1] != contents[2] == contents[3] == contents[4]
+    assert result(tmp_path)["best"] == 6
+
+
+@pytest.mark.slow
+def test_with_fewer_labels_as_many_steps_are_taken_and_no_other_image_is_read(tiny, root, tmp_path, monkeypatch):
+    read = []
+    locate = FreiHAND._locate
+
+    def note(data, position):
+        path, sample = locate(data, position)
+        read.append((int(data.samples[sample]), len(data.versions)))
+        return path, sample
+
+    monkeypatch.setattr(FreiHAND, "_locate", note)
+    samples = {}
+    for fraction in (0.1, 0.5):
+        read.clear()
+        run(*short(root, "--fraction", fraction), "--out", tmp_path / str(fraction))
+        assert [step for step, _ in curves(tmp_path / str(fraction))["training/loss"]] == list(range(12))
+        samples[fraction] = {sample for sample, versions in read if versions == 4}
+        validated = {sample for sample, versions in read if versions == 1}
+        assert validated == set(FreiHAND(root).holdout(0.25, seed=0)[1].samples.tolist())
+        assert not validated & samples[fraction]
+        assert len([versions for _, versions in read if versions == 4]) == 12 * 12
+    assert [len(each) for each in samples.values()] == [2, 9]
+    assert samples[0.1] < samples[0.5]
+
+
+def test_half_precision_trains(tiny, root, tmp_path, monkeypatch):
+    lengths, step = [], torch.optim.AdamW.step
+
+    def note(optimizer, *others):
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        lengths.append(float(nn.utils.get_total_norm([parameter.grad for parameter in parameters])))
+        return step(optimizer, *others)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", note)
+    monkeypatch.setattr(torch.amp, "GradScaler", partial(torch.amp.GradScaler, init_scale=64.0))
+    for precision in ("float16", "bfloat16"):
+        lengths.clear()
+        run(*short(root, "--precision", precision, "--epochs", 0.5), "--out", tmp_path / precision)
+        assert list(result(tmp_path / precision)["validation"]) == ["3"]
+        assert max(lengths) == pytest.approx(1, rel=1e-3)  # clipped at their real scale
+
+
+def test_the_script_runs_as_a_command_and_its_model_is_evaluated(tmp_path):
+    words = [*TOY, "--hands", 8, "--batch-size", 4, "--epochs", 1, "--out", tmp_path]
+    done = subprocess.run(
+        [sys.executable, finetune_freihand.__file__, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    command = f"python examples/evaluate_freihand.py {tmp_path / 'best.pt'}"
+    assert command in done.stdout
+    load("evaluate_freihand.py").main([*command.split()[2:], "--hands", "6"])
+    assert json.loads((tmp_path / "evaluation.json").read_text())["hands"] == 6

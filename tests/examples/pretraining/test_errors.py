@@ -1,0 +1,72 @@
+import json
+
+import pytest
+import torch
+
+pytest.importorskip("torchvision", reason="the examples need torchvision")
+
+from examples.pretraining.running import curve, pretrain_freihand, run, short
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data", "nowhere"], "--data: expected 'synthetic', 'stream' or a folder, got nowhere, which is no folder"),
+        (["--hands", 4], "--batch-size: expected at most 4, the images to train on, got 32"),
+        (
+            ["--hands", 40, "--weights", "nowhere.pt"],
+            "--weights: expected 'imagenet', 'none' or a file, got nowhere.pt, which is no file.",
+        ),
+        (["--jitter", 0, 0, 0, 0.7], "views: hue: expected"),
+        (["--out", "/proc/nowhere"], "/proc/nowhere/checkpoints cannot be written to"),
+    ],
+)
+def test_says_what_is_wrong(tmp_path, words, message):
+    with pytest.raises(SystemExit) as stopped:
+        run("--out", tmp_path, *words)
+    assert message in str(stopped.value)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_it_can_go_on(tiny, photos, tmp_path, monkeypatch):
+    views = pretrain_freihand.two_views
+
+    def spoil(augment, batch, run):
+        x1, *others = views(augment, batch, run)
+        return (x1 * float("nan") if run.step == 7 else x1, *others)
+
+    monkeypatch.setattr(pretrain_freihand, "two_views", spoil)
+    with pytest.raises(SystemExit) as stopped:
+        run(*short(photos), "--out", tmp_path)
+    monkeypatch.setattr(pretrain_freihand, "two_views", views)
+    last = tmp_path / "checkpoints" / "step_00000006.pt"
+    assert "The loss is nan at step 7, where the learning rate is 0.00" in str(stopped.value)
+    assert f"The last good checkpoint is {last}. Add --resume and a lower --lr" in str(stopped.value)
+    run("--resume", "--lr", 1e-4, "--out", tmp_path)
+    assert len(curve(tmp_path)) == 12
+
+
+def test_weights_that_are_not_finite_are_never_saved(tiny, photos, tmp_path, monkeypatch):
+    def spoil(run, *others):
+        if run.step == 6:
+            with torch.no_grad():
+                run.encoder[0].weight[0] = float("inf")
+        return saving(run, *others)
+
+    saving = pretrain_freihand.Run.save
+    monkeypatch.setattr(pretrain_freihand.Run, "save", spoil)
+    with pytest.raises(SystemExit, match=r"not finite after step 5, at learning rate 0\.000.*step_00000004.pt"):
+        run(*short(photos), "--out", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_corrupt_image_stops_the_run_or_is_passed_over_and_named(tiny, photos, tmp_path, capsys, workers):
+    (tmp_path / "photos").mkdir()
+    for path in photos.iterdir():
+        (tmp_path / "photos" / path.name).write_bytes(b"" if path.name == "07.jpg" else path.read_bytes())
+    words = short(tmp_path / "photos", "--workers", workers)
+    with pytest.raises(SystemExit, match=r"^\S*07\.jpg \(index 7\): expected a JPEG image.*that is --skip-corrupt"):
+        run(*words, "--out", tmp_path / "out")
+    run(*words, "--skip-corrupt", "--out", tmp_path / "other")
+    assert f"Went on without 1 corrupt images: {tmp_path / 'photos' / '07.jpg'}." in capsys.readouterr().out
+    assert len(json.loads((tmp_path / "other" / "result.json").read_text())["skipped"]) == 1
