@@ -1,5 +1,6 @@
 """What the documents say is run: docstring examples, and the Python and shell blocks of the README and the docs."""
 
+import argparse
 import doctest
 import importlib.util
 import re
@@ -34,7 +35,8 @@ def commands(page: Path) -> list[str]:
 def test_docstring_examples(module):
     if module is eq.training:
         pytest.importorskip("torchvision", reason="a run needs the extra")
-    names = {name: getattr(home, name) for home in PUBLIC for name in home.__all__} | {"torch": torch}
+    names = {name: getattr(home, name) for home in PUBLIC for name in home.__all__}
+    names |= {"torch": torch, "argparse": argparse, "Path": Path}
     torch.manual_seed(0)
     # Public things say that they live where they are exported, and that is where doctest looks for them.
     results = doctest.testmod(module, extraglobs=names, optionflags=doctest.ELLIPSIS)

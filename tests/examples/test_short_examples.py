@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from examples.loading import load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 # The toy size of each, and what it must have said.
@@ -34,13 +35,25 @@ def test_all_short_examples_are_run_here():
     assert {path.name for path in EXAMPLES.glob("*.py")} == SHORT.keys() | FULL
 
 
-@pytest.mark.parametrize("name", SHORT)
-def test_it_runs_and_says_what_it_found(name, tmp_path):
-    words, said = SHORT[name]
-    assert re.search(said, run(tmp_path, str(EXAMPLES / name), *words))
+def check(name: str, said: str, folder: Path) -> None:
+    words, expected = SHORT[name]
+    assert re.search(expected, said)
     for word in words:
         if word.endswith(".png"):
-            assert (tmp_path / word).stat().st_size > 1000
+            assert (folder / word).stat().st_size > 1000
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_it_runs_and_says_what_it_found(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    load(name).main(SHORT[name][0])
+    check(name, capsys.readouterr().out, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHORT)
+def test_it_runs_as_a_script_from_any_folder(name, tmp_path):
+    check(name, run(tmp_path, str(EXAMPLES / name), *SHORT[name][0]), tmp_path)
 
 
 @pytest.mark.parametrize("name", SHORT)

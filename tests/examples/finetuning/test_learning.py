@@ -5,12 +5,11 @@ import torch
 
 torchvision = pytest.importorskip("torchvision", reason="the examples need torchvision")
 
-from equicon.hands.recipes._poses import pose_errors
 from examples.finetuning.running import TOY, curves, finetune_freihand, run, short
 from torch import nn
 
 import equicon as eq
-from equicon.hands import project
+from equicon.hands import pose_errors, project
 from equicon.hands.recipes import FinetuneData, load_finetune_data
 from equicon.training import Checkpoints
 

@@ -9,13 +9,12 @@ import torch
 
 torchvision = pytest.importorskip("torchvision", reason="the examples need torchvision")
 
-from equicon.hands.recipes._poses import Errors
 from examples.finetuning.running import TOY, curves, finetune_freihand, reading, result, run, short
 from examples.loading import load
 from torch import nn
 
 from equicon import load_weights
-from equicon.hands import FreiHAND, Pose25D, read_pose25d
+from equicon.hands import FreiHAND, Pose25D, PoseErrors, read_pose25d
 from equicon.training import Checkpoints
 
 
@@ -27,7 +26,7 @@ def test_writes_down_what_one_wants_to_see(whole):
         assert loss == pytest.approx(sum(part[step][1] for part in parts), rel=1e-5)
     assert [step for step, _ in found["training/learning rate"]] == list(range(12))
     rows = result(whole)["validation"]
-    for name in Errors._fields:
+    for name in PoseErrors._fields:
         assert found[f"validation/{name}"] == [(int(step), pytest.approx(row[name])) for step, row in rows.items()]
     assert list(rows) == ["3", "6", "9", "12"]
     assert [event.step for event in reading(whole).Images("skeletons")] == [2, 5, 8, 11]
@@ -63,7 +62,7 @@ def test_a_later_model_that_is_worse_does_not_replace_the_best(tiny, root, tmp_p
 
     def errors(joints, xyz, K):
         note()
-        return Errors(1, 1, 1, next(fake), 0.5, 0.5)
+        return PoseErrors(1, 1, 1, next(fake), 0.5, 0.5)
 
     monkeypatch.setattr(finetune_freihand, "pose_errors", errors)
     run(*short(root), "--out", tmp_path)
