@@ -3,8 +3,11 @@ import torch
 
 torchvision = pytest.importorskip("torchvision", reason="the examples need torchvision")
 
-from convert_weights import main
-from equicon.training._backbone import build_encoder
+from examples.loading import load
+
+from equicon.hands.recipes import build_encoder
+
+main = load("convert_weights.py").main
 
 
 def test_it_writes_what_torchvision_and_the_examples_load(tmp_path, capsys):

@@ -6,8 +6,7 @@ import torch
 torchvision = pytest.importorskip("torchvision", reason="the examples need torchvision")
 
 from equicon.hands.recipes import ARCHS, build_encoder, make_head
-from equicon.training import WeightsError
-from equicon.training._checkpoints import write_whole
+from equicon.training import WeightsError, write_whole
 
 
 def same(encoder, state) -> bool:
