@@ -31,7 +31,6 @@ were never trained on. With --resume, a run that was stopped goes on as if it ha
 import argparse
 import math
 import sys
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -88,7 +87,7 @@ def pretrain(run: "Run", journal: Journal, stop: Stop) -> bool:
     """Train to the end, or until a signal comes to any rank: then save what is whole. Say whether one came."""
     args, model, watch, ranks = run.args, run.model.train(), journal.watch, run.ranks
     augment = eq.Compose([run.make_views(), eq.Normalize.imagenet()])
-    criterion = eq.PeCLRLoss(args.temperature, representation=METHODS[args.method], gather_distributed=True)
+    criterion = model.get_submodule("criterion")
     batches = training_batches(run.data, args, run.step * args.accumulate, run.steps * args.accumulate, ranks)
     stopping = ranks.any(bool(stop.signal))
     watch.mark(PAUSE)
@@ -151,15 +150,15 @@ def two_views(
     return x1, g1, x2, g2
 
 
-class TwoViews(nn.Module):
-    """Sees both views in one batch, which batch norm normalises together."""
+class Model(nn.Module):
+    """Sees both views in one batch, which batch norm normalises together. It holds the criterion, which may learn."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, encoder: nn.Module, head: nn.Module, criterion: nn.Module) -> None:
         super().__init__()
-        self.model = model
+        self.encoder, self.head, self.criterion = encoder, head, criterion
 
     def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
-        z1, z2 = self.model(torch.cat([x1, x2])).chunk(2)
+        z1, z2 = self.head(self.encoder(torch.cat([x1, x2]))).chunk(2)
         return z1, z2
 
 
@@ -190,8 +189,10 @@ class Run(Training[PretrainData]):
         return load_pretrain_data(self.args, quiet=not self.ranks.first)
 
     def build(self, weights: str) -> nn.Module:
-        encoder, width = build_encoder(self.args.arch, weights)
-        return nn.Sequential(OrderedDict(encoder=encoder, head=make_head(width, self.args.hidden, self.args.points)))
+        args = self.args
+        encoder, width = build_encoder(args.arch, weights)
+        criterion = eq.PeCLRLoss(args.temperature, representation=METHODS[args.method], gather_distributed=True)
+        return Model(encoder, make_head(width, args.hidden, args.points), criterion)
 
     def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.Adam(parameter_groups(model, self.args.weight_decay), self.args.lr)
@@ -205,7 +206,7 @@ class Run(Training[PretrainData]):
     def start(self, data: PretrainData, saved: Mapping[str, Any] | None) -> None:
         self.probes: dict[int, list[ProbeResult]] = {}
         super().start(data, saved)
-        self.embed: nn.Module = TwoViews(self.model)
+        self.embed: nn.Module = self.model
         if self.args.micro_batch:
             self.embed = eq.GradCache(self.embed, self.args.micro_batch)
         if self.ranks.world > 1:

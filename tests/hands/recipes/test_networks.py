@@ -5,7 +5,7 @@ import torch
 
 torchvision = pytest.importorskip("torchvision", reason="the examples need torchvision")
 
-from equicon.hands.recipes import ARCHS, build_encoder
+from equicon.hands.recipes import ARCHS, build_encoder, make_head
 from equicon.training import WeightsError, write_whole
 
 
@@ -72,3 +72,13 @@ def test_other_networks_and_damaged_files_are_named(tmp_path):
         build_encoder("resnet18", write("shape.pt", state))
     with pytest.raises(WeightsError, match=r"no state dict"):
         build_encoder("resnet18", write("list.pt", [torch.zeros(1)]))
+
+
+def test_no_point_of_the_head_stands_still():
+    head = make_head(8, hidden=16, points=5)
+    z = head(torch.rand(4, 8))
+    assert z.shape == (4, 10)
+    with torch.no_grad():
+        for parameter in head[:2].parameters():
+            parameter.zero_()
+    assert not head(torch.rand(4, 8)).any()  # what is left would be a bias: a point that no transform moves
