@@ -12,6 +12,7 @@ pytest.importorskip("torchvision", reason="the examples need torchvision")
 
 from examples.pretraining.running import curve, pretrain_freihand, reading, run, same, short, tags
 
+import equicon as eq
 from equicon.hands import write_freihand, write_youtube
 from equicon.training import Checkpoints, seed_of
 from equicon.training import _training as training
@@ -38,6 +39,47 @@ def test_a_signal_saves_and_the_resumed_run_equals_the_uninterrupted_one(
     assert f"goes on at step {5 + batch} of 12" in capsys.readouterr().out
     assert curve(tmp_path) == curve(whole)
     assert same(tmp_path, whole)
+
+
+class Scales(eq.Representation, torch.nn.Module):
+    """Multiplies each number by a factor of its own, which is learned."""
+
+    def __init__(self):
+        super().__init__()
+        self.factor = torch.nn.Parameter(torch.ones(128))
+
+    def _act(self, g, z):
+        return z * (1 + (self.factor - 1) * g.degrees[:, None] / 45)
+
+    def _canonicalize(self, g, z):
+        return z / (1 + (self.factor - 1) * g.degrees[:, None] / 45)
+
+
+def test_a_representation_that_learns_is_optimised_saved_and_resumed(tiny, photos, tmp_path, monkeypatch):
+    monkeypatch.setitem(pretrain_freihand.METHODS, "exact", Scales)  # a new one for each run
+    loss = eq.PeCLRLoss
+    monkeypatch.setattr(
+        eq, "PeCLRLoss", lambda *args, representation, **rest: loss(*args, representation=representation(), **rest)
+    )
+
+    def factor(name):
+        return Checkpoints(tmp_path / name / "checkpoints").load()["model"]["criterion.representation.factor"]
+
+    run(*short(photos, "--method", "exact"), "--out", tmp_path / "whole")
+    assert (factor("whole") - 1).abs().max() > 1e-4
+
+    def seed_and_signal(*numbers):
+        if numbers[1:] == (1, 5, 0):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return seed_of(*numbers)
+
+    monkeypatch.setattr(pretrain_freihand, "seed_of", seed_and_signal)
+    with pytest.raises(SystemExit):
+        run(*short(photos, "--method", "exact"), "--out", tmp_path / "cut")
+    monkeypatch.setattr(pretrain_freihand, "seed_of", seed_of)
+    run("--resume", "--out", tmp_path / "cut")
+    assert factor("cut").equal(factor("whole"))
+    assert same(tmp_path / "cut", tmp_path / "whole")
 
 
 @pytest.mark.slow
