@@ -48,7 +48,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.manual_seed(0)
     images, labels = draw_shapes(240)
     encoder = nn.Sequential(
-        nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(2048, 16)
+        nn.Conv2d(3, 16, 3, 2, 1),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, 2, 1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(2048, 16, bias=False),
     )
     augment = eq.RandomAffine(45, translate=0.1, scale=(0.8, 1.2))
     criterion = eq.PeCLRLoss(representation=eq.Points(), base_loss=supervised_contrastive)

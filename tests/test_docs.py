@@ -3,6 +3,7 @@
 import argparse
 import doctest
 import importlib.util
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -48,7 +49,7 @@ def test_every_public_thing_has_an_example():
     for module in PUBLIC:
         for name in module.__all__:
             value = getattr(module, name)
-            if callable(value):
+            if inspect.isclass(value) or inspect.isfunction(value):
                 assert re.search(r"Examples:\n +>>>", value.__doc__ or ""), name
 
 

@@ -9,7 +9,7 @@ DRAWS = {
     "log_uniform": lambda n, g: draw.log_uniform(n, 0.5, 3.0, g),
     "bernoulli": lambda n, g: draw.bernoulli(n, 0.5, g),
     "integers": lambda n, g: draw.integers(n, 0, 1000, g),
-    "seed_on_host": lambda n, g: torch.tensor(draw.seed_on_host(g)),
+    "_seed_on_host": lambda n, g: torch.tensor(draw._seed_on_host(g)),
 }
 every = pytest.mark.parametrize("make", DRAWS.values(), ids=DRAWS)
 

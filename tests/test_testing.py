@@ -31,6 +31,10 @@ class Broken(eq.EquivariantTransform):
             return eq.RandomRotation((len(self.count), len(self.count)))._draw(batch_size, generator)
         if self.how == "no replay":
             return eq.Action(action.affine, filters=(Unseeded(),))
+        if self.how == "in place":
+            return eq.Action(action.affine, filters=(InPlace(),))
+        if self.how == "one for all":
+            return eq.Action(action.affine, filters=(OneForAll(torch.rand(batch_size, generator=generator)),))
         if self.how == "singular":
             return eq.Action(eq.Affine._of(action.affine.matrix * torch.tensor([1.0, 0.0, 1.0])))
         if self.how == "batch":
@@ -54,6 +58,21 @@ class Unseeded(eq.Filter):
         return views + torch.rand(())
 
 
+class InPlace(eq.Filter):
+    def apply(self, views, anchor=None):
+        return views.mul_(0.5)
+
+
+@dataclass(frozen=True)
+class OneForAll(eq.Filter):
+    """Its tensor is a kernel, and no number for each image."""
+
+    kernel: torch.Tensor
+
+    def apply(self, views, anchor=None):
+        return views * self.kernel.mean().to(views.dtype)
+
+
 @pytest.mark.parametrize(
     ("how", "match"),
     [
@@ -61,6 +80,8 @@ class Unseeded(eq.Filter):
         ("forgets geometry", "points do not move where pixels move"),
         ("own randomness", "the same generator gave another matrix"),
         ("no replay", "the replay of an Action gave other pixels"),
+        ("in place", "changed images that it was not applied to"),
+        ("one for all", r"action\[\[7, 0, 7\]\] of these images gave other pixels"),
         ("singular", "not finite and invertible"),
         ("batch", "must give an Action of that batch size"),
         ("projective", r"the last row is not \(0, 0, 1\)"),

@@ -29,6 +29,8 @@ from equicon._transforms.geometric import (
 from equicon._transforms.noise import RandomGaussianNoise
 from equicon._transforms.photometric import ColorJitter, Normalize, RandomGrayscale
 from equicon._views.color import ColorMap, Normalization
+from equicon._views.view import Backend
+from equicon._views.warp import Mode, PaddingMode
 from equicon._weights import load_weights
 
 __version__ = "0.2.0"
@@ -37,6 +39,7 @@ __all__ = [
     "Action",
     "Affine",
     "Appearance",
+    "Backend",
     "ColorJitter",
     "ColorMap",
     "Compose",
@@ -46,9 +49,11 @@ __all__ = [
     "GradCache",
     "GroupElement",
     "Invariant",
+    "Mode",
     "NTXentLoss",
     "Normalization",
     "Normalize",
+    "PaddingMode",
     "PeCLRLoss",
     "PeCLRPoints",
     "Points",

@@ -1,5 +1,6 @@
 """Where public things say they live: in the package that exports them, so that saved files survive a move inside it."""
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,5 +13,5 @@ def claim(names: Iterable[str], namespace: dict[str, Any]) -> None:
         namespace: ``globals()`` of the module.
     """
     for name in names:
-        if callable(namespace[name]):
+        if inspect.isclass(namespace[name]) or inspect.isfunction(namespace[name]):
             namespace[name].__module__ = namespace["__name__"]

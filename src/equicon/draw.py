@@ -24,7 +24,7 @@ def device_of(generator: torch.Generator | None) -> torch.device:
 
 
 def uniform(batch_size: int, low: float, high: float, generator: torch.Generator | None = None) -> Tensor:
-    """Draw numbers (B,), float32, evenly from [low, high).
+    """Draw numbers (B,), float32, evenly from [low, high), as float32 rounds it.
 
     Args:
         batch_size: how many.
@@ -105,7 +105,7 @@ def _rand(batch_size: int, generator: torch.Generator | None) -> Tensor:
     return torch.rand(batch_size, generator=generator, dtype=torch.float32, device=generator.device)
 
 
-def seed_on_host(generator: torch.Generator | None) -> int:
+def _seed_on_host(generator: torch.Generator | None) -> int:
     """Draw a seed on the host without waiting for a device."""
     if generator is None or generator.device.type == "cpu":
         return int(torch.randint(2**62, (), generator=generator, device="cpu"))

@@ -11,7 +11,8 @@ from equicon._groups.affine import Affine
 from equicon._groups.element import GroupElement, check_element
 from equicon._representations.base import Representation
 from equicon._transforms.action import Action
-from equicon._transforms.base import Compose, EquivariantTransform
+from equicon._transforms.appearance import Wrapped
+from equicon._transforms.base import Compose, EquivariantTransform, RandomApply
 from equicon._transforms.geometric import RandomAffine, RandomHorizontalFlip
 
 __all__ = ["assert_equivariant", "assert_representation", "assert_transform"]
@@ -34,7 +35,8 @@ def assert_transform(
 
     It draws a blob in each image, makes the view, finds the blob again by its centre of mass, and compares with where
     the returned matrix says. Besides: exact replay, the same parameters from the same generator, no input changed,
-    finite views of the right shape and type, and an invertible matrix.
+    finite views of the right shape and type, an invertible matrix, a draw for each image, and images that are left
+    alone where ``RandomApply`` leaves them out. Images have three channels.
 
     Args:
         transform: what to test.
@@ -88,9 +90,25 @@ def assert_transform(
             f"{transform!r}: expected finite {images.dtype} views {(batch_size, 3, *out)}, "
             f"got {views.dtype} {tuple(views.shape)}."
         )
+    _assert_parts(transform, action, images, views, out)
     if not filters:
         action = Action(action.affine, action.color)
     _assert_points_follow(transform, action, source, out, tolerance, generator)
+
+
+def _assert_parts(
+    transform: EquivariantTransform, action: Action, images: Tensor, views: Tensor, out: tuple[int, int]
+) -> None:
+    """Assert that each image has its own draw, and that one which is left out is left alone."""
+    last = len(images) - 1
+    if not any(isinstance(drawn, Wrapped) for drawn in action.filters):  # whose draws belong to the whole batch
+        chosen = [last, 0, last]
+        message = f"{transform!r}: action[{chosen}] of these images gave other pixels than the whole action"
+        _assert_close(action[chosen](images[chosen], size=out), views[chosen], 1e-5, message)
+    if action.normalization is None:
+        left = RandomApply(transform, 0.0).sample(len(images))(images, size=out)
+        message = f"{transform!r} changed images that it was not applied to: a filter must not edit its views in place"
+        _assert_close(left, Affine.identity(len(images)).warp(images, out), 1e-5, message)
 
 
 def _assert_points_follow(

@@ -244,6 +244,7 @@ class Together(nn.Module):
         return self.network(x1), self.network(x2)
 
 
+@pytest.mark.slow
 def test_ranks_reduce_once_and_get_the_gradients_of_one_process():
     model = Together()
     eq.nt_xent(*model(images(20), images(20).flip(3)), 0.2).backward()
@@ -285,5 +286,6 @@ def wrapped(rank: int, world: int) -> str:
     return ""
 
 
+@pytest.mark.slow
 def test_ddp_goes_around_it():
     assert "DistributedDataParallel(GradCache(model, chunk_size))" in on_ranks(1, wrapped)[0]

@@ -82,7 +82,7 @@ def work(rank: int, world: int) -> list[list[torch.Tensor]]:
     return found
 
 
-@pytest.mark.parametrize("world", SPLITS)
+@pytest.mark.parametrize("world", [pytest.param(n, marks=[] if n == 2 else pytest.mark.slow) for n in SPLITS])
 def test_ranks_do_together_what_one_process_does(world):
     found = on_ranks(world, work)
     for i in range(len(CASES)):
@@ -113,6 +113,7 @@ def traffic(rank: int, world: int) -> dict[str, list[int]]:
     return moved
 
 
+@pytest.mark.slow
 def test_embeddings_and_two_numbers_for_each_travel():
     for moved in on_ranks(2, traffic):
         assert moved["all_gather"] == [100 * 16, 100 * 2]
@@ -164,6 +165,7 @@ def refuse(rank: int, world: int) -> list[tuple[str, str, str]]:
     return [*messages, ("at last", "", f"{float(loss):.4f}")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", [2, 3])
 def test_what_one_rank_refuses_all_refuse(world):
     found = on_ranks(world, refuse)

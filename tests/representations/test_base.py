@@ -150,7 +150,7 @@ class Fixed(eq.Representation):
 def test_a_width_that_does_not_fit_is_a_clear_error():
     g, z = eq.Affine.identity(4), torch.rand(4, 8)
     assert Fixed().canonicalize(g, z[:, :6]).shape == (4, 6)
-    match = r"z: expected embeddings that Fixed._{} takes, got a tensor of shape \(4, 8\) .*It said: .*_check_shape"
+    match = r"z: Fixed._{} failed on embeddings of shape \(4, 8\) .*invalid for input.*_check_shape"
     with pytest.raises(ValueError, match=match.format("act")) as caught:
         Fixed().act(g, z)
     assert type(caught.value.__cause__) is RuntimeError

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,6 +99,7 @@ def test_seeds_depend_on_every_number_and_its_place():
     torch.manual_seed(seed_of(2**40, 1))
 
 
+@pytest.mark.slow
 def test_a_worker_outlives_a_signal_but_not_for_ever():
     code = (
         "import os, signal, time\n"

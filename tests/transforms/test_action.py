@@ -73,6 +73,25 @@ def test_one_draw_for_all_frames_of_a_clip():
         action.repeat_interleave(0)
 
 
+def test_an_action_of_ones_own_is_checked():
+    g, f = eq.Affine.identity(2), eq.RandomSobel(1.0).sample(2).filters[0]
+    assert eq.Action(g, filters=[f]).filters == (f,)
+    for call, error, match in [
+        (lambda: eq.Action(g.matrix), TypeError, "affine: expected an equicon.Affine"),
+        (lambda: eq.Action(g, filters=f), TypeError, r"filters: expected a tuple .* filters=\(one,\), with the comma"),
+        (lambda: eq.Action(g, filters=(torch.relu,)), TypeError, "filters: expected a tuple of equicon.Filter"),
+        (lambda: eq.Action(g, torch.eye(6)), TypeError, "color: expected an equicon.ColorMap or None"),
+        (lambda: eq.Action(g, eq.ColorMap.make(torch.eye(3)[None])), ValueError, "color: expected a batch of 2"),
+        (lambda: eq.Action(g, normalization=(0.5, 0.5)), TypeError, "normalization: expected an equicon.Normalization"),
+        (lambda: eq.ColorMap(torch.eye(3)[None], False), ValueError, r"matrix: expected a tensor of shape \(B, 6, 6\)"),
+        (lambda: eq.ColorMap.make(torch.eye(3)), ValueError, r"pixel: expected a tensor of shape \(B, 3, 3\)"),
+        (lambda: eq.Normalization((0.5, 0.5), (0.2,)), ValueError, "std: expected 2 numbers, as in mean"),
+        (lambda: eq.Normalization((), ()), TypeError, "mean: expected one number for each channel"),
+    ]:
+        with pytest.raises(error, match=match):
+            call()
+
+
 def test_an_index_that_reaches_beyond_the_batch_dimension_is_refused():
     for index in ((0, 1), None, torch.zeros(2, 2, dtype=torch.long)):
         with pytest.raises(TypeError, match="index: expected an int, a slice, a list"):

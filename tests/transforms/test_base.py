@@ -129,6 +129,7 @@ def test_transforms_compare_by_value():
         assert hash(make([0.5, 1])) == hash(make((0.5, 1)))
 
 
+@pytest.mark.slow
 def test_works_in_worker_processes():
     # Anything picklable travels to spawned workers; a fork would hide what is not.
     data = [torch.rand(3, 16, 16) for _ in range(4)]

@@ -88,6 +88,30 @@ def test_a_transform_of_ones_own_draws_it():
     assert len(drawn.filters[0].density.unique()) == 4
 
 
+def test_what_it_gives_back_is_checked():
+    class Wrong(eq.Filter):
+        def apply(self, views, anchor=None):
+            return views.double()
+
+    with pytest.raises(TypeError, match=r"Wrong.apply: expected views of shape \(4, 3, 8, 8\) and type torch.float32"):
+        eq.Action(eq.Affine.identity(4), filters=(Wrong(),))(IMAGES)
+
+
+def test_fields_with_an_affine_or_a_colour_map_are_taken_apart_too():
+    @dataclass(frozen=True)
+    class Second(eq.Filter):
+        g: eq.Affine
+        color: eq.ColorMap
+
+        def apply(self, views, anchor=None):
+            return self.color.apply(self.g.warp(views))
+
+    second = Second(eq.RandomRotation(45).sample(4).affine, eq.ColorJitter(0.5).sample(4).color)
+    drawn = eq.Action(eq.Affine.identity(4), filters=(second,))
+    assert_close(drawn[[3, 1]](IMAGES[[3, 1]]), drawn(IMAGES)[[3, 1]])
+    assert second.to("meta").g.device.type == "meta"
+
+
 def test_fields_of_the_base_are_by_keyword_and_apply_must_be_written():
     with pytest.raises(TypeError, match="positional"):
         Fog(FOG.density, FOG.offsets, "fog", torch.ones(4))

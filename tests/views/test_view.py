@@ -148,6 +148,7 @@ def test_views_inside_vmap_a_trace_and_without_values():
         assert eq.RandomRotation(45)(torch.rand(2, 3, 8, 8), size=(4, 4))[0].shape == (2, 3, 4, 4)
 
 
+@pytest.mark.slow
 def test_gradients_reach_images_and_matrices_through_every_level():
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(3, 1, 12, 13, dtype=torch.float64, generator=generator).requires_grad_()

@@ -161,6 +161,7 @@ class Affine(PlaneMap):
             >>> len(Affine.cat([Affine.identity(2), Affine.identity(3)]))
             5
         """
+        affines = list(affines)
         for i, g in enumerate(affines):
             check_affine(f"affines[{i}]", g)
         if not affines:
@@ -221,6 +222,10 @@ class Affine(PlaneMap):
         kept = None if dtype is None else _matrix_type(dtype)
         goes_on = from_host if non_blocking is None else non_blocking
         return Affine._of(self.matrix.to(device=device, dtype=kept, non_blocking=goes_on))
+
+    def pin_memory(self) -> "Affine":
+        """Copy to page-locked memory, as a ``DataLoader`` with ``pin_memory=True`` does with what its items hold."""
+        return Affine._of(self.matrix.pin_memory())
 
     def cpu(self) -> "Affine":
         """Move to the host's memory, and wait for it."""

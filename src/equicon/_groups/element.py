@@ -65,16 +65,20 @@ class GroupElement(Protocol):
 def is_element(value: object) -> TypeIs[GroupElement]:
     """Whether a value has all that is asked of a group element."""
     # Not isinstance, which torch.compile does not follow into a protocol.
-    return all(hasattr(type(value), name) for name in _ASKED)
+    return all(hasattr(value, name) for name in _ASKED)
 
 
 def check_element(argument: str, value: object) -> GroupElement:
     """Check for a group element, and tell the owner of a bare matrix how to make one."""
     if not is_element(value):
-        raise type_error(
-            argument,
-            "a group element, such as an equicon.Affine",
-            value,
-            "Wrap a matrix in pixels with Affine.from_pixels(matrix, size), one in the unit frame with Affine(matrix).",
-        )
+        if isinstance(value, torch.Tensor):
+            fix = (
+                "Wrap a matrix in pixels with Affine.from_pixels(matrix, size), one in the unit frame with "
+                "Affine(matrix)."
+            )
+        elif isinstance(getattr(value, "affine", None), GroupElement):
+            fix = "Take the element of the Action: action.affine."
+        else:
+            fix = f"It lacks {', '.join(name for name in _ASKED if not hasattr(value, name))}."
+        raise type_error(argument, "a group element, such as an equicon.Affine", value, fix)
     return value

@@ -47,8 +47,8 @@ class PlaneMap:
 
         Args:
             images: (B, C, H, W), uint8 or floating. uint8 gives float32 in [0, 1]; half precision is computed in
-                float32 and given
-                back in its own type.
+                float32 and given back
+                in its own type.
             size: (h, w) of the views; the source's by default.
             antialias: low-pass an image first where the map shrinks it, as far as it shrinks it, up to twice the ratio
                 of the sizes.

@@ -122,5 +122,6 @@ class Representation(ABC, Generic[G]):
             # what went wrong on a device or with memory is no matter of the embeddings.
             if type(error) is not RuntimeError or any(word in str(error) for word in ("CUDA", "HIP", "memory")):
                 raise
-            fix = f"It said: {error} A method _check_shape(shape) may say more."
-            raise value_error(z_name, f"embeddings that {type(self).__name__}.{name} takes", z, fix) from error
+            where = f"{z_name}: {type(self).__name__}.{name} failed on embeddings of shape {tuple(z.shape)}"
+            fix = "If the shape does not fit, a method _check_shape(shape) may say so."
+            raise ValueError(f"{where} and type {z.dtype} on {z.device}: {error}. {fix}") from error

@@ -64,15 +64,22 @@ class DirectSum(Representation[Any], nn.Module):
             if not isinstance(part, Sequence) or len(part) != 2 or not isinstance(part[0], Representation):
                 raise type_error(f"parts[{i}]", "a pair (representation, width)", part)
             part[0]._check_shape((check_int(f"parts[{i}]", part[1], low=1),))
-        self.parts: tuple[Part, ...] = tuple((part, width) for part, width in parts)
-        self.learned = nn.ModuleList(part for part, _ in self.parts if isinstance(part, nn.Module))
+        self._widths = tuple(width for _, width in parts)
+        self._plain = {i: part for i, (part, _) in enumerate(parts) if not isinstance(part, nn.Module)}
+        self.learned = nn.ModuleDict({str(i): part for i, (part, _) in enumerate(parts) if isinstance(part, nn.Module)})
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The pairs (representation, width)."""
+        found = [self._plain[i] if i in self._plain else self.learned[str(i)] for i in range(len(self._widths))]
+        return tuple(zip(found, self._widths, strict=True))  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         return f"DirectSum([{', '.join(f'({part!r}, {width})' for part, width in self.parts)}])"
 
     @override
     def _check_shape(self, shape: tuple[int, ...]) -> None:
-        widths = [width for _, width in self.parts]
+        widths = self._widths
         if len(shape) != 1 or sum(widths) != shape[0]:
             wanted = f"a width of {' + '.join(map(str, widths))} = {sum(widths)}"
             raise value_error("z", wanted, f"a width of {shape[0]}" if len(shape) == 1 else f"{shape} for each image")
@@ -86,5 +93,11 @@ class DirectSum(Representation[Any], nn.Module):
         return self._each(z, lambda part, piece: part._canonicalize(g, piece))
 
     def _each(self, z: Tensor, move: Callable[[Representation[Any], Tensor], Tensor]) -> Tensor:
-        pieces = z.split([width for _, width in self.parts], 1)
-        return torch.cat([move(part, piece) for (part, _), piece in zip(self.parts, pieces, strict=True)], 1)
+        moved: list[Tensor] = []
+        for (part, _), piece in zip(self.parts, z.split(self._widths, 1), strict=True):
+            found = move(part, piece)
+            if not isinstance(found, Tensor) or found.shape != piece.shape:
+                where = f"parts[{len(moved)}], {type(part).__name__}"
+                raise type_error(where, f"embeddings of shape {tuple(piece.shape)} in return", found)
+            moved.append(found)
+        return torch.cat(moved, 1)

@@ -6,7 +6,16 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from equicon._checks import check_batch, check_floating, check_images, check_int, check_size, value_error
+from equicon._checks import (
+    check_batch,
+    check_floating,
+    check_images,
+    check_int,
+    check_size,
+    describe,
+    type_error,
+    value_error,
+)
 from equicon._groups.affine import Affine, check_affine
 from equicon._plane.matrix import affine_matrix
 from equicon._transforms.filter import Filter
@@ -42,11 +51,28 @@ class Action:
     filters: tuple[Filter, ...] = ()
     normalization: Normalization | None = None
 
+    def __post_init__(self) -> None:
+        check_affine("affine", self.affine)
+        if self.color is not None:
+            if not isinstance(self.color, ColorMap):
+                raise type_error("color", "an equicon.ColorMap or None", self.color, "Write ColorMap.make(matrices).")
+            check_batch("color", len(self.color), len(self.affine), "affine")
+        if not isinstance(self.filters, tuple | list) or not all(isinstance(f, Filter) for f in self.filters):
+            fix = "Write filters=(one,), with the comma, for one."
+            raise type_error("filters", "a tuple of equicon.Filter", describe(self.filters), fix)
+        object.__setattr__(self, "filters", tuple(self.filters))
+        if self.normalization is not None and not isinstance(self.normalization, Normalization):
+            raise type_error("normalization", "an equicon.Normalization or None", self.normalization)
+
     def __len__(self) -> int:
         return len(self.affine)
 
     def __getitem__(self, index: Any) -> "Action":
-        """Take part of the batch by an int, a slice, a list, or a tensor (N,); one index gives a batch of one."""
+        """Take part of the batch by an int, a slice, a list, or a tensor (N,); one index gives a batch of one.
+
+        On an accelerator, an int and a slice wait for nothing; a list or a tensor of the host is copied, and a mask is
+        counted.
+        """
         affine = self.affine[index]
         color = None if self.color is None else self.color[index]
         return Action(affine, color, tuple(f[index] for f in self.filters), self.normalization)

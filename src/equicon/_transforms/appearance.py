@@ -47,12 +47,14 @@ class Appearance(EquivariantTransform):
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        return filtering(_Wrapped(self.module, draw.seed_on_host(generator)), batch_size, 1, generator)
+        return filtering(Wrapped(self.module, draw._seed_on_host(generator)), batch_size, 1, generator)
 
 
 @final
 @dataclass(frozen=True)
-class _Wrapped(Filter):
+class Wrapped(Filter):
+    """Runs a module on all views, with a seed of its own."""
+
     module: Callable[[Tensor], Any]
     seed: int
 
@@ -68,7 +70,7 @@ class _Wrapped(Filter):
         if not isinstance(result, Tensor):
             raise type_error("module", "a module that returns a tensor", f"{describe(result)} from {self.module!r}")
         if result.shape != views.shape:
-            fix = "An operation that moves pixels or resizes belongs into Affine."
+            fix = "What moves pixels or resizes needs its matrix: Affine.from_pixels."
             raise value_error(
                 "module", f"views of shape {tuple(views.shape)}", f"{describe(result)} from {self.module!r}", fix
             )

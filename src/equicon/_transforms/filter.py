@@ -8,15 +8,19 @@ from typing import Any, Self, final
 import torch
 from torch import Tensor
 
+from equicon._checks import type_error
+from equicon._groups.affine import Affine
 from equicon._plane.matrix import rows
+from equicon._views.color import ColorMap
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class Filter(ABC):
     """What was drawn for a batch of views, and what to do to them with it: blur, noise, erasing, anything.
 
     To write your own, make a frozen dataclass with fields for what was drawn, and one method ``apply``. A field that
-    holds a tensor has the batch as its first dimension: ``where``, ``to`` and ``[]`` act on each of them.
+    holds a tensor, an ``Affine`` or a ``ColorMap`` has the batch as its first dimension; ``where``, ``to`` and ``[]``
+    act on each of them.
 
     Args:
         applied: (B,) of type bool, the images that it is applied to; all where None.
@@ -31,6 +35,8 @@ class Filter(ABC):
     """
 
     applied: Tensor | None = None
+
+    __iter__ = None  # what has [] would be iterated over: filters=(fog) is no tuple
 
     @abstractmethod
     def apply(self, views: Tensor, anchor: Tensor | None = None) -> Tensor:
@@ -52,21 +58,32 @@ class Filter(ABC):
     @final
     def to(self, device: torch.device | str) -> Self:
         """Move to a device without waiting for it."""
-        return self._each(lambda tensor: tensor.to(device, non_blocking=tensor.device.type == "cpu"))
+        return self._each(
+            lambda tensor: tensor.to(device, non_blocking=tensor.device.type == "cpu"), lambda value: value.to(device)
+        )
 
     @final
     def __getitem__(self, index: Any) -> Self:
         """Take part of the batch, as ``Affine[...]`` does."""
-        return self._each(lambda tensor: rows(tensor, index))
+        return self._each(lambda tensor: rows(tensor, index), lambda value: value[index])
 
     @final
     def _run(self, views: Tensor, anchor: Tensor | None) -> Tensor:
         """Filter the views that it is applied to."""
         filtered = self.apply(views, anchor)
+        if not isinstance(filtered, Tensor) or filtered.shape != views.shape or filtered.dtype != views.dtype:
+            wanted = f"views of shape {tuple(views.shape)} and type {views.dtype} in return"
+            raise type_error(f"{type(self).__name__}.apply", wanted, filtered)
         if self.applied is None:
             return filtered
         return torch.where(self.applied[:, None, None, None], filtered, views)
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: change(value) for name, value in values.items() if isinstance(value, Tensor)})
+    def _each(self, change: Callable[[Tensor], Tensor], change_other: Callable[[Any], Any]) -> Self:
+        changed: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor):
+                changed[field.name] = change(value)
+            elif isinstance(value, Affine | ColorMap):
+                changed[field.name] = change_other(value)
+        return replace(self, **changed)

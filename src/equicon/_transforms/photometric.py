@@ -13,11 +13,8 @@ from equicon import draw
 from equicon._checks import (
     as_tuples,
     check_number,
-    check_positive,
     check_probability,
     check_range,
-    type_error,
-    value_error,
 )
 from equicon._groups.affine import Affine
 from equicon._plane.matrix import constant
@@ -163,15 +160,9 @@ class Normalize(EquivariantTransform):
         return cls((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
     def __post_init__(self) -> None:
-        for name in ("mean", "std"):
-            values = getattr(self, name)
-            if not isinstance(values, Sequence) or isinstance(values, str):
-                raise type_error(name, "one number for each channel", values)
-            object.__setattr__(self, name, tuple(check_number(name, v) for v in values))
-        for deviation in self.std:
-            check_positive("std", deviation)
-        if len(self.mean) != len(self.std):
-            raise value_error("std", f"{len(self.mean)} numbers, as in mean", f"{len(self.std)}")
+        checked = Normalization(self.mean, self.std)
+        object.__setattr__(self, "mean", checked.mean)
+        object.__setattr__(self, "std", checked.std)
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:

@@ -1,12 +1,13 @@
 """What is done to colours: a chain of operations as one small matrix for each image, then a normalisation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, final
 
 import torch
 from torch import Tensor
 
-from equicon._checks import value_error
+from equicon._checks import check_batch, check_floating, check_number, check_positive, type_error, value_error
 from equicon._plane.matrix import constant, matmul, matvec, rows
 
 GREY = (0.299, 0.587, 0.114)
@@ -33,6 +34,9 @@ class ColorMap:
     matrix: Tensor
     uses_mean: bool
 
+    def __post_init__(self) -> None:
+        check_floating("matrix", self.matrix, "(B, 6, 6)", last=(6, 6), ndim=3)
+
     @classmethod
     def make(cls, pixel: Tensor, mean: Tensor | None = None) -> Self:
         """Make ``out = pixel · p + mean · m`` from batches of matrices (B, 3, 3).
@@ -41,6 +45,10 @@ class ColorMap:
             pixel: (B, 3, 3), what becomes of each pixel p.
             mean: (B, 3, 3), what is added of the view's mean m; nothing where None.
         """
+        check_floating("pixel", pixel, "(B, 3, 3)", last=(3, 3), ndim=3)
+        if mean is not None:
+            check_floating("mean", mean, "(B, 3, 3)", last=(3, 3), ndim=3)
+            check_batch("mean", len(mean), len(pixel), "pixel")
         of_mean = torch.zeros_like(pixel) if mean is None else mean
         moved = torch.cat([torch.zeros_like(pixel), pixel + of_mean], -1)
         return cls(torch.cat([torch.cat([pixel, of_mean], -1), moved], -2), mean is not None)
@@ -102,6 +110,17 @@ class Normalization:
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            if not isinstance(values, Sequence) or isinstance(values, str) or not values:
+                raise type_error(name, "one number for each channel", values)
+            object.__setattr__(self, name, tuple(check_number(name, v) for v in values))
+        for deviation in self.std:
+            check_positive("std", deviation)
+        if len(self.mean) != len(self.std):
+            raise value_error("std", f"{len(self.mean)} numbers, as in mean", f"{len(self.std)}")
 
     def check(self, images: Tensor) -> None:
         """Check that images (B, C, H, W) have as many channels as the mean."""

@@ -1,6 +1,6 @@
 """Views by Triton: a kernel reads images as they are stored and writes what the encoder takes.
 
-It computes what ``_warp`` and ``_color`` do in separate steps, and is tested to agree with them. A program makes one
+It computes what ``warp`` and ``color`` do in separate steps, and is tested to agree with them. A program makes one
 tile of one view. Contrast needs the mean of the whole view, so with it the kernel leaves the colours as they were read
 and the sum of each tile, and a second kernel finishes the view where it lies.
 """
@@ -87,7 +87,7 @@ def _tile(rows, columns, TILE: tl.constexpr):
 
 @triton.jit
 def _level(matrix, square_ratio, LAST: tl.constexpr, FIRST: tl.constexpr, SECOND: tl.constexpr):
-    """Choose the level of an image by the shrink of its matrix, as ``_warp.levels`` does."""
+    """Choose the level of an image by the shrink of its matrix, as ``warp.levels`` does."""
     determinant = tl.load(matrix) * tl.load(matrix + 4) - tl.load(matrix + 1) * tl.load(matrix + 3)
     square = square_ratio / tl.abs(determinant)
     level = 0

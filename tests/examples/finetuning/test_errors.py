@@ -33,6 +33,7 @@ def test_says_what_is_wrong(tmp_path, words, message):
     assert message in str(stopped.value)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_encoder_is_named(root, tmp_path):
     torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "other.pt")
     (tmp_path / "broken.pt").write_bytes(b"no weights")
@@ -52,6 +53,7 @@ def test_a_run_of_another_kind_is_told_apart(root, tmp_path):
         run(*short(root), "--resume", "--out", tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [4, 5], ids=["between", "before a validation"])
 def test_a_loss_that_is_not_finite_stops_the_run_and_it_can_go_on(tiny, root, tmp_path, monkeypatch, step):
     make_view = finetune_freihand.make_view

@@ -15,8 +15,11 @@ from equicon.training import Checkpoints, seed_of
 
 @pytest.mark.parametrize(
     ("step", "number", "validated"),
-    [(4, signal.SIGINT, [3]), (5, signal.SIGTERM, [3]), (6, signal.SIGINT, [3, 6])],
-    ids=["between", "before a validation", "after a validation"],
+    [
+        pytest.param(4, signal.SIGINT, [3], id="between"),
+        pytest.param(5, signal.SIGTERM, [3], id="before a validation", marks=pytest.mark.slow),
+        pytest.param(6, signal.SIGINT, [3, 6], id="after a validation", marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_saves_and_the_resumed_run_equals_the_uninterrupted_one(
     tiny, root, whole, tmp_path, monkeypatch, capsys, step, number, validated
@@ -47,6 +50,7 @@ def test_a_signal_saves_and_the_resumed_run_equals_the_uninterrupted_one(
     same_run(tmp_path, whole)
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_within_a_validation_goes_on_and_ends_alike(tiny, root, whole, tmp_path, monkeypatch, capsys):
     saving = finetune_freihand.write_figure
 
@@ -84,6 +88,7 @@ def test_a_run_that_ends_before_the_best_model_is_written_writes_it(tiny, root, 
     assert all(torch.equal(best[name], state[name]) for name in state)
 
 
+@pytest.mark.slow
 def test_a_stopped_validation_at_the_end_is_made_up_for(tiny, root, whole, tmp_path, monkeypatch):
     measure = finetune_freihand.measure
 
@@ -131,6 +136,7 @@ def test_data_that_changed_is_noticed(tiny, root, whole, tmp_path):
         run("--resume", "--data", tmp_path, "--out", whole)
 
 
+@pytest.mark.slow
 def test_workers_make_the_same_run(tiny, root, whole, tmp_path):
     run(*short(root, "--workers", 1), "--out", tmp_path)
     same_run(tmp_path, whole)

@@ -27,6 +27,7 @@ def test_says_what_is_wrong(tmp_path, words, message):
     assert message in str(stopped.value)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run_and_it_can_go_on(tiny, photos, tmp_path, monkeypatch):
     views = pretrain_freihand.two_views
 

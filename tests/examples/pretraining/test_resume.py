@@ -18,8 +18,15 @@ from equicon.training import Checkpoints, seed_of
 from equicon.training import _training as training
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("batch", [0, 1], ids=["within a step", "after a step"])
+@pytest.mark.parametrize(
+    ("batch", "number"),
+    [
+        pytest.param(0, signal.SIGINT, id="within a step, SIGINT"),
+        pytest.param(1, signal.SIGTERM, id="after a step, SIGTERM"),
+        pytest.param(0, signal.SIGTERM, id="within a step, SIGTERM", marks=pytest.mark.slow),
+        pytest.param(1, signal.SIGINT, id="after a step, SIGINT", marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_saves_and_the_resumed_run_equals_the_uninterrupted_one(
     tiny, photos, whole, tmp_path, monkeypatch, capsys, number, batch
 ):
