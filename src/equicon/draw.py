@@ -56,9 +56,9 @@ def log_uniform(batch_size: int, low: float, high: float, generator: torch.Gener
         >>> bool(((factors >= 0.5) & (factors <= 2)).all())
         True
     """
-    check_positive("low", low)
-    low, high = check_range("low, high", (low, high))
-    return uniform(batch_size, math.log(low), math.log(high), generator).exp()
+    return uniform(
+        batch_size, math.log(check_positive("low", low)), math.log(check_positive("high", high)), generator
+    ).exp()
 
 
 def bernoulli(batch_size: int, p: float, generator: torch.Generator | None = None) -> Tensor:

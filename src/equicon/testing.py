@@ -1,6 +1,6 @@
 """Asserters that hold your own transforms, representations and encoders against the library's laws."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -154,7 +154,7 @@ def _assert_points_follow(
 
 def assert_representation(
     representation: Representation[Any],
-    width: int,
+    width: int | Sequence[int],
     *,
     homomorphism: bool = True,
     transform: EquivariantTransform | None = None,
@@ -168,7 +168,7 @@ def assert_representation(
 
     Args:
         representation: what to test.
-        width: D of the embeddings (B, D) to test it on.
+        width: D of the embeddings (B, D) to test it on; of others, the shape of one, without the batch.
         homomorphism: whether to ask for the third law, which ``PeCLRPoints`` does not keep.
         transform: where group elements are drawn from; rotation, translation, scale and flips by default, and shear too
             where ``homomorphism`` is asked for.
@@ -192,19 +192,20 @@ def assert_representation(
         elements = g, h
     elif transform is not None:
         raise value_error("transform", "None where elements are given", transform)
-    _assert_laws(representation, width, homomorphism, elements, generator)
+    shape = (width,) if isinstance(width, int) else tuple(width)
+    _assert_laws(representation, shape, homomorphism, elements, generator)
 
 
 def _assert_laws(
     representation: Representation[Any],
-    width: int,
+    shape: tuple[int, ...],
     homomorphism: bool,
     elements: tuple[GroupElement, GroupElement],
     generator: torch.Generator,
 ) -> None:
     g, h = (check_element(f"elements[{i}]", element) for i, element in enumerate(elements))
     e = g.inverse() @ g  # of the elements' own type, which identity() does not know
-    z = torch.randn(len(g), width, generator=generator, dtype=torch.float64).to(g.device)
+    z = torch.randn(len(g), *shape, generator=generator, dtype=torch.float64).to(g.device)
     name = repr(representation)
     _assert_close(representation.act(e, z), z, 1e-9, f"{name}: act(e, z) is not z")
     _assert_close(

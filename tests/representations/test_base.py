@@ -9,6 +9,7 @@ from registry import REPRESENTATIONS, random_affine
 from torch.testing import assert_close
 
 import equicon as eq
+import equicon.testing
 from equicon._plane.matrix import rotation
 
 GOLDEN = np.load(Path(__file__).parents[1] / "data" / "peclr_official_loss.npz")
@@ -191,3 +192,27 @@ def test_what_a_hook_returns_is_checked(found):
 
     with pytest.raises(TypeError, match=r"Returns._act: expected a tensor of 4 embeddings in return"):
         Returns().act(eq.Affine.identity(4), torch.rand(4, 6))
+
+
+def test_embeddings_may_be_maps():
+    """Channels that turn with the picture, at each place of a map."""
+
+    class Fields(eq.Representation):
+        def _check_shape(self, shape):
+            if len(shape) != 3 or shape[0] % 2:
+                raise ValueError(f"z: expected maps of an even number of channels, got {shape} for each image.")
+
+        def _act(self, g, z):
+            turned = torch.einsum("bij,bmjhw->bmihw", g.linear.to(z.dtype), z.unflatten(1, (-1, 2)))
+            return turned.flatten(1, 2)
+
+        def _canonicalize(self, g, z):
+            return self._act(g.inverse(), z)
+
+    eq.testing.assert_representation(Fields(), (4, 3, 5))
+    with pytest.raises(ValueError, match="an even number of channels"):
+        Fields().act(eq.Affine.identity(2), torch.rand(2, 4))
+    z1, z2 = torch.rand(2, 3, 4, 2, 2)
+    g1, g2 = (eq.RandomRotation(45).sample(3).affine for _ in range(2))
+    distance = eq.PeCLRLoss(representation=Fields(), base_loss=torch.nn.functional.mse_loss)(z1, z2, g1, g2)
+    assert_close(distance, (Fields().canonicalize(g1, z1) - Fields().canonicalize(g2, z2)).square().mean())

@@ -31,11 +31,11 @@ class Points(Representation):
 
     @override
     def _act(self, g: Affine, z: Tensor) -> Tensor:
-        return map_points(check_affine("g", g).matrix, as_points(z)).flatten(1).to(z.dtype)
+        return _map(check_affine("g", g).matrix, z)
 
     @override
     def _canonicalize(self, g: Affine, z: Tensor) -> Tensor:
-        return self._act(check_affine("g", g).inverse(), z)
+        return _map(check_affine("g", g).inverse().matrix, z)
 
 
 def check_points(shape: tuple[int, ...]) -> None:
@@ -49,6 +49,10 @@ def check_points(shape: tuple[int, ...]) -> None:
     if width % 2:
         fix = f"Make it {width + 1}, or put the odd rest under Invariant with DirectSum."
         raise value_error("z", "an even width, m points (x, y)", f"a width of {width}", fix)
+
+
+def _map(matrix: Tensor, z: Tensor) -> Tensor:
+    return map_points(matrix, as_points(z)).flatten(1).to(z.dtype)
 
 
 def as_points(z: Tensor) -> Tensor:

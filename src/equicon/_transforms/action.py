@@ -155,6 +155,7 @@ class Action:
             TypeError: if images are of an integer type other than uint8, frame is not an ``Affine``, or dtype is not
                 float16, bfloat16, float32 or float64.
         """
+        check_images(images)
         return self._apply(images, size, frame, anchor, dtype, memory_format)
 
     def _apply(
@@ -166,8 +167,8 @@ class Action:
         dtype: torch.dtype | None,
         memory_format: torch.memory_format,
     ) -> Tensor:
-        # Transforms call it by this name: in a compiled graph, torch 2.11 cannot call an object that was made there.
-        check_images(images)
+        # Transforms, which have checked the images, call it by this name: in a compiled graph, torch 2.11 cannot call
+        # an object that was made there.
         check_batch("images", len(images), len(self), "the Action")
         total = self.affine
         if frame is not None:
