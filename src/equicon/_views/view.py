@@ -21,6 +21,7 @@ from equicon._views.kornia import warped_view, why_not_kornia
 from equicon._views.warp import Mode, PaddingMode, last_level, levels, read_all
 
 Backend: TypeAlias = Literal["triton", "torch", "kornia"]
+"""What makes a view; see ``Action.backend``."""
 
 
 @cache
