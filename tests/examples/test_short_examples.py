@@ -69,7 +69,7 @@ def test_it_is_short_and_public(name):
 @pytest.mark.slow
 def test_two_processes_have_the_losses_of_one(tmp_path):
     script, words = str(EXAMPLES / "many_gpus.py"), ["--steps", "6", "--batch-size", "16"]
-    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     one, two = run(tmp_path, script, *words), run(tmp_path, *launch, script, *words)
     losses = [[float(value) for value in re.findall(r": ([\d.]+) over", text)] for text in (one, two)]
     assert len(losses[0]) == 3
