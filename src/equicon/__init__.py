@@ -14,7 +14,6 @@ from equicon._representations.sums import DirectSum, Invariant
 from equicon._transforms.action import Action
 from equicon._transforms.appearance import Appearance
 from equicon._transforms.base import Compose, EquivariantTransform, RandomApply
-from equicon._transforms.crop import RandomResizedCrop
 from equicon._transforms.filter import Filter
 from equicon._transforms.filters import RandomErasing, RandomGaussianBlur, RandomSobel
 from equicon._transforms.geometric import (
@@ -28,6 +27,7 @@ from equicon._transforms.geometric import (
 )
 from equicon._transforms.noise import RandomGaussianNoise
 from equicon._transforms.photometric import ColorJitter, Normalize, RandomGrayscale
+from equicon._transforms.resized_crop import RandomResizedCrop
 from equicon._views.color import ColorMap, Normalization
 from equicon._views.view import Backend
 from equicon._views.warp import Mode, PaddingMode

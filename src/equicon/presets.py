@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from equicon._checks import check_int, check_number, check_positive, check_range, describe, type_error
 from equicon._transforms.base import Compose, RandomApply
-from equicon._transforms.crop import RandomResizedCrop
 from equicon._transforms.filters import RandomGaussianBlur
 from equicon._transforms.geometric import (
     RandomHorizontalFlip,
@@ -13,6 +12,7 @@ from equicon._transforms.geometric import (
     RandomTranslate,
 )
 from equicon._transforms.photometric import ColorJitter, Factor, RandomGrayscale
+from equicon._transforms.resized_crop import RandomResizedCrop
 
 __all__ = ["peclr", "simclr"]
 

@@ -17,7 +17,7 @@ from equicon._checks import (
     type_error,
     value_error,
 )
-from equicon._groups.crops import around_boxes, around_points
+from equicon._groups.crop_around import around_boxes, around_points
 from equicon._groups.labels import PlaneMap, size_or
 from equicon._plane.frames import unit_matrix
 from equicon._plane.matrix import affine_matrix, at_least_float32, inverse_affine, matmul, polar_angle, rows

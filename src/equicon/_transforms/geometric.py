@@ -1,4 +1,4 @@
-"""Rotations, translations, scales, shears, flips and crops, all about the image's centre in the unit frame."""
+"""Rotations, translations, scales, shears and flips, all about the image's centre in the unit frame."""
 
 import math
 from collections.abc import Sequence

@@ -11,9 +11,9 @@ from torch.utils.data import Dataset
 
 from equicon._checks import check_index, check_int, check_positive, value_error
 from equicon.data._boxes import Boxed, read_boxes
+from equicon.data._cutting import cut_box, cut_middle
 from equicon.data._names import Names
 from equicon.data._reading import read_rgb
-from equicon.data._squares import cut_box, cut_middle
 
 _ENDINGS = (".jpg", ".jpeg", ".png")
 

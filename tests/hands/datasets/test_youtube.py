@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from equicon import Affine
 from equicon.data import Boxed, CorruptImage, SkipCorrupt
-from equicon.data import _squares as _square
+from equicon.data import _cutting as _square
 from equicon.hands import SyntheticHands, YouTube3DHands, YouTubeSummary, write_youtube
 from equicon.hands._datasets.youtube import mirror
 

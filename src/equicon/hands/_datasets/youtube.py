@@ -9,10 +9,10 @@ from torch.utils.data import Dataset
 
 from equicon._checks import check_index, check_int, check_positive, describe, type_error, value_error
 from equicon.data._boxes import Boxed
+from equicon.data._cutting import cut_box
 from equicon.data._names import Names
 from equicon.data._reading import read_rgb
 from equicon.data._records import check_there
-from equicon.data._squares import cut_box
 from equicon.hands._datasets.youtube_records import Frame, read_hands
 
 _SPLITS = ("train", "val", "test")

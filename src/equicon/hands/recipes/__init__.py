@@ -8,6 +8,7 @@ from equicon.training import need
 
 need("torchvision", "tqdm", "matplotlib")
 
+from equicon.hands.recipes._dataset_table import SOURCES, Source, is_rendered, load_finetune_data
 from equicon.hands.recipes._drawing import draw_bones, draw_skeletons
 from equicon.hands.recipes._finetune_options import parse_finetune_args
 from equicon.hands.recipes._mixture import Mixture
@@ -23,8 +24,7 @@ from equicon.hands.recipes._pretrain_data import (
 from equicon.hands.recipes._pretrain_options import METHODS, parse_pretrain_args
 from equicon.hands.recipes._probing import named_errors, probe_hands
 from equicon.hands.recipes._refining import CLIP_NORM, REFINE_RATE
-from equicon.hands.recipes._sets import FinetuneData, PretrainData, Rendered, render
-from equicon.hands.recipes._sources import SOURCES, Source, is_rendered, load_finetune_data
+from equicon.hands.recipes._run_data import FinetuneData, PretrainData, Rendered, render
 
 __all__ = [
     "ARCHS",

@@ -9,9 +9,9 @@ from torch.utils.data import DataLoader, Dataset
 import equicon as eq
 from equicon.data import Boxed
 from equicon.hands import Hand, SyntheticHandStream
+from equicon.hands.recipes._dataset_table import is_rendered, open_unlabelled
 from equicon.hands.recipes._mixture import Mixture
-from equicon.hands.recipes._sets import NO_LABELS, PretrainData
-from equicon.hands.recipes._sources import is_rendered, open_unlabelled
+from equicon.hands.recipes._run_data import NO_LABELS, PretrainData
 from equicon.training import ALONE, Batches, Ranks, Shares, loading
 
 Batch: TypeAlias = Hand | Boxed

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import equicon as eq
+from equicon.hands.recipes._dataset_table import SOURCES, is_rendered, source_of
 from equicon.hands.recipes._options import (
     SHARED_FREE,
     add_machine,
@@ -20,7 +21,6 @@ from equicon.hands.recipes._options import (
     make_parser,
     settle,
 )
-from equicon.hands.recipes._sources import SOURCES, is_rendered, source_of
 from equicon.training import add_figure, number, read_arguments, whole
 
 METHODS: dict[str, eq.Representation[Any]] = {"peclr": eq.PeCLRPoints(), "exact": eq.Points(), "simclr": eq.Invariant()}

@@ -12,7 +12,7 @@ from tqdm import tqdm
 import equicon as eq
 from equicon.hands import Hand
 from equicon.hands.recipes._pretrain_data import frame_of, labelled_batches
-from equicon.hands.recipes._sets import PretrainData
+from equicon.hands.recipes._run_data import PretrainData
 from equicon.probes import Features, ProbeResult, extract_features, probe_table
 
 ERRORS = {"px": "2D [px]", "mm": "3D [mm]", "pa_mm": "aligned 3D [mm]"}

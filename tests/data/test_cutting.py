@@ -8,7 +8,7 @@ from torch import Tensor
 
 import equicon as eq
 from equicon.data import Boxed, CorruptImage
-from equicon.data._squares import cut_box, cut_middle
+from equicon.data._cutting import cut_box, cut_middle
 
 
 def ramps(height: int, width: int) -> Tensor:

@@ -14,7 +14,7 @@ from equicon.hands.recipes import (
     load_pretrain_data,
     parse_pretrain_args,
 )
-from equicon.hands.recipes import _sources as table
+from equicon.hands.recipes import _dataset_table as table
 
 
 @pytest.fixture

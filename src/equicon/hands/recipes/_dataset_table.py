@@ -17,7 +17,7 @@ from torch.utils.data import Subset
 
 from equicon.data import SkipCorrupt, UnlabelledImages
 from equicon.hands import FreiHAND, SyntheticHands, YouTube3DHands
-from equicon.hands.recipes._sets import FinetuneData, PretrainData, render
+from equicon.hands.recipes._run_data import FinetuneData, PretrainData, render
 
 # A view that shrinks, turns and shifts reaches to the corners of a square 2.5 times the box.
 _MARGIN = 2.5
