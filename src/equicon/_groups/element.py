@@ -73,7 +73,7 @@ def check_element(argument: str, value: object) -> GroupElement:
     if not is_element(value):
         if isinstance(value, torch.Tensor):
             fix = (
-                "Wrap a matrix in pixels with Affine.from_pixels(matrix, size), one in the unit frame with "
+                "Wrap a matrix in pixels with Affine.from_pixels(matrix, source, view), one in the unit frame with "
                 "Affine(matrix)."
             )
         elif isinstance(getattr(value, "affine", None), GroupElement):

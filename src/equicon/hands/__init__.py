@@ -1,4 +1,4 @@
-"""Hands: the skeleton, the camera, synthetic images, FreiHAND and its metrics, YouTube3DHands, photographs."""
+"""Hands: the skeleton, the camera, rendered images, FreiHAND, YouTube3DHands, and the 2.5D model."""
 
 from equicon._public import claim
 from equicon.hands._camera import project
