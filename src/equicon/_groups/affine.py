@@ -278,7 +278,7 @@ def check_affine(argument: str, value: object) -> Affine:
             argument,
             "an equicon.Affine",
             value,
-            "Wrap one in pixels with Affine.from_pixels(matrix, source, view), one in the unit frame with Affine(matrix).",
+            "Wrap pixels with Affine.from_pixels(matrix, source, view), one in the unit frame with Affine(matrix).",
         )
     return value
 
