@@ -91,6 +91,22 @@ def check_range(
     return first, last
 
 
+def check_factors(
+    argument: str, value: Any, *, low: float = -float("inf"), high: float = float("inf")
+) -> tuple[float, float]:
+    """Check for a pair (lowest, highest) inside [low, high], both above 0, and return it as floats."""
+    first, last = check_range(argument, value, low=low, high=high)
+    return check_positive(argument, first), last
+
+
+def check_symmetric(argument: str, value: Any, *, limit: float = float("inf")) -> tuple[float, float]:
+    """Check for a number a, which stands for (−a, a), or a range, inside [−limit, limit], and return the range."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return check_range(argument, value, low=-limit, high=limit)
+    bound = check_number(argument, value, low=0.0, high=limit)
+    return -bound, bound
+
+
 def check_size(argument: str, value: Any) -> Size:
     """Check for a size (height, width) in pixels, both at least 1."""
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:

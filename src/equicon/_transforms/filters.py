@@ -12,9 +12,9 @@ from typing_extensions import override
 from equicon import draw
 from equicon._checks import (
     as_tuples,
+    check_factors,
     check_int,
     check_number,
-    check_positive,
     check_probability,
     check_range,
     value_error,
@@ -60,7 +60,7 @@ class RandomGaussianBlur(EquivariantTransform):
         check_probability("p", self.p)
         if check_int("kernel_size", self.kernel_size, low=1) % 2 == 0:
             raise value_error("kernel_size", "an odd number", self.kernel_size)
-        check_positive("sigma", check_range("sigma", self.sigma)[0])
+        check_factors("sigma", self.sigma)
         as_tuples(self)
 
     @override
@@ -117,8 +117,8 @@ class RandomErasing(EquivariantTransform):
 
     def __post_init__(self) -> None:
         check_probability("p", self.p)
-        check_positive("scale", check_range("scale", self.scale, low=0.0, high=1.0)[0])
-        check_positive("ratio", check_range("ratio", self.ratio)[0])
+        check_factors("scale", self.scale, low=0.0, high=1.0)
+        check_factors("ratio", self.ratio)
         self._values()
         as_tuples(self)
 

@@ -1,6 +1,5 @@
 """Rotations, translations, scales, shears and flips, all about the image's centre in the unit frame."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, final
@@ -10,7 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from equicon import draw
-from equicon._checks import as_tuples, check_number, check_positive, check_probability, check_range, type_error
+from equicon._checks import as_tuples, check_factors, check_number, check_probability, check_symmetric, type_error
 from equicon._plane.matrix import linear_matrix, matmul, rotation
 from equicon._transforms.action import Action, geometry
 from equicon._transforms.base import EquivariantTransform
@@ -22,13 +21,6 @@ _STEEPEST = 89.9
 """Degrees of shear: at 90 an upright line has no image."""
 
 
-def _symmetric(argument: str, value: Span, *, limit: float = math.inf) -> tuple[float, float]:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return check_range(argument, value, low=-limit, high=limit)
-    bound = check_number(argument, value, low=0.0, high=limit)
-    return -bound, bound
-
-
 def _fractions(argument: str, value: float | tuple[float, float]) -> tuple[float, float]:
     if not isinstance(value, Sequence):
         limit = check_number(argument, value, low=0.0)
@@ -37,11 +29,6 @@ def _fractions(argument: str, value: float | tuple[float, float]) -> tuple[float
         raise type_error(argument, "a number or a pair (x, y)", value)
     x, y = (check_number(argument, v, low=0.0) for v in value)
     return x, y
-
-
-def check_factors(argument: str, value: tuple[float, float]) -> None:
-    """Check for a range of factors above 0."""
-    check_positive(argument, check_range(argument, value)[0])
 
 
 def diagonal(x: Tensor, y: Tensor) -> Tensor:
@@ -87,12 +74,12 @@ class RandomRotation(EquivariantTransform):
     degrees: Span
 
     def __post_init__(self) -> None:
-        _symmetric("degrees", self.degrees)
+        check_symmetric("degrees", self.degrees)
         as_tuples(self)
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        return geometry(_rotations(batch_size, _symmetric("degrees", self.degrees), generator))
+        return geometry(_rotations(batch_size, check_symmetric("degrees", self.degrees), generator))
 
 
 @final
@@ -178,12 +165,12 @@ class RandomShear(EquivariantTransform):
     degrees: Span
 
     def __post_init__(self) -> None:
-        _symmetric("degrees", self.degrees, limit=_STEEPEST)
+        check_symmetric("degrees", self.degrees, limit=_STEEPEST)
         as_tuples(self)
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        return geometry(_shears(batch_size, _symmetric("degrees", self.degrees), generator))
+        return geometry(_shears(batch_size, check_symmetric("degrees", self.degrees), generator))
 
 
 @final
@@ -259,13 +246,13 @@ class RandomAffine(EquivariantTransform):
     shear: Span | None = None
 
     def __post_init__(self) -> None:
-        _symmetric("degrees", self.degrees)
+        check_symmetric("degrees", self.degrees)
         if self.translate is not None:
             _fractions("translate", self.translate)
         if self.scale is not None:
             check_factors("scale", self.scale)
         if self.shear is not None:
-            _symmetric("shear", self.shear, limit=_STEEPEST)
+            check_symmetric("shear", self.shear, limit=_STEEPEST)
         as_tuples(self)
 
     @override
@@ -273,10 +260,10 @@ class RandomAffine(EquivariantTransform):
         one = torch.ones(batch_size, device=draw.device_of(generator))
         linear = diagonal(one, one)
         if self.shear is not None:
-            linear = _shears(batch_size, _symmetric("shear", self.shear), generator)
+            linear = _shears(batch_size, check_symmetric("shear", self.shear), generator)
         if self.scale is not None:
             linear = draw.uniform(batch_size, *self.scale, generator)[:, None, None] * linear
-        linear = matmul(_rotations(batch_size, _symmetric("degrees", self.degrees), generator), linear)
+        linear = matmul(_rotations(batch_size, check_symmetric("degrees", self.degrees), generator), linear)
         if self.translate is None:
             return geometry(linear)
         return geometry(linear, _shifts(batch_size, _fractions("translate", self.translate), generator))

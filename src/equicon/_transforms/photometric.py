@@ -15,6 +15,7 @@ from equicon._checks import (
     check_number,
     check_probability,
     check_range,
+    check_symmetric,
 )
 from equicon._groups.affine import Affine
 from equicon._plane.matrix import constant
@@ -49,13 +50,6 @@ def _factor(argument: str, value: Factor) -> tuple[float, float]:
     return max(0.0, 1 - amount), 1 + amount
 
 
-def _hue(value: Factor) -> tuple[float, float]:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return check_range("hue", value, low=-0.5, high=0.5)
-    limit = check_number("hue", value, low=0.0, high=0.5)
-    return -limit, limit
-
-
 @final
 @dataclass(frozen=True)
 class ColorJitter(EquivariantTransform):
@@ -88,7 +82,7 @@ class ColorJitter(EquivariantTransform):
     def __post_init__(self) -> None:
         for name in ("brightness", "contrast", "saturation"):
             _factor(name, getattr(self, name))
-        _hue(self.hue)
+        check_symmetric("hue", self.hue, limit=0.5)
         as_tuples(self)
 
     @override
@@ -97,7 +91,11 @@ class ColorJitter(EquivariantTransform):
         brightness = draw.uniform(batch_size, *_factor("brightness", self.brightness), generator)[:, None, None]
         contrast = draw.uniform(batch_size, *_factor("contrast", self.contrast), generator)[:, None, None]
         saturation = draw.uniform(batch_size, *_factor("saturation", self.saturation), generator)[:, None, None]
-        angle = 2 * math.pi * draw.uniform(batch_size, *_hue(self.hue), generator)[:, None, None]
+        angle = (
+            2
+            * math.pi
+            * draw.uniform(batch_size, *check_symmetric("hue", self.hue, limit=0.5), generator)[:, None, None]
+        )
         grey = _constant(_ONTO_GREY, device)
         turned = angle.cos() * _constant(_HUE_COS, device) + angle.sin() * _constant(_HUE_SIN, device)
         # All four fix grey, so their product has this closed form: chroma turned and scaled, grey pulled to its mean.

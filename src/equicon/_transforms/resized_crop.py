@@ -7,10 +7,10 @@ import torch
 from typing_extensions import override
 
 from equicon import draw
-from equicon._checks import as_tuples, check_positive, check_range
+from equicon._checks import as_tuples, check_factors
 from equicon._transforms.action import Action, geometry
 from equicon._transforms.base import EquivariantTransform
-from equicon._transforms.geometric import check_factors, diagonal
+from equicon._transforms.geometric import diagonal
 
 
 @final
@@ -36,7 +36,7 @@ class RandomResizedCrop(EquivariantTransform):
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
 
     def __post_init__(self) -> None:
-        check_positive("scale", check_range("scale", self.scale, low=0.0, high=1.0)[0])
+        check_factors("scale", self.scale, low=0.0, high=1.0)
         check_factors("ratio", self.ratio)
         as_tuples(self)
 
