@@ -25,7 +25,8 @@ class Broken(eq.EquivariantTransform):
                 action.affine.inverse(), filters=eq.Appearance(Warp(drawn.affine)).sample(batch_size).filters
             )
         if self.how == "forgets geometry":
-            return eq.Appearance(RandomRotation(30.0, p=1.0))._draw(batch_size, generator)
+            hidden = RandomRotation(30.0, p=1.0)
+            return eq.Appearance(lambda views: hidden(views))._draw(batch_size, generator)
         if self.how == "own randomness":
             self.count.append(1)
             return eq.RandomRotation((len(self.count), len(self.count)))._draw(batch_size, generator)

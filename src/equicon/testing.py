@@ -1,4 +1,4 @@
-"""Asserters that hold your own transforms, representations and encoders against the library's laws."""
+"""Asserters that hold your own transforms, representations, encoders and pipelines against the library's laws."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,13 +9,17 @@ from torch import Tensor
 from equicon._checks import value_error
 from equicon._groups.affine import Affine
 from equicon._groups.element import GroupElement, check_element
+from equicon._public import claim
 from equicon._representations.base import Representation
 from equicon._transforms.action import Action
 from equicon._transforms.appearance import Wrapped
 from equicon._transforms.base import Compose, EquivariantTransform, RandomApply
 from equicon._transforms.geometric import RandomAffine, RandomHorizontalFlip
+from equicon._transforms.pipeline import check_pipeline
 
-__all__ = ["assert_equivariant", "assert_representation", "assert_transform"]
+__all__ = ["assert_equivariant", "assert_representation", "assert_transform", "check_pipeline"]
+
+claim(["check_pipeline"], globals())
 
 _SIMILARITY = Compose([RandomAffine(180, 0.2, (0.7, 1.4)), RandomHorizontalFlip(0.5)])
 _AFFINE = Compose([RandomAffine(180, 0.2, (0.7, 1.4), 20), RandomHorizontalFlip(0.5)])

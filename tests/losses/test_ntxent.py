@@ -1,3 +1,4 @@
+import warnings
 from functools import partial
 
 import pytest
@@ -7,6 +8,8 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 import equicon as eq
+
+pytestmark = pytest.mark.filterwarnings("ignore:z1. expected a batch of several images")  # one is tried on purpose
 
 
 def loop_nt_xent(*views, temperature, weights=None, labels=None, negatives=()) -> torch.Tensor:
@@ -293,3 +296,14 @@ def test_autocast_does_not_round_it_nor_its_gradient(chunk_size):
 def test_bad_input_is_refused(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+def test_one_image_alone_is_warned_of():
+    z = torch.rand(2, 4)
+    with pytest.warns(UserWarning, match="several images, got one, .* the loss is 0, .*drop_last=True") as caught:
+        eq.nt_xent(z[:1], z[1:])
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        eq.nt_xent(z[:1], z[1:], negatives=z)
+        eq.nt_xent(z, z)

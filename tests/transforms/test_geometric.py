@@ -127,6 +127,8 @@ def test_random_affine_is_its_four_parts():
         (lambda: eq.RandomVerticalFlip(-0.1), ValueError, r"p: expected a number in \[0, 1\]"),
         (lambda: eq.RandomAffine(45, scale=(2.0, 1.0)), ValueError, "scale: expected lowest <= highest"),
         (lambda: eq.RandomAffine(45, shear=100), ValueError, "shear: expected a number in"),
+        (lambda: eq.RandomTranslate(8), ValueError, "fraction: expected a share .* Divide pixels by the shorter side"),
+        (lambda: eq.RandomAffine(0, (0.1, 8)), ValueError, "translate: expected a share of the side, in .0, 1., got"),
         (lambda: eq.RandomAffine(45, translate=-1), ValueError, "translate: expected a number of at least 0"),
         (lambda: eq.RandomResizedCrop((0.0, 1.0)), ValueError, "scale: expected a number above 0"),
         (lambda: eq.RandomResizedCrop((0.5, 1.5)), ValueError, r"scale: expected a number in \[0, 1\]"),

@@ -1,6 +1,7 @@
 """NT-Xent, the contrastive loss of SimCLR."""
 
 import functools
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,11 @@ from equicon._checks import check_int, check_positive, type_error, value_error
 from equicon._losses.negatives import block_size, blockwise_negatives, dense_negatives, gradient_is_enough
 from equicon._losses.ranks import Batch, exchange, gather_others, many_ranks, refuse_together
 from equicon._plane.matrix import at_least_float32, normalize
+
+_ALONE = (
+    "z1: expected a batch of several images, got one, which has nothing to be told from: the loss is 0, and so is its "
+    "gradient. Take larger batches, or leave out a last one of one image (drop_last=True)."
+)
 
 
 def nt_xent(
@@ -96,6 +102,8 @@ def nt_xent(
             labels = torch.cat([labels, gather_others(labels, counts)])
     if negatives is not None:
         keys = torch.cat([keys, normalize(negatives.to(z.dtype))])
+    if len(keys) == number and not torch.compiler.is_compiling():
+        warnings.warn(_ALONE, UserWarning, stacklevel=2)
     block = block_size(z.device) if chunk_size is None else chunk_size
     with torch.autocast(z.device.type, enabled=False):
         if not gather and (len(keys) <= block or not gradient_is_enough(keys, temperature)):

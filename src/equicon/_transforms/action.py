@@ -19,6 +19,7 @@ from equicon._checks import (
 from equicon._groups.affine import Affine, check_affine
 from equicon._plane.matrix import affine_matrix
 from equicon._transforms.filter import Filter
+from equicon._transforms.looks import warn_of_looks
 from equicon._views.color import ColorMap, Normalization
 from equicon._views.view import Backend, check_output, choose, make_view
 
@@ -170,6 +171,7 @@ class Action:
         # Transforms, which have checked the images, call it by this name: in a compiled graph, torch 2.11 cannot call
         # an object that was made there.
         check_batch("images", len(images), len(self), "the Action")
+        warn_of_looks(images, self.color, self.normalization)
         total = self.affine
         if frame is not None:
             check_batch("frame", len(check_affine("frame", frame)), len(images), "images")

@@ -1,5 +1,6 @@
 """``Appearance``: any operation on image batches that moves no pixel, as a transform."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
@@ -14,6 +15,7 @@ from equicon._transforms.action import Action
 from equicon._transforms.base import EquivariantTransform
 from equicon._transforms.filter import Filter
 from equicon._transforms.filters import filtering
+from equicon._transforms.looks import fault_of_module
 
 
 @final
@@ -24,7 +26,8 @@ class Appearance(EquivariantTransform):
     The global generator is seeded by the action's own seed around the call, and restored after it, so an ``Action``
     replays the operation on the same batch. What it draws for each image and what for the whole batch is its own
     affair, so a part of the action, ``action[i]``, draws other numbers for its part. Geometry does not belong here: the
-    returned matrix would not know of it.
+    returned matrix would not know of it. A ``UserWarning`` says so of what is known to move pixels, or to draw once for
+    the whole batch, as torchvision's augmentations do.
 
     Args:
         module: called with views (B, C, h, w), floating; must return the same shape. torch's global generators are
@@ -44,6 +47,9 @@ class Appearance(EquivariantTransform):
     def __post_init__(self) -> None:
         if not callable(self.module):
             raise type_error("module", "something to call with a batch of images", self.module)
+        fault = fault_of_module(self.module)
+        if fault:
+            warnings.warn(f"module: {fault}", UserWarning, stacklevel=3)  # by way of the __init__ of a dataclass
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:

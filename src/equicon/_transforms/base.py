@@ -136,7 +136,7 @@ class Compose(EquivariantTransform):
         if len(self.transforms) == 0:
             raise value_error("transforms", "at least one transform", "none")
         for i, transform in enumerate(self.transforms):
-            _check_transform(f"transforms[{i}]", transform)
+            check_transform(f"transforms[{i}]", transform)
         for i, transform in enumerate(self.transforms[:-1]):
             if transform._normalizes:
                 after = f"transforms[{i}] with {type(self.transforms[i + 1]).__name__} after it"
@@ -175,7 +175,7 @@ class RandomApply(EquivariantTransform):
     p: float = 0.5
 
     def __post_init__(self) -> None:
-        _check_transform("transform", self.transform)
+        check_transform("transform", self.transform)
         check_probability("p", self.p)
         if self.transform._normalizes:
             fix = "Put Normalize after RandomApply: it is done to all views or none."
@@ -187,7 +187,8 @@ class RandomApply(EquivariantTransform):
         return self.transform._checked_draw(batch_size, generator).where(applied)
 
 
-def _check_transform(argument: str, value: object) -> None:
+def check_transform(argument: str, value: object) -> None:
+    """Check for a transform."""
     if not isinstance(value, EquivariantTransform):
         fix = "Wrap an operation on image batches in equicon.Appearance." if callable(value) else ""
         raise type_error(argument, "an EquivariantTransform", value, fix)

@@ -9,7 +9,15 @@ from torch import Tensor
 from typing_extensions import override
 
 from equicon import draw
-from equicon._checks import as_tuples, check_factors, check_number, check_probability, check_symmetric, type_error
+from equicon._checks import (
+    as_tuples,
+    check_factors,
+    check_number,
+    check_probability,
+    check_symmetric,
+    type_error,
+    value_error,
+)
 from equicon._plane.matrix import linear_matrix, matmul, rotation
 from equicon._transforms.action import Action, geometry
 from equicon._transforms.base import EquivariantTransform
@@ -23,12 +31,17 @@ _STEEPEST = 89.9
 
 def _fractions(argument: str, value: float | tuple[float, float]) -> tuple[float, float]:
     if not isinstance(value, Sequence):
-        limit = check_number(argument, value, low=0.0)
-        return limit, limit
+        return (_fraction(argument, value),) * 2
     if len(value) != 2:
         raise type_error(argument, "a number or a pair (x, y)", value)
-    x, y = (check_number(argument, v, low=0.0) for v in value)
+    x, y = (_fraction(argument, v) for v in value)
     return x, y
+
+
+def _fraction(argument: str, value: float) -> float:
+    if check_number(argument, value, low=0.0) > 1:  # beyond which nothing is left of a square image
+        raise value_error(argument, "a share of the side, in [0, 1]", value, "Divide pixels by the shorter side.")
+    return float(value)
 
 
 def diagonal(x: Tensor, y: Tensor) -> Tensor:
@@ -94,7 +107,7 @@ class RandomTranslate(EquivariantTransform):
         fraction: one number a for (−a, a) on both axes, or a pair (x, y) of such numbers.
 
     Raises:
-        ValueError: if a fraction is negative.
+        ValueError: if a fraction is not in [0, 1].
 
     Examples:
         >>> views, g = RandomTranslate(0.1)(torch.rand(4, 3, 64, 64))

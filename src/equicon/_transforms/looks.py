@@ -1,0 +1,126 @@
+"""What is wrong with a pipeline although it runs, in words: images that are not in [0, 1], or not channels first."""
+
+import warnings
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from equicon._checks import readable
+from equicon._views.color import ColorMap, Normalization
+
+_SLACK = 0.05
+"""How far values may leave [0, 1], as those of an image that was enlarged with bicubic weights do."""
+
+_SAMPLED = 16
+"""How many rows and columns of each image are looked at, at least."""
+
+
+def warn_of_looks(images: Tensor, color: ColorMap | None, normalization: Normalization | None) -> None:
+    """Warn of images that are channels last, or not what colour and ``Normalize`` take them for.
+
+    It looks at a few pixels of each image, and only where nobody has to wait for them: on a CPU, and not where the call
+    is compiled or transformed. Python shows a warning once for each place that calls.
+    """
+    if torch.compiler.is_compiling():
+        return
+    fault = fault_of_shape(images)
+    if not fault and (color is not None or normalization is not None) and readable(images):
+        height, width = images.shape[2:]
+        few = images[:, :, :: max(height // _SAMPLED, 1), :: max(width // _SAMPLED, 1)]
+        fault = fault_of_values(few) or fault_of_normalization(normalization)
+    if fault:
+        # The caller of EquivariantTransform.__call__ or Action.__call__, by way of Action._apply.
+        warnings.warn(f"images: {fault}", UserWarning, stacklevel=4)
+
+
+def fault_of_values(images: Tensor) -> str:
+    """Tell in words what is wrong with the values of images (B, C, H, W); nothing where they are what they should."""
+    if images.numel() == 0:
+        return ""
+    low, high = (float(value) for value in images.detach().aminmax())
+    if not images.is_floating_point():
+        if high > 1 or high == 0:
+            return ""
+        return (
+            "expected bytes of 0 to 255, got none above 1, which is black. Pictures in [0, 1] became bytes: leave them "
+            "floating, or multiply by 255 before."
+        )
+    if low != low:
+        return "expected values in [0, 1], got NaN."
+    if low >= -_SLACK and high <= 1 + _SLACK:
+        return ""
+    clamped = float(((images < 0) | (images > 1)).double().mean())
+    expected = f"expected values in [0, 1], got {low:.3g} to {high:.3g}. Colour would clamp {clamped:.0%} of them"
+    if low < -_SLACK and high <= 10:
+        return (
+            f"{expected}, and a mean is subtracted from them already: take that out where they are loaded, and put "
+            "equicon.Normalize last into the chain."
+        )
+    return f"{expected}: divide by 255, or give the bytes (uint8) themselves."
+
+
+def fault_of_normalization(normalization: Normalization | None) -> str:
+    """Tell in words whether a normalisation is one for other values than those of images in [0, 1]."""
+    if normalization is None or max(map(abs, normalization.mean)) <= 1:
+        return ""
+    return (
+        f"are normalised as values in [0, 1], and a mean of {max(normalization.mean):g} is one for 0 to 255. Divide "
+        "mean and std of Normalize by 255."
+    )
+
+
+def fault_of_shape(images: Tensor) -> str:
+    """Tell in words whether images (B, H, W, C) came where (B, C, H, W) should."""
+    height, width, last = images.shape[1:]
+    if last in (3, 4) and height > 4 and width > 4:
+        return (
+            f"expected (B, C, H, W), got {tuple(images.shape)}: {height} channels of {width} × {last} pixels, which "
+            "look like channels last. Write images.permute(0, 3, 1, 2)."
+        )
+    return ""
+
+
+_ALL_AT_ONCE = ("ColorJitter", "GaussianBlur", "JPEG")
+"""What torchvision draws at random without saying so in the name."""
+
+_MOVING = (
+    *("RandomAffine", "RandomCrop", "RandomHorizontalFlip", "RandomIoUCrop", "RandomPerspective", "RandomResizedCrop"),
+    *("RandomRotation", "RandomVerticalFlip", "RandomZoomOut", "ElasticTransform"),
+    *("AutoAugment", "AugMix", "RandAugment", "TrivialAugmentWide"),  # they shear, shift and turn as well
+)
+"""What of torchvision moves pixels."""
+
+
+def fault_of_module(module: object) -> str:
+    """Tell in words what is wrong with an operation of Kornia or torchvision in ``Appearance``, as far as it is known.
+
+    By its class: it is not run. What stands in a function of one's own is not seen.
+    """
+    for part in _parts(module):
+        name, bases = type(part).__name__, [base.__name__ for base in type(part).__mro__]
+        torchvision = type(part).__module__.startswith("torchvision.transforms")
+        if "GeometricAugmentationBase2D" in bases or (torchvision and name in _MOVING):
+            return (
+                f"{name} moves pixels, which the returned matrix will not know of. Take equicon's own, or give its "
+                "matrices to Affine.from_pixels."
+            )
+        if (
+            torchvision
+            and (name.startswith("Random") or name in _ALL_AT_ONCE)
+            and getattr(part, "p", 0.5) not in (0, 1)
+        ):
+            return (
+                f"torchvision's {name} draws once for the whole batch. Take equicon's or Kornia's, which draw for each "
+                "image; where it only decides whether, RandomApply(Appearance(what it does), p)."
+            )
+    return ""
+
+
+def _parts(module: object) -> Iterator[object]:
+    """Walk through a module and all that it is made of."""
+    for part in module.modules() if isinstance(module, torch.nn.Module) else [module]:
+        yield part
+        listed = getattr(part, "transforms", ())  # of torchvision, which registers them or not
+        for one in listed if isinstance(listed, list | tuple) else ():
+            yield from _parts(one)

@@ -1,0 +1,120 @@
+"""``check_pipeline``: what is wrong with images and augmentation although they run."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from equicon._checks import check_images
+from equicon._groups.affine import Affine
+from equicon._transforms.action import Action
+from equicon._transforms.appearance import Wrapped
+from equicon._transforms.base import EquivariantTransform, check_transform
+from equicon._transforms.looks import fault_of_normalization, fault_of_shape, fault_of_values
+
+_DRAWS = 32
+"""How often a draw is repeated to see whether it is one for the whole batch; one with p = 0.1 shows in 97 of 100."""
+
+_COPIES, _SIDE = 8, 64
+"""How many copies of one image tell whether each has a draw of its own, and their side."""
+
+
+def check_pipeline(
+    images: Tensor,
+    augment: EquivariantTransform,
+    *,
+    size: tuple[int, int] | None = None,
+    frame: Affine | None = None,
+    generator: torch.Generator | None = None,
+) -> None:
+    """Look for what makes contrastive learning fail without an error, and say it in words.
+
+    Images that are channels last, normalised already, floats of 0 to 255, bytes that were fractions, not numbers, or
+    alone in their batch; a normalisation by figures for 0 to 255; draws that are one for the whole batch, or never
+    change; views that lie mostly outside their source. Call it once before
+    training; it waits for the device.
+
+    Args:
+        images: (B, C, H, W), a batch as training sees it.
+        augment: what makes its views.
+        size: (h, w) of the views, as training gives it.
+        frame: applied first, as training gives it.
+        generator: the source of randomness; seeded with 0 where None.
+
+    Raises:
+        AssertionError: if anything is wrong: one line for each.
+        ValueError: if images are no batch; see ``EquivariantTransform``.
+
+    Examples:
+        >>> check_pipeline(torch.rand(8, 3, 64, 64), Compose([RandomRotation(45), RandomGrayscale(0.2)]))
+    """
+    check_images(images)
+    check_transform("augment", augment)
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    action = augment.sample(len(images), generator=generator, device=images.device)
+    faults = [*_faults_of_images(images), *_faults_of_values(images, action)]
+    if not faults:  # else what follows would say it again
+        faults = [*_faults_of_draws(images, augment, generator), *_faults_of_views(images, action, size, frame)]
+    if faults:
+        raise AssertionError("\n".join(faults))
+
+
+def _faults_of_images(images: Tensor) -> Iterator[str]:
+    shape = fault_of_shape(images)
+    if shape:
+        yield f"images: {shape}"
+    if len(images) < 2:
+        yield "images: expected several, got 1. Alone in its batch, it has no negatives, and the loss is 0."
+    elif bool((images == images[:1]).all()):
+        yield "images: expected several, got one many times. Each is to be told from the others."
+
+
+def _faults_of_values(images: Tensor, action: Action) -> Iterator[str]:
+    # Geometry alone takes other values than those of pictures, such as depth.
+    if action.color is not None or action.normalization is not None:
+        for fault in (fault_of_values(images), fault_of_normalization(action.normalization)):
+            if fault:
+                yield f"images: {fault}"
+    elif images.is_floating_point() and not bool(images.isfinite().all()):
+        yield "images: expected finite values, got NaN or infinity."
+
+
+def _faults_of_draws(images: Tensor, augment: EquivariantTransform, generator: torch.Generator) -> Iterator[str]:
+    """Draw many times for copies of one image: does each have its own draw, and does it change?"""
+    share = 255 if images.dtype == torch.uint8 else 1
+    small = Affine.identity(1, device=images.device).warp(images[:1].float() / share, (_SIDE, _SIDE))
+    copies = small.expand(_COPIES, -1, -1, -1)
+    draws = [
+        _results(augment.sample(_COPIES, generator=generator, device=images.device), copies) for _ in range(_DRAWS)
+    ]
+    if all(bool((part == draws[0][name][:1]).all()) for draw in draws for name, part in draw.items()):
+        yield f"augment: expected draws that differ, got the same {_DRAWS} times. Widen its ranges."
+        return
+    for name, first in draws[0].items():
+        parts = [draw[name] for draw in draws]
+        if all(bool((part == part[:1]).all()) for part in parts) and not all(bool((p == first).all()) for p in parts):
+            yield (
+                f"augment: expected a draw for each image, got one for the whole batch from {name}. Take equicon's or "
+                "Kornia's own; of another library, RandomApply(Appearance(what it does), p) decides for each."
+            )
+
+
+def _results(action: Action, copies: Tensor) -> dict[str, Tensor]:
+    """Tell apart what geometry, colour and each filter of an action are for each image."""
+    results = {"its geometry": action.affine.matrix}
+    if action.color is not None:
+        results["its colour"] = action.color.matrix
+    for i, drawn in enumerate(action.filters):
+        name = repr(drawn.module) if isinstance(drawn, Wrapped) else type(drawn).__name__
+        results[f"filter {i}, {name}"] = drawn._run(copies, None)
+    return results
+
+
+def _faults_of_views(
+    images: Tensor, action: Action, size: tuple[int, int] | None, frame: Affine | None
+) -> Iterator[str]:
+    inside = Action(action.affine)(torch.ones_like(images[:, :1], dtype=torch.float32), size=size, frame=frame)
+    share = float(inside.mean())
+    if share < 0.5:
+        what = "its frame and augment's shifts and scales" if frame is not None else "its shifts and scales"
+        yield f"augment: expected views of the images, got views that lie {1 - share:.0%} outside. Look at {what}."
