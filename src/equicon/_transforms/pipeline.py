@@ -115,6 +115,6 @@ def _faults_of_views(
 ) -> Iterator[str]:
     inside = Action(action.affine)(torch.ones_like(images[:, :1], dtype=torch.float32), size=size, frame=frame)
     share = float(inside.mean())
-    if share < 0.5:
+    if share < 0.2:
         what = "its frame and augment's shifts and scales" if frame is not None else "its shifts and scales"
         yield f"augment: expected views of the images, got views that lie {1 - share:.0%} outside. Look at {what}."
