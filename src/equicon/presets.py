@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from equicon._checks import check_int, check_number, check_positive, check_range, describe, type_error
+from equicon._checks import check_factors, check_int, check_number, describe, type_error
 from equicon._transforms.base import Compose, RandomApply
 from equicon._transforms.filters import RandomGaussianBlur
 from equicon._transforms.geometric import (
@@ -52,8 +52,7 @@ def peclr(
 
     Source: Spurr et al., ICCV 2021, arXiv 2106.05953, section 4.2, and the configuration released with it.
     """
-    low, high = check_range("margin", margin)
-    check_positive("margin", low)
+    low, high = check_factors("margin", margin)
     if not isinstance(jitter, Sequence) or isinstance(jitter, str) or len(jitter) != 4:
         raise type_error("jitter", "four: brightness, contrast, saturation and hue", describe(jitter))
     return Compose(

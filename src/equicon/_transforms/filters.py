@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from equicon import draw
 from equicon._checks import (
+    LARGEST,
     as_tuples,
     check_factors,
     check_int,
@@ -40,7 +41,7 @@ class RandomGaussianBlur(EquivariantTransform):
 
     Args:
         kernel_size: odd, in pixels of the view; SimCLR takes a tenth of the image's side.
-        sigma: (lowest, highest) standard deviation in pixels of the view, above 0.
+        sigma: (lowest, highest) standard deviation in pixels of the view, in [1e-4, 1e4].
         p: in [0, 1], decided for each image.
 
     Raises:
@@ -124,9 +125,9 @@ class RandomErasing(EquivariantTransform):
 
     def _values(self) -> tuple[float, float]:
         if isinstance(self.value, int | float):
-            value = check_number("value", self.value)
+            value = check_number("value", self.value, low=-LARGEST, high=LARGEST)
             return value, value
-        return check_range("value", self.value)
+        return check_range("value", self.value, low=-LARGEST, high=LARGEST)
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:

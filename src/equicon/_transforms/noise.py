@@ -10,7 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from equicon import draw
-from equicon._checks import check_number, check_probability
+from equicon._checks import LARGEST, check_number, check_probability
 from equicon._transforms.action import Action
 from equicon._transforms.base import EquivariantTransform
 from equicon._transforms.filter import Filter
@@ -39,7 +39,7 @@ class RandomGaussianNoise(EquivariantTransform):
 
     def __post_init__(self) -> None:
         check_probability("p", self.p)
-        check_number("std", self.std, low=0.0)
+        check_number("std", self.std, low=0.0, high=LARGEST)
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:

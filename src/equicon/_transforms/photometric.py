@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from equicon import draw
 from equicon._checks import (
+    LARGEST,
     as_tuples,
     check_number,
     check_probability,
@@ -45,8 +46,8 @@ def _constant(numbers: tuple[float, ...], device: torch.device) -> Tensor:
 
 def _factor(argument: str, value: Factor) -> tuple[float, float]:
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return check_range(argument, value, low=0.0)
-    amount = check_number(argument, value, low=0.0)
+        return check_range(argument, value, low=0.0, high=LARGEST)
+    amount = check_number(argument, value, low=0.0, high=LARGEST)
     return max(0.0, 1 - amount), 1 + amount
 
 

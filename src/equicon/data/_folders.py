@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from equicon._checks import check_index, check_int, check_positive, value_error
+from equicon._checks import check_factor, check_index, check_int, value_error
 from equicon.data._boxes import Boxed, read_boxes
 from equicon.data._cutting import cut_box, cut_middle
 from equicon.data._names import Names
@@ -73,7 +73,7 @@ class UnlabelledImages(Dataset[Boxed]):
     ) -> None:
         self.root = Path(root)
         self.size = check_int("size", size, low=1)
-        self.margin = check_positive("margin", margin)
+        self.margin = check_factor("margin", margin)
         names = _list_images(self.root)
         self.left_out = 0
         self._boxes: Tensor | None = None

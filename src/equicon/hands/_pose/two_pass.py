@@ -7,10 +7,10 @@ from torch import Tensor
 
 from equicon._checks import (
     check_batch,
+    check_factor,
     check_floating,
     check_images,
     check_int,
-    check_positive,
     check_size,
     readable,
     value_error,
@@ -52,7 +52,7 @@ def pose_frame(
     check_floating("boxes", boxes, "(B, 4)", last=(4,), ndim=2)
     source = check_size("source", source)
     height, width = size_or("view", view, source)
-    fill = check_positive("fill", fill)
+    fill = check_factor("fill", fill)
     boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
     low, high = boxes[:, :2], boxes[:, 2:]
     sides = high - low
@@ -113,7 +113,7 @@ def predict_two_pass(
     check_floating("K", K, "(B, 3, 3)", last=(3, 3), ndim=3)
     check_batch("K", len(K), len(images), "images")
     views = (check_int("size", size, low=1),) * 2
-    check_positive("first", first)
+    check_factor("first", first)
     source = (images.shape[-2], images.shape[-1])
 
     def predict(frame: Affine) -> Pose:
