@@ -36,7 +36,8 @@ def peclr(
     in for the offset, and hue turns in YIQ.
 
     Args:
-        margin: half-side of the crop over that of the frame, lowest and highest, above 0; the scales are 1 / margin.
+        margin: half-side of the crop over that of the frame, lowest and highest, in [1e-4, 1e4]; the scales are
+            1 / margin.
         degrees: rotation to either side, at most.
         translate: shift to either side, at most, as a share of the view's side.
         jitter: brightness, contrast, saturation and hue, as ``ColorJitter`` takes them.

@@ -45,7 +45,7 @@ class RandomGaussianBlur(EquivariantTransform):
         p: in [0, 1], decided for each image.
 
     Raises:
-        ValueError: if kernel_size is even, or reaches twice the size of a view; if a sigma is not above 0.
+        ValueError: if kernel_size is even, or reaches twice the size of a view; if a sigma is out of range.
 
     Examples:
         >>> views, g = RandomGaussianBlur(7, (0.1, 2.0))(torch.rand(4, 3, 64, 64))
@@ -102,7 +102,7 @@ class RandomErasing(EquivariantTransform):
         p: in [0, 1], decided for each image.
 
     Raises:
-        ValueError: if a share is outside (0, 1], a ratio is not above 0, or lowest > highest.
+        ValueError: if a share is outside (0, 1], a ratio is outside [1e-4, 1e4], or lowest > highest.
 
     Examples:
         >>> images, joints = torch.rand(4, 3, 64, 64), torch.full((4, 2), 32.0)

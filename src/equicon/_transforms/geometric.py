@@ -129,7 +129,7 @@ class RandomScale(EquivariantTransform):
         range: (lowest, highest) factor, in [1e-4, 1e4].
 
     Raises:
-        ValueError: if a factor is not above 0, one is too small or large, or lowest > highest.
+        ValueError: if a factor is out of range, or lowest > highest.
 
     Examples:
         >>> views, g = RandomScale((0.8, 1.2))(torch.rand(4, 3, 64, 64))

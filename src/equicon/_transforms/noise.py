@@ -27,7 +27,7 @@ class RandomGaussianNoise(EquivariantTransform):
     Each image has a seed of its own, and the noise is a function of it: the same on every device.
 
     Args:
-        std: standard deviation, at least 0, in the range of the images, [0, 1].
+        std: standard deviation, in [0, 1e4], in the range of the images, [0, 1].
         p: in [0, 1], decided for each image.
 
     Examples:

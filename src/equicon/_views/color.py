@@ -101,7 +101,7 @@ class Normalization:
 
     Args:
         mean: one number for each channel.
-        std: one number above 0 for each channel.
+        std: one number in [1e-4, 1e4] for each channel.
 
     Examples:
         >>> action = Action(Affine.identity(4), normalization=Normalization((0.5,) * 3, (0.2,) * 3))

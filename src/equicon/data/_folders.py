@@ -42,7 +42,7 @@ class UnlabelledImages(Dataset[Boxed]):
         size: Side of the items in pixels, at least 1.
         boxes: A JSON file: ``{"sub/a.jpg": [x1, y1, x2, y2], "b.png": [[x1, y1, x2, y2], ...]}``, names being paths
             in the folder with ``/`` between, one box or a list of them for each; each box is an item.
-        margin: Side of the square over the longer side of the box, above 0; what is beyond is lost to
+        margin: Side of the square over the longer side of the box, in [1e-4, 1e4]; what is beyond is lost to
             views that turn, shift or shrink.
 
     Attributes:

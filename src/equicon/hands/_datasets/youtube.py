@@ -82,8 +82,8 @@ class YouTube3DHands(Dataset[Boxed]):
             ``youtube/VIDEO_ID/video/frames/FRAME_ID.png``.
         split: ``"train"``, ``"val"`` or ``"test"``.
         size: Side of the items in pixels, at least 1.
-        margin: Side of the square over the longer side of the box, above 0; what is beyond is lost to views that turn,
-            shift or shrink.
+        margin: Side of the square over the longer side of the box, in [1e-4, 1e4]; what is beyond is lost to views
+            that turn, shift or shrink.
         mirror_left: Mirror left hands, image and box, so that all are right ones, as the authors do.
 
     Attributes:

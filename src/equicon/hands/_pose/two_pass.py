@@ -19,6 +19,8 @@ from equicon._groups.affine import Affine
 from equicon._groups.labels import size_or
 from equicon.hands._pose.pose25d import Pose
 
+_FARTHEST = 1e9  # pixels: the inverse of a frame about a box farther off would not be right in float32
+
 
 def pose_frame(
     boxes: Tensor, source: tuple[int, int], view: tuple[int, int] | None = None, fill: float = 0.7
@@ -35,14 +37,15 @@ def pose_frame(
         boxes: (B, 4) as x1, y1, x2, y2 in pixels. A longer side of less than a pixel counts as one.
         source: (H, W) of the source.
         view: (h, w) of the view; the source's by default.
-        fill: The part of the view that the box fills, above 0.
+        fill: The part of the view that the box fills, in [1e-4, 1e4].
 
     Returns:
         The frames, from the source to the view.
 
     Raises:
         TypeError: If the boxes are not a floating tensor.
-        ValueError: If a shape or a size is wrong or, where they are on the CPU, a box is inside out or not finite.
+        ValueError: If a shape or a size is wrong or, where they are on the CPU, a box is inside out, not finite or far
+            off.
 
     Examples:
         >>> frame = pose_frame(torch.tensor([[80.0, 60.0, 160.0, 120.0]]), (224, 224))
@@ -56,9 +59,10 @@ def pose_frame(
     boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
     low, high = boxes[:, :2], boxes[:, 2:]
     sides = high - low
-    if readable(sides) and not bool((good := (sides.isfinite() & (sides >= 0)).all(-1)).all()):
+    if readable(sides) and not bool((good := ((sides >= 0) & (boxes.abs() < _FARTHEST).all(-1, True)).all(-1)).all()):
         index = int((~good).nonzero()[0])
-        raise value_error("boxes", "finite x1 <= x2 and y1 <= y2", f"{boxes[index].tolist()} at index {index}")
+        wanted = "finite x1 <= x2 and y1 <= y2, within 1e9 pixels"
+        raise value_error("boxes", wanted, f"{boxes[index].tolist()} at index {index}")
     s = fill * min(height, width) / sides.amax(-1).clamp(min=1)
     shift_x, shift_y = ((low + high) / 2 * -s[:, None]).unbind(-1)
     zero = torch.zeros_like(s)
