@@ -17,6 +17,35 @@ def test_numbers_are_finite(bad):
         checks.check_number("p", bad)
 
 
+def test_a_whole_number_may_be_no_float():
+    with pytest.raises(ValueError, match="p: expected a number"):
+        checks.check_number("p", 10**400)
+
+
+def test_factors_neither_vanish_nor_overflow():
+    for good in (1e-4, 1, 1e4):
+        assert checks.check_factor("p", good) == good
+        assert checks.check_factors("p", (good, good)) == (good, good)
+    for bad in (0, -0.0, -1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="p: expected a number"):
+            checks.check_factor("p", bad)
+    for bad in (1e-45, 9e-5, 1.1e4, 1e30):
+        with pytest.raises(ValueError, match=r"p: expected a number in \[0\.0001, 10000\]"):
+            checks.check_factor("p", bad)
+        with pytest.raises(ValueError, match=r"p: expected a number in \[0\.0001, 10000\]"):
+            checks.check_factors("p", (bad, bad))
+    with pytest.raises(ValueError, match="p: expected lowest <= highest"):
+        checks.check_factors("p", (2.0, 1.0))
+
+
+def test_values_above_0_are_looked_at_on_the_host_alone():
+    checks.check_positive_values("v", torch.tensor([1e-30, 1.0, 3e38]))
+    checks.check_positive_values("v", torch.zeros(2, device="meta"))
+    for bad in (0.0, -1.0, 1e-45, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=r"v: expected finite numbers above 0, got .* at index 2"):
+            checks.check_positive_values("v", torch.tensor([[1.0, 2.0], [bad, 3.0]]))
+
+
 @pytest.mark.parametrize("bad", ["1", None, True, torch.tensor(1.0), [1]])
 def test_numbers_are_numbers(bad):
     with pytest.raises(TypeError, match="p: expected a number"):

@@ -124,6 +124,20 @@ def test_nan_is_a_miss_and_shows_in_the_error() -> None:
     assert epe(pred, target, reduction="median").isnan()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_not_finite_is_never_right(value: float) -> None:
+    good, wrong = torch.zeros(4, 3, 3), torch.zeros(4, 3, 3)
+    wrong[2, 1, 0] = value
+    for pred, target in ((good, wrong), (wrong, good), (wrong, wrong)):
+        assert pck(pred, target, [0.0, 3e38]).tolist() == pytest.approx([11 / 12] * 2)
+        assert float(auc(pred, target)) == pytest.approx(11 / 12)
+        assert not epe(pred, target).isfinite()
+        with pytest.raises(ValueError, match=r"(pred|target): expected finite keypoints, got others at index 2"):
+            procrustes_align(pred, target)
+    lone = torch.full((1, 1, 2), value)
+    assert pck(lone, lone, [1.0]) == 0
+
+
 @settings(max_examples=40, deadline=None)
 @given(seed=seeds, scale=st.floats(0.01, 100), reflect=st.booleans(), dim=st.sampled_from([2, 3]))
 def test_alignment_undoes_a_similarity(seed: int, scale: float, reflect: bool, dim: int) -> None:
@@ -199,6 +213,10 @@ def test_wrong_options_raise() -> None:
         epe(good, good, reduction="sum")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"thresholds: expected distances of shape \(T,\)"):
         pck(good, good, torch.zeros(2, 2))
-    for wrong in ([0.1], [0.1, 0.1], [0.2, 0.1], [0.0, float("nan")]):
+    for measure in (pck, auc):
+        for wrong in ([float("nan")], [0.0, float("inf")], [-0.1, 0.1], [0.0, 1e39]):
+            with pytest.raises(ValueError, match=r"thresholds: expected finite distances of at least 0, got \["):
+                measure(good, good, wrong)
+    for wrong in ([0.1], [0.1, 0.1], [0.2, 0.1]):
         with pytest.raises(ValueError, match="thresholds: expected at least two distances that increase"):
             auc(good, good, wrong)

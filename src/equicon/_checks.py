@@ -6,6 +6,7 @@ accelerator: that would wait for the device.
 """
 
 import operator
+import sys
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -16,6 +17,10 @@ from equicon._torch import in_function_transform, is_tracing
 
 Size: TypeAlias = tuple[int, int]
 """Height and width in pixels."""
+
+LARGEST = 1e4
+"""Of factors, and 1 over it the smallest: a product of several is then finite in float32, as is its inverse, and one
+alone in half precision. Beyond it nothing is left of a picture."""
 
 
 def describe(value: object) -> str:
@@ -45,7 +50,7 @@ def check_number(argument: str, value: Any, *, low: float = -float("inf"), high:
     """Check for a finite number in [low, high] and return it as a float."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise type_error(argument, "a number", describe(value))
-    if not low <= value <= high or value in (float("inf"), -float("inf")):
+    if not low <= value <= high or abs(value) > sys.float_info.max:
         raise value_error(argument, f"a number {_span(low, high)}", value)
     return float(value)
 
@@ -55,6 +60,12 @@ def check_positive(argument: str, value: Any) -> float:
     if check_number(argument, value) <= 0:
         raise value_error(argument, "a number above 0", value)
     return float(value)
+
+
+def check_factor(argument: str, value: Any) -> float:
+    """Check for a number above 0 that neither vanishes nor overflows, and return it as a float."""
+    check_positive(argument, value)
+    return check_number(argument, value, low=1 / LARGEST, high=LARGEST)
 
 
 def check_probability(argument: str, value: Any) -> float:
@@ -91,12 +102,10 @@ def check_range(
     return first, last
 
 
-def check_factors(
-    argument: str, value: Any, *, low: float = -float("inf"), high: float = float("inf")
-) -> tuple[float, float]:
+def check_factors(argument: str, value: Any, *, low: float = 1 / LARGEST, high: float = LARGEST) -> tuple[float, float]:
     """Check for a pair (lowest, highest) inside [low, high], both above 0, and return it as floats."""
-    first, last = check_range(argument, value, low=low, high=high)
-    return check_positive(argument, first), last
+    check_positive(argument, check_range(argument, value)[0])
+    return check_range(argument, value, low=low, high=high)
 
 
 def check_symmetric(argument: str, value: Any, *, limit: float = float("inf")) -> tuple[float, float]:
@@ -173,22 +182,15 @@ def readable(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and concrete(tensor)
 
 
-def check_affine_values(argument: str, matrix: Tensor) -> None:
-    """Check that matrices (B, 3, 3) are finite, affine and invertible, where their values may be looked at."""
-    if not readable(matrix) or len(matrix) == 0:
-        return
-    matrix = matrix.detach().double()
-    linear = matrix[:, :2, :2]
-    affine = (matrix[:, 2] == torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)).all(-1)
-    regular = linear.det().abs() > 1e-12 * linear.square().sum((-2, -1))
-    for what, good in (
-        ("finite numbers", matrix.isfinite().all(-1).all(-1)),
-        ("a last row of (0, 0, 1)", affine),
-        ("an invertible matrix", regular),
-    ):
+def check_positive_values(argument: str, values: Tensor) -> None:
+    """Check that numbers (...) are finite, above 0 and may be divided by, where they may be looked at."""
+    if readable(values):
+        good = (values.isfinite() & (values > 0) & values.reciprocal().isfinite()).flatten()
         if not bool(good.all()):
             index = int((~good).nonzero()[0])
-            raise value_error(argument, what, f"{matrix[index].tolist()} at index {index}")
+            raise value_error(
+                argument, "finite numbers above 0", f"{float(values.flatten()[index]):g} at index {index}"
+            )
 
 
 def _span(low: float, high: float) -> str:

@@ -8,9 +8,11 @@ import math
 import torch
 from torch import Tensor
 
-from equicon._checks import check_int, check_positive, check_probability, check_range
+from equicon._checks import check_int, check_number, check_positive, check_probability, check_range, value_error
 
 __all__ = ["bernoulli", "device_of", "integers", "log_uniform", "uniform"]
+
+_LARGEST = 1e38  # the span between two such, and 1 over one, are float32's still
 
 
 def device_of(generator: torch.Generator | None) -> torch.device:
@@ -28,7 +30,7 @@ def uniform(batch_size: int, low: float, high: float, generator: torch.Generator
 
     Args:
         batch_size: how many.
-        low: the lowest.
+        low: the lowest, in [-1e38, 1e38].
         high: the end of the range, at least ``low``.
         generator: the source of randomness; torch's global CPU generator where None.
 
@@ -38,7 +40,7 @@ def uniform(batch_size: int, low: float, high: float, generator: torch.Generator
         True
     """
     check_int("batch_size", batch_size, low=0)
-    low, high = check_range("low, high", (low, high))
+    low, high = check_range("low, high", (low, high), low=-_LARGEST, high=_LARGEST)
     return low + (high - low) * _rand(batch_size, generator)
 
 
@@ -47,7 +49,7 @@ def log_uniform(batch_size: int, low: float, high: float, generator: torch.Gener
 
     Args:
         batch_size: how many.
-        low: the lowest, above 0.
+        low: the lowest, in [1e-38, 1e38].
         high: the end of the range, at least ``low``.
         generator: the source of randomness; torch's global CPU generator where None.
 
@@ -56,9 +58,10 @@ def log_uniform(batch_size: int, low: float, high: float, generator: torch.Gener
         >>> bool(((factors >= 0.5) & (factors <= 2)).all())
         True
     """
-    return uniform(
-        batch_size, math.log(check_positive("low", low)), math.log(check_positive("high", high)), generator
-    ).exp()
+    for name, value in (("low", low), ("high", high)):
+        check_positive(name, value)
+        check_number(name, value, low=1 / _LARGEST, high=_LARGEST)
+    return uniform(batch_size, math.log(low), math.log(high), generator).exp()
 
 
 def bernoulli(batch_size: int, p: float, generator: torch.Generator | None = None) -> Tensor:
@@ -92,7 +95,8 @@ def integers(batch_size: int, low: int, high: int, generator: torch.Generator | 
         True
     """
     check_int("batch_size", batch_size, low=0)
-    check_int("high", high, low=check_int("low", low, low=-(2**63)) + 1)
+    if check_int("high", high, low=check_int("low", low, low=-(2**63)) + 1) >= 2**63:
+        raise value_error("high", "a whole number below 2⁶³", high)
     if generator is None:
         return torch.randint(low, high, (batch_size,), device="cpu")
     return torch.randint(low, high, (batch_size,), generator=generator, device=generator.device)

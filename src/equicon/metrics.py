@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from equicon._checks import check_floating, describe, value_error
+from equicon._checks import check_floating, describe, readable, value_error
 
 __all__ = ["auc", "epe", "pck", "procrustes_align"]
 
@@ -53,16 +53,16 @@ def pck(pred: Tensor, target: Tensor, thresholds: Tensor | Sequence[float]) -> T
     """Measure the share of correct keypoints: those no farther from the truth than each threshold.
 
     Args:
-        pred: Predicted keypoints (N, K, 3), or (N, K, 2), in any unit. One that is NaN is not correct.
+        pred: Predicted keypoints (N, K, 3), or (N, K, 2), in any unit. One that is not finite is not correct.
         target: True keypoints, of the same shape and unit.
-        thresholds: Distances (T,), in the same unit.
+        thresholds: Distances (T,), finite and at least 0, in the same unit.
 
     Returns:
         The shares (T,), in [0, 1].
 
     Raises:
         TypeError: If the keypoints are not floating tensors.
-        ValueError: If the shapes are wrong, differ or are empty.
+        ValueError: If the shapes are wrong, differ or are empty, or a threshold is not finite or below 0.
 
     Examples:
         >>> target = torch.rand(8, 21, 3)
@@ -79,15 +79,16 @@ def auc(pred: Tensor, target: Tensor, thresholds: Tensor | Sequence[float] | Non
     Args:
         pred: Predicted keypoints (N, K, 3), or (N, K, 2), in any unit; in metres if no thresholds are given.
         target: True keypoints, of the same shape and unit.
-        thresholds: Distances (T,), increasing, T at least 2; by default FreiHAND's, 100 from 0 to 0.05 metres,
-            which suit things of the size of a hand.
+        thresholds: Distances (T,), finite, at least 0, increasing, T at least 2; by default FreiHAND's, 100 from
+            0 to 0.05 metres, which suit things of the size of a hand.
 
     Returns:
         A scalar in [0, 1].
 
     Raises:
         TypeError: If the keypoints are not floating tensors.
-        ValueError: If the shapes are wrong, differ or are empty, or the thresholds do not increase.
+        ValueError: If the shapes are wrong, differ or are empty, or the thresholds do not increase, or one is not
+            finite or below 0.
 
     Examples:
         >>> target = torch.rand(8, 21, 3)
@@ -119,8 +120,8 @@ def procrustes_align(pred: Tensor, target: Tensor) -> Tensor:
 
     Raises:
         TypeError: If the keypoints are not floating tensors.
-        ValueError: If the shapes are wrong, differ or are empty.
-        torch.linalg.LinAlgError: If a value is not finite.
+        ValueError: If the shapes are wrong, differ or are empty or, where they are on the CPU, a value is not finite.
+        torch.linalg.LinAlgError: If a value elsewhere is not finite.
 
     Examples:
         >>> target = torch.rand(8, 21, 3, dtype=torch.float64)
@@ -128,6 +129,8 @@ def procrustes_align(pred: Tensor, target: Tensor) -> Tensor:
         True
     """
     pred, target = _check_pair(pred, target)
+    _check_finite("pred", pred)
+    _check_finite("target", target)
     center = target.mean(dim=-2, keepdim=True)
     arms = pred - pred.mean(dim=-2, keepdim=True)
     u, s, vh = torch.linalg.svd(arms.mT @ (target - center))
@@ -141,14 +144,18 @@ def procrustes_align(pred: Tensor, target: Tensor) -> Tensor:
 def _curve(distances: Tensor, thresholds: Tensor) -> Tensor:
     # Sorting once needs far less memory than (N, K, T) comparisons. NaN would mislead the search; it is no hit.
     ordered = distances.masked_fill(distances.isnan(), float("inf")).flatten().sort().values
-    return torch.searchsorted(ordered, thresholds, right=True).to(distances.dtype) / len(ordered)
+    share = torch.searchsorted(ordered, thresholds, right=True).to(distances.dtype) / len(ordered)
+    # On an accelerator a threshold is not looked at; one that is none gives no share.
+    return share.masked_fill(~thresholds.isfinite(), float("nan"))
 
 
 def _thresholds(thresholds: Tensor | Sequence[float], like: Tensor) -> Tensor:
-    at = torch.as_tensor(thresholds, dtype=like.dtype, device=like.device)
+    at = torch.as_tensor(thresholds, dtype=like.dtype)
     if at.ndim != 1:
         raise value_error("thresholds", "distances of shape (T,)", at)
-    return at.contiguous()
+    if readable(at) and not bool((at.isfinite() & (at >= 0)).all()):
+        raise value_error("thresholds", "finite distances of at least 0", f"{at.tolist()}")
+    return at.to(like.device).contiguous()
 
 
 def _distances(pred: Tensor, target: Tensor) -> Tensor:
@@ -165,6 +172,11 @@ def _check_pair(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         raise value_error("pred", f"the shape of target, {tuple(target.shape)}", pred)
     dtype = torch.promote_types(torch.promote_types(pred.dtype, target.dtype), torch.float32)
     return pred.to(dtype), target.to(dtype)
+
+
+def _check_finite(argument: str, keypoints: Tensor) -> None:
+    if readable(keypoints) and not bool((good := keypoints.isfinite().flatten(1).all(-1)).all()):
+        raise value_error(argument, "finite keypoints", f"others at index {int((~good).nonzero()[0])}")
 
 
 def _check_keypoints(argument: str, value: Any) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from equicon._checks import check_int, check_number, check_positive, check_range, describe, type_error
+from equicon._checks import check_factors, check_int, check_number, describe, type_error
 from equicon._transforms.base import Compose, RandomApply
 from equicon._transforms.filters import RandomGaussianBlur
 from equicon._transforms.geometric import (
@@ -36,7 +36,8 @@ def peclr(
     in for the offset, and hue turns in YIQ.
 
     Args:
-        margin: half-side of the crop over that of the frame, lowest and highest, above 0; the scales are 1 / margin.
+        margin: half-side of the crop over that of the frame, lowest and highest, in [1e-4, 1e4]; the scales are
+            1 / margin.
         degrees: rotation to either side, at most.
         translate: shift to either side, at most, as a share of the view's side.
         jitter: brightness, contrast, saturation and hue, as ``ColorJitter`` takes them.
@@ -52,8 +53,7 @@ def peclr(
 
     Source: Spurr et al., ICCV 2021, arXiv 2106.05953, section 4.2, and the configuration released with it.
     """
-    low, high = check_range("margin", margin)
-    check_positive("margin", low)
+    low, high = check_factors("margin", margin)
     if not isinstance(jitter, Sequence) or isinstance(jitter, str) or len(jitter) != 4:
         raise type_error("jitter", "four: brightness, contrast, saturation and hue", describe(jitter))
     return Compose(

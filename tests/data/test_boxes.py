@@ -38,6 +38,8 @@ WRONG: dict[str, tuple[Any, str]] = {
     "deep": ({"b.PNG": [[[1, 1, 2, 2]]]}, r"\(b\.PNG\): expected x1, y1, x2, y2 or a list of such boxes"),
     "NaN": ({"b.PNG": [1, float("nan"), 2, 2]}, r"\(b\.PNG\): expected finite boxes with x1 < x2 and y1 < y2"),
     "infinite": ({"b.PNG": [1, 1, float("inf"), 2]}, r"\(b\.PNG\): expected finite boxes with x1 < x2 and y1 < y2"),
+    "beyond float32": ({"b.PNG": [1, 1, 1e39, 2]}, r"\(b\.PNG\): expected finite boxes with x1 < x2 and y1 < y2"),
+    "flat in float32": ({"b.PNG": [1e9, 1, 1e9 + 1, 2]}, r"\(b\.PNG\): expected finite boxes with x1 < x2 and y1 < y2"),
     "no area": ({"b.PNG": [[1, 1, 2, 2], [3, 1, 3, 2]]}, r"\(b\.PNG\): expected finite boxes .*width and height, add"),
 }
 

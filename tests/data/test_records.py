@@ -89,6 +89,7 @@ def test_what_json_refuses_is_refused(path: Path, seed: int, window: int) -> Non
         ("[[1, 2], [3]]", r"records\.json \(record 1\): expected numbers of shape \(2,\), got shape \(1,\)"),
         ("[[1, 2], [[3], 4]]", r"\(record 1\): expected numbers of shape \(2,\), got list \[\[3\], 4\]"),
         ("[[1, 2], [3, NaN]]", r"\(record 1\): expected finite numbers, got list \[3, nan\]"),
+        (f"[[1, 2], [{10**400}, 0]]", r"\(record 1\): expected numbers of shape \(2,\), got list \[1000"),
         ("[[1, 2], [-1e39, 0]]", r"\(record 1\): expected finite numbers, got list \[-1e\+39, 0\]"),
     ],
 )

@@ -47,7 +47,9 @@ def test_a_point_alone_and_in_a_batch_has_the_same_pixel():
 
 def test_gradients_reach_points_and_camera():
     xyz, K = draw(0, 2, points=3)
-    assert torch.autograd.gradcheck(project, (xyz.requires_grad_(), K.requires_grad_()))
+    upper, last = K[:, :2].clone().requires_grad_(), K[:, 2:]  # of another last row it is no camera
+    call = lambda xyz, upper: project(xyz, torch.cat([upper, last], 1))  # noqa: E731
+    assert torch.autograd.gradcheck(call, (xyz.requires_grad_(), upper))
 
 
 def test_project_agrees_with_opencv():
@@ -67,6 +69,9 @@ def test_project_agrees_with_opencv():
         (torch.ones(21, 3, dtype=torch.long), torch.eye(3), TypeError, r"xyz: expected a floating type, got .*int64"),
         (torch.ones(21, 3), torch.eye(4), ValueError, r"K: expected a tensor of shape .* got .*\(4, 4\)"),
         (torch.ones(21, 3), torch.eye(3).long(), TypeError, r"K: expected a floating type, got .*int64"),
+        (torch.ones(21, 3), torch.zeros(3, 3), ValueError, r"K: expected a last row of \(0, 0, 1\)"),
+        (torch.ones(21, 3), torch.diag(torch.tensor([1.0, 0.0, 1.0])), ValueError, "K: expected an invertible matrix"),
+        (torch.ones(21, 3), torch.eye(3) * torch.nan, ValueError, "K: expected finite numbers"),
     ],
 )
 def test_wrong_arguments_are_named(xyz, K, error, message):

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from equicon._checks import (
-    check_affine_values,
     check_batch,
+    check_factor,
     check_floating,
     check_int,
-    check_positive,
     check_size,
     type_error,
     value_error,
@@ -21,6 +20,7 @@ from equicon._groups.crop_around import around_boxes, around_points
 from equicon._groups.labels import PlaneMap, size_or
 from equicon._plane.frames import unit_matrix
 from equicon._plane.matrix import affine_matrix, at_least_float32, inverse_affine, matmul, polar_angle, rows
+from equicon._plane.values import check_affine_values
 from equicon._torch import collate_by
 
 
@@ -40,7 +40,8 @@ class Affine(PlaneMap):
             off by a pixel.
 
     Raises:
-        ValueError: if the shape is wrong or, where the matrix is on the CPU, it is not finite, affine and invertible.
+        ValueError: if the shape is wrong or, where the matrix is on the CPU, it is not finite and affine, or no inverse
+            undoes it in its own type: 1e-30 times the identity has none in float32.
         TypeError: if it is not a floating tensor.
 
     Examples:
@@ -112,7 +113,9 @@ class Affine(PlaneMap):
         check_floating("matrix", matrix, "(B, 3, 3) or (B, 2, 3)", last=(3, 3), ndim=3)
         check_affine_values("matrix", matrix)
         source = check_size("source", source)
-        return cls._of(unit_matrix(at_least_float32(matrix), source, size_or("view", view, source)))
+        unit = unit_matrix(at_least_float32(matrix), source, size_or("view", view, source))
+        check_affine_values("matrix", unit)
+        return cls._of(unit)
 
     @classmethod
     def from_boxes(cls, boxes: Tensor, source: tuple[int, int], margin: float = 1.0) -> Self:
@@ -121,14 +124,14 @@ class Affine(PlaneMap):
         Args:
             boxes: (B, 4) as x1, y1, x2, y2 in pixels, corners at integer pixel centres.
             source: (H, W) of the source.
-            margin: side of the square over the longer side of the box.
+            margin: side of the square over the longer side of the box, in [1e-4, 1e4].
 
         Examples:
             >>> Affine.from_boxes(torch.tensor([[8.0, 8.0, 24.0, 24.0]]), (64, 64)).linear[0, 0, 0]
             tensor(4.)
         """
         check_floating("boxes", boxes, "(B, 4)", last=(4,), ndim=2)
-        return cls._of(around_boxes(boxes, check_size("source", source), check_positive("margin", margin)))
+        return cls._of(around_boxes(boxes, check_size("source", source), check_factor("margin", margin)))
 
     @classmethod
     def from_points(cls, xy: Tensor, source: tuple[int, int], margin: float = 1.0) -> Self:
@@ -151,7 +154,7 @@ class Affine(PlaneMap):
         check_floating("xy", xy, "(B, N, 2)", last=(2,), ndim=3)
         if xy.shape[1] == 0:
             raise value_error("xy", "at least one point", xy)
-        return cls._of(around_points(xy, check_size("source", source), check_positive("margin", margin)))
+        return cls._of(around_points(xy, check_size("source", source), check_factor("margin", margin)))
 
     @classmethod
     def cat(cls, affines: Sequence["Affine"]) -> Self:
@@ -191,7 +194,9 @@ class Affine(PlaneMap):
 
         It is the angle of the orthogonal polar factor; where that reflects, of what remains after a horizontal flip.
         """
-        return torch.rad2deg(polar_angle(self.linear)[0])
+        degrees = torch.rad2deg(polar_angle(self.linear)[0])
+        # Rounding makes half a turn either one.
+        return degrees.masked_fill(degrees.abs() >= 180, 180.0)
 
     @property
     def device(self) -> torch.device:

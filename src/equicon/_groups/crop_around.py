@@ -6,6 +6,7 @@ from torch import Tensor
 from equicon._checks import Size, readable, value_error
 from equicon._plane.frames import unit_points
 from equicon._plane.matrix import affine_matrix, at_least_float32
+from equicon._plane.values import has_inverse
 
 
 def around_boxes(boxes: Tensor, source: Size, margin: float) -> Tensor:
@@ -35,4 +36,9 @@ def _square(argument: str, center: Tensor, half: Tensor) -> Tensor:
             "x2 and y2 must lie beyond x1 and y1, and points must not all be one.",
         )
     linear = torch.eye(2, device=half.device, dtype=half.dtype) / half[:, None, None]
-    return affine_matrix(linear, -center / half[:, None])
+    matrix = affine_matrix(linear, -center / half[:, None])
+    if readable(matrix) and not (undone := has_inverse(matrix)).all():
+        index = int((~undone).nonzero()[0][0])
+        got = f"an extent of {float(half[index]):g} units at index {index}"
+        raise value_error(argument, "an extent and a place within reach of a picture", got)
+    return matrix

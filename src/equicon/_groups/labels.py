@@ -5,9 +5,10 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from equicon._checks import check_batch, check_choice, check_floating, check_images, check_size, value_error
+from equicon._checks import check_batch, check_choice, check_floating, check_images, check_size, readable, value_error
 from equicon._plane.frames import map_points, pixel_matrix, pixel_points, unit_points
 from equicon._plane.matrix import at_least_float32, matmul
+from equicon._plane.values import check_intrinsics
 from equicon._views.view import make_view
 from equicon._views.warp import Mode, PaddingMode
 
@@ -117,7 +118,7 @@ class PlaneMap:
         """Move boxes: the smallest upright boxes around the moved corners.
 
         Args:
-            boxes: (B, ..., 4) as x1, y1, x2, y2, in units or pixels like ``points``.
+            boxes: (B, ..., 4) as x1, y1, x2, y2, x1 <= x2, y1 <= y2, in units or pixels like ``points``.
             source: (H, W) of the source, in pixels.
             view: (h, w) of the view; the source's by default.
 
@@ -130,6 +131,10 @@ class PlaneMap:
             raise value_error("boxes", "a tensor of shape (B, ..., 4)", boxes, "Add the batch dimension: boxes[None].")
         check_batch("boxes", len(boxes), len(self.matrix), "the map")
         x1, y1, x2, y2 = boxes.unbind(-1)
+        if readable(boxes) and bool((turned := (x1 > x2) | (y1 > y2)).any()):
+            box = f"{boxes[turned][0].tolist()} at index {turned.nonzero()[0].tolist()}"
+            fix = "If these are x, y, width and height, add the first two to the last two."
+            raise value_error("boxes", "x1 <= x2 and y1 <= y2", box, fix)
         corners = torch.stack([x1, y1, x2, y1, x2, y2, x1, y2], -1).unflatten(-1, (4, 2))
         moved = self.points(corners, source, view)
         return torch.cat([moved.amin(-2), moved.amax(-2)], -1)
@@ -138,7 +143,7 @@ class PlaneMap:
         """Move pinhole intrinsics: projecting with the result is projecting with K and then moving the points.
 
         Args:
-            K: (B, 3, 3), pixels of the source, last row (0, 0, 1).
+            K: (B, 3, 3), pixels of the source, last row (0, 0, 1), invertible.
             source: (H, W) of the source, in pixels.
             view: (h, w) of the view; the source's by default.
 
@@ -152,6 +157,7 @@ class PlaneMap:
         """
         check_floating("K", K, "(B, 3, 3)", last=(3, 3), ndim=3)
         check_batch("K", len(K), len(self.matrix), "the map")
+        check_intrinsics("K", K)
         return matmul(self.pixels(source, view), at_least_float32(K))
 
 

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from equicon import draw
 from equicon._checks import (
+    LARGEST,
     as_tuples,
     check_factors,
     check_int,
@@ -40,11 +41,11 @@ class RandomGaussianBlur(EquivariantTransform):
 
     Args:
         kernel_size: odd, in pixels of the view; SimCLR takes a tenth of the image's side.
-        sigma: (lowest, highest) standard deviation in pixels of the view, above 0.
+        sigma: (lowest, highest) standard deviation in pixels of the view, in [1e-4, 1e4].
         p: in [0, 1], decided for each image.
 
     Raises:
-        ValueError: if kernel_size is even, or reaches twice the size of a view; if a sigma is not above 0.
+        ValueError: if kernel_size is even, or reaches twice the size of a view; if a sigma is out of range.
 
     Examples:
         >>> views, g = RandomGaussianBlur(7, (0.1, 2.0))(torch.rand(4, 3, 64, 64))
@@ -101,7 +102,7 @@ class RandomErasing(EquivariantTransform):
         p: in [0, 1], decided for each image.
 
     Raises:
-        ValueError: if a share is outside (0, 1], a ratio is not above 0, or lowest > highest.
+        ValueError: if a share is outside (0, 1], a ratio is outside [1e-4, 1e4], or lowest > highest.
 
     Examples:
         >>> images, joints = torch.rand(4, 3, 64, 64), torch.full((4, 2), 32.0)
@@ -124,9 +125,9 @@ class RandomErasing(EquivariantTransform):
 
     def _values(self) -> tuple[float, float]:
         if isinstance(self.value, int | float):
-            value = check_number("value", self.value)
+            value = check_number("value", self.value, low=-LARGEST, high=LARGEST)
             return value, value
-        return check_range("value", self.value)
+        return check_range("value", self.value, low=-LARGEST, high=LARGEST)
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:

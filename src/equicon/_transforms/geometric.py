@@ -25,6 +25,9 @@ from equicon._transforms.base import EquivariantTransform
 Span: TypeAlias = float | tuple[float, float]
 """A number a for the range (−a, a), or the range itself."""
 
+_FARTHEST = 3600.0
+"""Degrees to turn by: of more than ten turns, float32 does not keep a thousandth of a degree."""
+
 _STEEPEST = 89.9
 """Degrees of shear: at 90 an upright line has no image."""
 
@@ -73,10 +76,10 @@ class RandomRotation(EquivariantTransform):
     ``rotate`` and Kornia's ``RandomRotation``.
 
     Args:
-        degrees: a for angles from (−a, a), or a range (lowest, highest).
+        degrees: a for angles from (−a, a), or a range (lowest, highest), at most ten turns to either side.
 
     Raises:
-        ValueError: if a is negative or lowest > highest.
+        ValueError: if a is negative, an angle is beyond ten turns, or lowest > highest.
 
     Examples:
         >>> views, g = RandomRotation(45)(torch.rand(4, 3, 64, 64))
@@ -87,7 +90,7 @@ class RandomRotation(EquivariantTransform):
     degrees: Span
 
     def __post_init__(self) -> None:
-        check_symmetric("degrees", self.degrees)
+        check_symmetric("degrees", self.degrees, limit=_FARTHEST)
         as_tuples(self)
 
     @override
@@ -136,10 +139,10 @@ class RandomScale(EquivariantTransform):
     Convention: above 1 magnifies. The crop *margin* of the PeCLR paper is the inverse: above 1 it shrinks.
 
     Args:
-        range: (lowest, highest) factor, above 0.
+        range: (lowest, highest) factor, in [1e-4, 1e4].
 
     Raises:
-        ValueError: if a factor is not above 0 or lowest > highest.
+        ValueError: if a factor is out of range, or lowest > highest.
 
     Examples:
         >>> views, g = RandomScale((0.8, 1.2))(torch.rand(4, 3, 64, 64))
@@ -259,7 +262,7 @@ class RandomAffine(EquivariantTransform):
     shear: Span | None = None
 
     def __post_init__(self) -> None:
-        check_symmetric("degrees", self.degrees)
+        check_symmetric("degrees", self.degrees, limit=_FARTHEST)
         if self.translate is not None:
             _fractions("translate", self.translate)
         if self.scale is not None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from equicon import draw
-from equicon._checks import check_number, check_probability
+from equicon._checks import LARGEST, check_number, check_probability
 from equicon._transforms.action import Action
 from equicon._transforms.base import EquivariantTransform
 from equicon._transforms.filter import Filter
@@ -27,7 +27,7 @@ class RandomGaussianNoise(EquivariantTransform):
     Each image has a seed of its own, and the noise is a function of it: the same on every device.
 
     Args:
-        std: standard deviation, at least 0, in the range of the images, [0, 1].
+        std: standard deviation, in [0, 1e4], in the range of the images, [0, 1].
         p: in [0, 1], decided for each image.
 
     Examples:
@@ -39,7 +39,7 @@ class RandomGaussianNoise(EquivariantTransform):
 
     def __post_init__(self) -> None:
         check_probability("p", self.p)
-        check_number("std", self.std, low=0.0)
+        check_number("std", self.std, low=0.0, high=LARGEST)
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:

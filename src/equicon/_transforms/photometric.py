@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from equicon import draw
 from equicon._checks import (
+    LARGEST,
     as_tuples,
     check_number,
     check_probability,
@@ -45,8 +46,8 @@ def _constant(numbers: tuple[float, ...], device: torch.device) -> Tensor:
 
 def _factor(argument: str, value: Factor) -> tuple[float, float]:
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return check_range(argument, value, low=0.0)
-    amount = check_number(argument, value, low=0.0)
+        return check_range(argument, value, low=0.0, high=LARGEST)
+    amount = check_number(argument, value, low=0.0, high=LARGEST)
     return max(0.0, 1 - amount), 1 + amount
 
 
@@ -68,7 +69,7 @@ class ColorJitter(EquivariantTransform):
         hue: a ≤ 0.5 for shifts from (−a, a), or a range inside (−0.5, 0.5).
 
     Raises:
-        ValueError: if a range is negative, or a hue leaves (−0.5, 0.5).
+        ValueError: if a factor is not in [0, 1e4], or a hue leaves (−0.5, 0.5).
 
     Examples:
         >>> views, g = ColorJitter(0.4, 0.4, 0.4, 0.1)(torch.rand(4, 3, 64, 64))
@@ -135,10 +136,10 @@ class Normalize(EquivariantTransform):
 
     Args:
         mean: one number for each channel, in the range of the images, [0, 1].
-        std: one number above 0 for each channel.
+        std: one number in [1e-4, 1e4] for each channel.
 
     Raises:
-        ValueError: if the two differ in length, or a standard deviation is not above 0.
+        ValueError: if the two differ in length, or a standard deviation is out of range.
 
     Examples:
         >>> views, g = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))(torch.rand(4, 3, 64, 64))

@@ -22,11 +22,11 @@ class RandomResizedCrop(EquivariantTransform):
     the nearest one that does.
 
     Args:
-        scale: (lowest, highest) share of the square's area, in (0, 1]; below 1 it magnifies.
+        scale: (lowest, highest) share of the square's area, in [1e-4, 1]; below 1 it magnifies.
         ratio: (lowest, highest) width over height of the crop, drawn evenly on a log scale.
 
     Raises:
-        ValueError: if a share is outside (0, 1], a ratio is not above 0, or lowest > highest.
+        ValueError: if a share is outside [1e-4, 1], a ratio is outside [1e-4, 1e4], or lowest > highest.
 
     Examples:
         >>> views, g = RandomResizedCrop((0.25, 1.0))(torch.rand(4, 3, 64, 64), size=(32, 32))
@@ -36,7 +36,7 @@ class RandomResizedCrop(EquivariantTransform):
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
 
     def __post_init__(self) -> None:
-        check_factors("scale", self.scale, low=0.0, high=1.0)
+        check_factors("scale", self.scale, high=1.0)
         check_factors("ratio", self.ratio)
         as_tuples(self)
 

@@ -7,7 +7,7 @@ from typing import Any, Self, final
 import torch
 from torch import Tensor
 
-from equicon._checks import check_batch, check_floating, check_number, check_positive, type_error, value_error
+from equicon._checks import LARGEST, check_batch, check_factor, check_floating, check_number, type_error, value_error
 from equicon._plane.matrix import constant, matmul, matvec, rows
 
 GREY = (0.299, 0.587, 0.114)
@@ -101,7 +101,7 @@ class Normalization:
 
     Args:
         mean: one number for each channel.
-        std: one number above 0 for each channel.
+        std: one number in [1e-4, 1e4] for each channel.
 
     Examples:
         >>> action = Action(Affine.identity(4), normalization=Normalization((0.5,) * 3, (0.2,) * 3))
@@ -116,9 +116,9 @@ class Normalization:
             values = getattr(self, name)
             if not isinstance(values, Sequence) or isinstance(values, str) or not values:
                 raise type_error(name, "one number for each channel", values)
-            object.__setattr__(self, name, tuple(check_number(name, v) for v in values))
+            object.__setattr__(self, name, tuple(check_number(name, v, low=-LARGEST, high=LARGEST) for v in values))
         for deviation in self.std:
-            check_positive("std", deviation)
+            check_factor("std", deviation)
         if len(self.mean) != len(self.std):
             raise value_error("std", f"{len(self.mean)} numbers, as in mean", f"{len(self.std)}")
 

@@ -73,7 +73,9 @@ def _one_image(where: str, value: Any) -> NDArray[np.float32]:
         raise value_error(where, wanted, describe(value)) from error
     if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind not in "if":
         raise value_error(where, wanted, describe(value))
+    with np.errstate(over="ignore"):
+        boxes = boxes.astype(np.float32)  # what float32 rounds to infinity, or to a box without extent, is none
     if not (np.isfinite(boxes).all() and (boxes[:, :2] < boxes[:, 2:]).all()):
         fix = "If these are x, y, width and height, add the first two to the last two."
         raise value_error(where, "finite boxes with x1 < x2 and y1 < y2", describe(value), fix)
-    return boxes.astype(np.float32)
+    return boxes

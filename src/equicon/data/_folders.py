@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from equicon._checks import check_index, check_int, check_positive, value_error
+from equicon._checks import check_factor, check_index, check_int, value_error
 from equicon.data._boxes import Boxed, read_boxes
 from equicon.data._cutting import cut_box, cut_middle
 from equicon.data._names import Names
@@ -42,7 +42,7 @@ class UnlabelledImages(Dataset[Boxed]):
         size: Side of the items in pixels, at least 1.
         boxes: A JSON file: ``{"sub/a.jpg": [x1, y1, x2, y2], "b.png": [[x1, y1, x2, y2], ...]}``, names being paths
             in the folder with ``/`` between, one box or a list of them for each; each box is an item.
-        margin: Side of the square over the longer side of the box, above 0; what is beyond is lost to
+        margin: Side of the square over the longer side of the box, in [1e-4, 1e4]; what is beyond is lost to
             views that turn, shift or shrink.
 
     Attributes:
@@ -73,7 +73,7 @@ class UnlabelledImages(Dataset[Boxed]):
     ) -> None:
         self.root = Path(root)
         self.size = check_int("size", size, low=1)
-        self.margin = check_positive("margin", margin)
+        self.margin = check_factor("margin", margin)
         names = _list_images(self.root)
         self.left_out = 0
         self._boxes: Tensor | None = None

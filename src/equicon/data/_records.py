@@ -64,13 +64,20 @@ def read_records(path: Path, shape: tuple[int, ...], *, like: tuple[Path, int] |
     return torch.frombuffer(values, dtype=torch.float32).reshape(-1, *shape)
 
 
+def check_records(path: Path, records: Tensor, good: Tensor, expected: str) -> None:
+    """Check that all records (n, ...) of a file are good (n,), and name the first that is not."""
+    if not bool(good.all()):
+        index = int((~good).nonzero()[0])
+        raise value_error(f"{path} (record {index})", expected, describe(records[index].tolist()))
+
+
 def numbers(where: str, record: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Check a record's numbers: all of one shape, finite, and no larger than a float32 can be."""
     wanted = f"numbers of shape {shape}" if shape else "a number"
     try:
         # By way of float64: as float32, what is too large for it would only warn.
         array = np.asarray(record, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:  # a whole number may be beyond what a float can be
         raise value_error(where, wanted, describe(record)) from error
     if array.shape != shape:
         raise value_error(where, wanted, f"shape {array.shape}")

@@ -33,7 +33,7 @@ def write_split(root: Path, split: str, count: int, versions: int) -> None:
         write_image(root / split / "rgb" / f"{number:08d}.jpg", image, quality=95)
     records = {
         "K": torch.tensor([[300.0, 0, 8], [0, 300, 6], [0, 0, 1]]).expand(count, 3, 3)
-        + torch.arange(count)[:, None, None],
+        + torch.arange(count)[:, None, None] * torch.tensor([1, 1, 0])[:, None],
         "xyz": torch.randn(count, 21, 3, generator=generator) * 0.1 + torch.tensor([0.0, 0.0, 0.7]),
         "scale": 0.02 + 0.001 * torch.arange(count),
     }
@@ -372,6 +372,42 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
     "infinite": (
         edit("training_scale.json", put(1, 1e300)),
         r"training_scale\.json \(record 1\): expected finite numbers",
+    ),
+    "K of zeros": (
+        edit("training_K.json", put(1, [[0, 0, 0]] * 3)),
+        r"training_K\.json \(record 1\): expected intrinsics: focal lengths above 0, .*, got list \[\[0\.0, 0\.0",
+    ),
+    "K of a mirror": (
+        edit("training_K.json", put(4, [[-300, 0, 8], [0, 300, 6], [0, 0, 1]])),
+        r"training_K\.json \(record 4\): expected intrinsics: focal lengths above 0",
+    ),
+    "K that is singular": (
+        edit("training_K.json", put(2, [[300, 300, 8], [300, 300, 6], [0, 0, 1]])),
+        r"training_K\.json \(record 2\): expected intrinsics",
+    ),
+    "K of a tiny camera": (
+        edit("training_K.json", put(0, [[1e-30, 0, 8], [0, 1e-30, 6], [0, 0, 1]])),
+        r"training_K\.json \(record 0\): expected intrinsics",
+    ),
+    "K of another last row": (
+        edit("training_K.json", put(0, [[300, 0, 8], [0, 300, 6], [0, 0, 2]])),
+        r"training_K\.json \(record 0\): expected intrinsics: .*last row \(0, 0, 1\)",
+    ),
+    "no hand": (
+        edit("training_xyz.json", put(3, [[0, 0, 0]] * 21)),
+        r"training_xyz\.json \(record 3\): expected joints before the camera: z above 0, got list \[\[0\.0",
+    ),
+    "scale of 0": (
+        edit("training_scale.json", put(2, 0)),
+        r"training_scale\.json \(record 2\): expected a length above 0, got float 0\.0",
+    ),
+    "scale below 0": (
+        edit("training_scale.json", put(2, -0.03)),
+        r"scale\.json \(record 2\): expected a length above 0",
+    ),
+    "scale that float32 rounds to 0": (
+        edit("training_scale.json", put(4, 1e-60)),
+        r"training_scale\.json \(record 4\): expected a length above 0",
     ),
     "no image": (
         lambda root: (root / image(17)).unlink(),

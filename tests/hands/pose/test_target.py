@@ -85,6 +85,14 @@ def test_a_crop_holds_the_hand(hand):
         ({"g": eq.Affine.identity(1)}, ValueError, "g: expected a batch of 6, that of hand, got a batch of 1"),
         ({"xyz": torch.zeros(21, 3)}, ValueError, r"hand\.xyz: expected a tensor of shape \(B, 21, 3\)"),
         ({"K": torch.zeros(6, 3, 3).int()}, TypeError, r"hand\.K: expected a floating type"),
+        ({"K": torch.zeros(6, 3, 3)}, ValueError, r"hand\.K: expected a last row of \(0, 0, 1\)"),
+        ({"xyz": torch.zeros(6, 21, 3)}, ValueError, r"hand\.xyz: expected joints before the camera.*at index 0"),
+        ({"xyz": torch.full((6, 21, 3), torch.nan)}, ValueError, r"hand\.xyz: expected joints before the camera"),
+        (
+            {"xyz": torch.ones(6, 21, 3)},
+            ValueError,
+            r"hand\.xyz, from joint 9 to joint 10: .* above 0, got 0 at index 0",
+        ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -96,6 +104,8 @@ def test_wrong_arguments_are_named(hand: Hand, change: dict[str, Any], error: ty
 
 
 def test_a_size_that_is_no_side_is_named(hand: Hand) -> None:
+    with pytest.raises(ValueError, match=r"hand\.xyz: expected joints before the camera: finite, z above 0"):
+        pose_crop(hand._replace(xyz=-hand.xyz), 48)
     with pytest.raises(ValueError, match="size: expected a whole number of at least 1, got int 0"):
         pose_crop(hand, 0)
     with pytest.raises(TypeError, match="size: expected a whole number, got tuple"):

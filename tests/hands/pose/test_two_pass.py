@@ -134,7 +134,7 @@ def test_wrong_boxes_and_batches_raise():
     box = torch.tensor([[10.0, 10.0, 20.0, 20.0]])
     with pytest.raises(ValueError, match=r"boxes: expected a tensor of shape \(B, 4\)"):
         pose_frame(box[0], SIZE)
-    with pytest.raises(ValueError, match=r"boxes: expected finite x1 <= x2 and y1 <= y2, got \[20.*\] at index 1"):
+    with pytest.raises(ValueError, match=r"boxes: expected finite x1 <= x2 .*, got \[20.*\] at index 1"):
         pose_frame(torch.cat([box, box[:, [2, 1, 0, 3]]]), SIZE)
     with pytest.raises(ValueError, match="boxes: expected finite x1"):
         pose_frame(box * float("nan"), SIZE)

@@ -11,8 +11,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from equicon._checks import check_index, check_int, check_probability, describe, type_error, value_error
+from equicon._plane.values import has_inverse, is_affine
 from equicon.data._reading import read_rgb
-from equicon.data._records import check_there, read_records
+from equicon.data._records import check_records, check_there, read_records
+from equicon.hands._camera import in_front
 from equicon.hands._skeleton import JOINT_NAMES, VERTICES, Hand
 
 _VERSIONS = {"training": (0, 1, 2, 3), "evaluation": (0,)}
@@ -46,7 +48,8 @@ class FreiHAND(Dataset[Hand]):
 
     Raises:
         TypeError: If an argument is of the wrong type.
-        ValueError: If an argument is out of range, or a file is missing, damaged or disagrees with the others.
+        ValueError: If an argument is out of range, a file is missing, damaged or disagrees with the others, or a
+            record is none: a K without focal lengths, a joint behind the camera, a scale of 0.
 
     Examples:
         >>> import tempfile
@@ -73,13 +76,21 @@ class FreiHAND(Dataset[Hand]):
         self._folder = self.root / split / "rgb"
         self.versions = _check_versions(_VERSIONS[split] if versions is None else versions, split)
         self.K = self._read("K", 3, 3)
+        focal = (self.K.diagonal(dim1=1, dim2=2) > 0).all(-1)
+        good = focal & torch.from_numpy(is_affine(self.K) & has_inverse(self.K))
+        check_records(self._file("K"), self.K, good, "intrinsics: focal lengths above 0, last row (0, 0, 1)")
         self.samples = torch.arange(len(self.K))
         self._records = len(self.K)
         self.scale = self._read("scale")
+        check_records(self._file("scale"), self.scale, self.scale > 0, "a length above 0")
         # The labels of the evaluation came years after its images, and old copies lack them.
         self._labelled = split == "training" or self._file("xyz").exists()
         joints = (len(JOINT_NAMES), 3)
-        self._xyz = self._read("xyz", *joints) if self._labelled else torch.full((self._records, *joints), torch.nan)
+        if self._labelled:
+            self._xyz = self._read("xyz", *joints)
+            check_records(self._file("xyz"), self._xyz, in_front(self._xyz), "joints before the camera: z above 0")
+        else:
+            self._xyz = torch.full((self._records, *joints), torch.nan)
         self._verts: Tensor | None = None
         self._check_images()
 

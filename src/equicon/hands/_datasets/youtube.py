@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, final
 import torch
 from torch.utils.data import Dataset
 
-from equicon._checks import check_index, check_int, check_positive, describe, type_error, value_error
+from equicon._checks import check_factor, check_index, check_int, describe, type_error, value_error
 from equicon.data._boxes import Boxed
 from equicon.data._cutting import cut_box
 from equicon.data._names import Names
@@ -82,8 +82,8 @@ class YouTube3DHands(Dataset[Boxed]):
             ``youtube/VIDEO_ID/video/frames/FRAME_ID.png``.
         split: ``"train"``, ``"val"`` or ``"test"``.
         size: Side of the items in pixels, at least 1.
-        margin: Side of the square over the longer side of the box, above 0; what is beyond is lost to views that turn,
-            shift or shrink.
+        margin: Side of the square over the longer side of the box, in [1e-4, 1e4]; what is beyond is lost to views
+            that turn, shift or shrink.
         mirror_left: Mirror left hands, image and box, so that all are right ones, as the authors do.
 
     Attributes:
@@ -118,7 +118,7 @@ class YouTube3DHands(Dataset[Boxed]):
             raise value_error("split", f"one of {', '.join(_SPLITS)}", describe(split))
         self.root, self.split = Path(root), split
         self.size = check_int("size", size, low=1)
-        self.margin = check_positive("margin", margin)
+        self.margin = check_factor("margin", margin)
         if not isinstance(mirror_left, bool):
             raise type_error("mirror_left", "True or False", mirror_left)
         self.mirror_left = mirror_left

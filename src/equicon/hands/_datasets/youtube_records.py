@@ -109,7 +109,7 @@ def _stays_inside(path: PurePosixPath) -> bool:
 
 
 def _is_side(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**31
 
 
 def _is_binary(value: Any) -> bool:

@@ -50,8 +50,9 @@ def pose_errors(joints: Tensor, xyz: Tensor, K: Tensor) -> PoseErrors:
 
     Raises:
         TypeError: If an argument is not a floating tensor.
-        ValueError: If shapes are wrong or differ, or there are no hands.
-        torch.linalg.LinAlgError: If a joint is not finite.
+        ValueError: If shapes are wrong or differ, there are no hands or, where they are on the CPU, a joint is not
+            finite or K cannot be intrinsics.
+        torch.linalg.LinAlgError: If a joint elsewhere is not finite.
 
     Examples:
         >>> hand = SyntheticHands(num_samples=4, size=64).render(range(4))

@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor
 
-from equicon._checks import check_affine_values, check_batch, check_floating
-from equicon._groups.affine import Affine
+from equicon._checks import check_batch, check_floating
+from equicon._plane.frames import map_points
+from equicon._plane.matrix import at_least_float32, inverse_affine
+from equicon._plane.values import check_intrinsics
 from equicon.hands._skeleton import SCALE_BONE
 
 _M, _N = SCALE_BONE  # its length is 1
@@ -135,9 +137,9 @@ def rays(xy: Tensor, K: Tensor) -> Tensor:
     """Give the points (B, N, 2) at depth 1 that are seen at pixels (B, N, 2): float32 at least."""
     check_floating("K", K, "(B, 3, 3)", last=(3, 3), ndim=3)
     check_batch("K", len(K), len(xy), "the points")
-    check_affine_values("K", K)
+    check_intrinsics("K", K)
     # K maps the plane at depth 1 to pixels; the closed inverse waits for no device and is not rounded under autocast.
-    return Affine(K).inverse().points(xy)
+    return map_points(inverse_affine(at_least_float32(K)), xy)
 
 
 def root_of_rays(rays: Tensor, depth: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from equicon._checks import check_batch, check_floating, check_images, check_int
+from equicon._checks import check_batch, check_floating, check_images, check_int, check_positive_values
 from equicon._plane.frames import pixel_points
 from equicon.hands._pose.lift import along_rays, rays, root_of_rays, wrist_from_palm
 
@@ -40,17 +40,18 @@ class Pose(NamedTuple):
         """Give the joints in metres, with the wrist for joint 0, as FreiHAND's labels and leaderboard have them.
 
         Args:
-            scale: (B,) lengths of the bone from joint 9 to joint 10, in metres.
+            scale: (B,) lengths of the bone from joint 9 to joint 10, in metres, above 0.
 
         Returns:
             (B, 21, 3) in metres.
 
         Raises:
             TypeError: If ``scale`` is not a floating tensor.
-            ValueError: If there is not one for each hand.
+            ValueError: If there is not one for each hand or, where they are on the CPU, one is not above 0.
         """
         number = len(self.xyz)
         check_floating("scale", scale, f"({number},), one for each hand", last=(number,), ndim=1)
+        check_positive_values("scale", scale)
         return wrist_from_palm(self.xyz) * scale[:, None, None]
 
 

@@ -5,9 +5,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from equicon._checks import check_batch, check_floating, check_images, check_int
+from equicon._checks import (
+    check_batch,
+    check_floating,
+    check_images,
+    check_int,
+    check_positive_values,
+    readable,
+    value_error,
+)
 from equicon._groups.affine import Affine
-from equicon.hands._camera import project
+from equicon._plane.values import check_intrinsics
+from equicon.hands._camera import in_front, project
 from equicon.hands._pose.lift import palm_from_wrist
 from equicon.hands._pose.two_pass import pose_frame
 from equicon.hands._skeleton import Hand, bone_length
@@ -56,7 +65,7 @@ def pose_crop(hand: Hand, size: int) -> Affine:
 
     Raises:
         TypeError: If a tensor is not a floating one, or the size not a whole number.
-        ValueError: If a shape or the size is wrong.
+        ValueError: If a shape or the size is wrong or, on the CPU, a joint is not before the camera or K no intrinsics.
 
     Examples:
         >>> hand = SyntheticHands(num_samples=2, size=64).render(range(2))
@@ -88,7 +97,8 @@ def pose_target(hand: Hand, images: Tensor, g: Affine) -> PoseTarget:
 
     Raises:
         TypeError: If a tensor is of the wrong type.
-        ValueError: If a shape is wrong, or there is not a view and a map for each hand.
+        ValueError: If a shape is wrong, there is not a view and a map for each hand or, on the CPU, a joint is not
+            before the camera, the bone that hands are measured by has no length, or K cannot be intrinsics.
 
     Examples:
         >>> hand = SyntheticHands(num_samples=2, size=64).render(range(2))
@@ -98,11 +108,13 @@ def pose_target(hand: Hand, images: Tensor, g: Affine) -> PoseTarget:
         True
     """
     _check_hands(hand)
+    scale = bone_length(hand.xyz)
+    check_positive_values("hand.xyz, from joint 9 to joint 10", scale)
     check_images(images)
     check_batch("images", len(images), len(hand.xyz), "hand")
     check_batch("g", len(g), len(hand.xyz), "hand")
     source, size = (hand.image.shape[-2], hand.image.shape[-1]), (images.shape[-2], images.shape[-1])
-    K, scale = g.intrinsics(hand.K, source, size), bone_length(hand.xyz)
+    K = g.intrinsics(hand.K, source, size)
     palm = palm_from_wrist(hand.xyz)
     return PoseTarget(images, K, project(palm, K), palm / scale[:, None, None], scale)
 
@@ -111,3 +123,7 @@ def _check_hands(hand: Hand) -> None:
     check_images(hand.image)
     check_floating("hand.xyz", hand.xyz, "(B, 21, 3)", last=(21, 3), ndim=3)
     check_floating("hand.K", hand.K, "(B, 3, 3)", last=(3, 3), ndim=3)
+    check_intrinsics("hand.K", hand.K)
+    if readable(hand.xyz) and not bool((good := in_front(hand.xyz)).all()):
+        index = int((~good).nonzero()[0])
+        raise value_error("hand.xyz", "joints before the camera: finite, z above 0", f"others at index {index}")

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from equicon._checks import (
     check_batch,
+    check_factor,
     check_floating,
     check_images,
     check_int,
-    check_positive,
     check_size,
     readable,
     value_error,
@@ -18,6 +18,8 @@ from equicon._checks import (
 from equicon._groups.affine import Affine
 from equicon._groups.labels import size_or
 from equicon.hands._pose.pose25d import Pose
+
+_FARTHEST = 1e9  # pixels: the inverse of a frame about a box farther off would not be right in float32
 
 
 def pose_frame(
@@ -35,14 +37,15 @@ def pose_frame(
         boxes: (B, 4) as x1, y1, x2, y2 in pixels. A longer side of less than a pixel counts as one.
         source: (H, W) of the source.
         view: (h, w) of the view; the source's by default.
-        fill: The part of the view that the box fills, above 0.
+        fill: The part of the view that the box fills, in [1e-4, 1e4].
 
     Returns:
         The frames, from the source to the view.
 
     Raises:
         TypeError: If the boxes are not a floating tensor.
-        ValueError: If a shape or a size is wrong or, where they are on the CPU, a box is inside out or not finite.
+        ValueError: If a shape or a size is wrong or, where they are on the CPU, a box is inside out, not finite or far
+            off.
 
     Examples:
         >>> frame = pose_frame(torch.tensor([[80.0, 60.0, 160.0, 120.0]]), (224, 224))
@@ -52,13 +55,14 @@ def pose_frame(
     check_floating("boxes", boxes, "(B, 4)", last=(4,), ndim=2)
     source = check_size("source", source)
     height, width = size_or("view", view, source)
-    fill = check_positive("fill", fill)
+    fill = check_factor("fill", fill)
     boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
     low, high = boxes[:, :2], boxes[:, 2:]
     sides = high - low
-    if readable(sides) and not bool((good := (sides.isfinite() & (sides >= 0)).all(-1)).all()):
+    if readable(sides) and not bool((good := ((sides >= 0) & (boxes.abs() < _FARTHEST).all(-1, True)).all(-1)).all()):
         index = int((~good).nonzero()[0])
-        raise value_error("boxes", "finite x1 <= x2 and y1 <= y2", f"{boxes[index].tolist()} at index {index}")
+        wanted = "finite x1 <= x2 and y1 <= y2, within 1e9 pixels"
+        raise value_error("boxes", wanted, f"{boxes[index].tolist()} at index {index}")
     s = fill * min(height, width) / sides.amax(-1).clamp(min=1)
     shift_x, shift_y = ((low + high) / 2 * -s[:, None]).unbind(-1)
     zero = torch.zeros_like(s)
@@ -113,7 +117,7 @@ def predict_two_pass(
     check_floating("K", K, "(B, 3, 3)", last=(3, 3), ndim=3)
     check_batch("K", len(K), len(images), "images")
     views = (check_int("size", size, low=1),) * 2
-    check_positive("first", first)
+    check_factor("first", first)
     source = (images.shape[-2], images.shape[-1])
 
     def predict(frame: Affine) -> Pose:
