@@ -14,6 +14,7 @@ from torch import Tensor
 
 from equicon.data._corrupt import corrupt_image
 from equicon.data._headers import ORIENTATION, Header, read_header
+from equicon.data._names import other_spelling
 
 _NAMED = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 _FLIPPED = {1: (), 2: (2,), 3: (1, 2), 4: (1,), 5: (), 6: (2,), 7: (1, 2), 8: (1,)}
@@ -66,7 +67,7 @@ def read_rgb(path: str | os.PathLike[str], index: int | None = None, *, apply_ex
     except (OSError, ValueError) as error:
         with suppress(FileNotFoundError):
             path.read_bytes()  # a disk that is away, or no more files that may be open, are no fault of the image
-        fix = "Unpack it again, or go on without it: SkipCorrupt(data)."
+        fix = other_spelling(path) or "Unpack it again, or go on without it: SkipCorrupt(data)."
         raise corrupt_image(path, index, f"a {kind} image", f"this: {error}", fix) from error
     return _turn(image, orientation) if apply_exif_orientation else image
 

@@ -14,6 +14,7 @@ from equicon.training._checkpoints import Checkpoints, Stop, size_of
 from equicon.training._journal import Journal, NotFiniteError
 from equicon.training._options import arguments_text
 from equicon.training._ranks import Ranks, joined
+from equicon.training._stdout import escape_stdout
 from equicon.training._training import D, Training, WeightsError
 
 
@@ -37,6 +38,7 @@ def launch(
     Examples:
         >>> launch(Regress, parse_args, None)  # doctest: +SKIP
     """
+    escape_stdout()
     with joined() as ranks:
         words = [*(sys.argv[1:] if argv is None else argv)]
         args = ranks.of_first(lambda: parse_args([*words, "--resume"] if ranks.restarted else words))
