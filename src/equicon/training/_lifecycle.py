@@ -82,6 +82,10 @@ def begin(run: Training[Any]) -> None:
 def open_folder(run: Training[Any]) -> dict[str, Any] | None:
     """Check the arguments and the folder, and load the state of the run that is resumed, if there is one."""
     args, checkpoints = run.args, run.checkpoints
+    try:
+        str(args.out).encode()
+    except UnicodeEncodeError:  # TensorBoard ends the run then, and says less
+        sys.exit(f"--out: expected a path in UTF-8, got {str(args.out)!a}. Give another folder.")
     if checkpoints.paths() and not args.resume:
         sys.exit(f"--out: {args.out} holds a run already. Go on with it (--resume), or give another folder.")
     run.check_arguments()
