@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from equicon.hands import read_encoder
-from equicon.training import write_whole
+from equicon.training import escape_stdout, write_whole
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -25,6 +25,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    escape_stdout()
     args = parse_args(argv)
     if args.target.exists():
         sys.exit(f"TARGET: {args.target} exists. Remove it, or give another name.")

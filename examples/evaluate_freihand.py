@@ -53,7 +53,17 @@ from equicon.hands import (
 )
 from equicon.hands.recipes import ARCHS, build_encoder, draw_skeletons, render
 from equicon.metrics import epe, pck, procrustes_align
-from equicon.training import Help, check_device, last_line, number, read_arguments, whole, write_figure, write_text
+from equicon.training import (
+    Help,
+    check_device,
+    escape_stdout,
+    last_line,
+    number,
+    read_arguments,
+    whole,
+    write_figure,
+    write_text,
+)
 
 SEED = 2**31 - 1  # of the rendered hands: not those of a training run
 CENTRAL = {"synthetic": 0.65}  # the first box over the picture, where hands are larger than FreiHAND's
@@ -174,6 +184,7 @@ def draw_pck(found: dict[str, Any]) -> Figure:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    escape_stdout()
     args = parse_args(argv)
     try:
         evaluate(args)

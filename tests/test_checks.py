@@ -11,6 +11,11 @@ def test_messages_name_the_argument_what_was_expected_what_came_and_the_fix():
     assert len(checks.describe("x" * 1000)) < 100
 
 
+def test_messages_can_be_printed_whatever_a_file_is_named():
+    error = checks.value_error("root", "caf\udce9", "\udcff", "\ud800 é")
+    assert str(error) == r"root: expected caf\udce9, got \udcff. \ud800 é"
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_numbers_are_finite(bad):
     with pytest.raises(ValueError, match="p: expected a number"):

@@ -41,7 +41,7 @@ from tqdm import tqdm
 from work import render, run
 
 import equicon as eq
-from equicon.training import Checkpoints, check_device, write_text
+from equicon.training import Checkpoints, check_device, escape_stdout, write_text
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -63,6 +63,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    escape_stdout()
     args = parse_args(argv)
     preset = PRESETS[args.preset]
     if args.processes:
@@ -88,7 +89,7 @@ def open_results(args: argparse.Namespace, preset: Preset) -> dict[str, Any]:
         begun: dict[str, Any] = {"preset": args.preset, "sizes": sizes, "sessions": [], "pieces": {}}
         write_results(args, begun)  # before there are hands, which are of these sizes
         return begun
-    results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    results: dict[str, Any] = json.loads(path.read_bytes())
     if results["sizes"] != sizes:
         sys.exit(f"--preset: {path} was begun with {results['sizes']}, got {sizes}. Give another --out.")
     return results

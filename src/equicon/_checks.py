@@ -43,7 +43,9 @@ def type_error(argument: str, expected: str, got: object, fix: str = "") -> Type
 
 def _message(argument: str, expected: str, got: object, fix: str) -> str:
     came = got if isinstance(got, str) else describe(got)  # a text is a description made by the caller
-    return f"{argument}: expected {expected}, got {came}.{' ' + fix if fix else ''}"
+    text = f"{argument}: expected {expected}, got {came}.{' ' + fix if fix else ''}"
+    # Names of files need not be UTF-8, and what Python makes of those ends a programme that prints it.
+    return text.encode(errors="backslashreplace").decode()
 
 
 def check_number(argument: str, value: Any, *, low: float = -float("inf"), high: float = float("inf")) -> float:

@@ -50,6 +50,36 @@ def test_wrong_boxes_are_named(tmp_path: Path, boxes: Any, message: str) -> None
         read_boxes(save(tmp_path / "boxes.json", boxes), tmp_path, NAMES)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_byte_order_mark_is_read_past(tmp_path: Path, encoding: str) -> None:
+    mark = "\ufeff" if encoding in ("utf-16-le", "utf-16-be") else ""
+    (tmp_path / "boxes.json").write_bytes((mark + '{"b.PNG": [1, 1, 2, 2]}').encode(encoding))
+    assert read_boxes(tmp_path / "boxes.json", tmp_path, NAMES)["b.PNG"].tolist() == [[1, 1, 2, 2]]
+
+
+def test_another_encoding_is_told_from_a_file_cut_short(tmp_path: Path) -> None:
+    (tmp_path / "boxes.json").write_bytes('{"é.png": [1, 1, 2, 2]}'.encode("latin-1"))
+    with pytest.raises(
+        ValueError, match=r"boxes\.json: expected JSON, got this: .*It is in another encoding than UTF-8"
+    ):
+        read_boxes(tmp_path / "boxes.json", tmp_path, NAMES)
+
+
+def test_names_in_another_normalisation_are_told(tmp_path: Path) -> None:
+    apart, composed = "sub/cafe\u0301.jpg", "sub/caf\xe9.jpg"
+    boxes = save(tmp_path / "boxes.json", {"0.jpg": [1, 1, 2, 2], composed: [1, 1, 2, 2]})
+    message = (
+        rf"got 2 that are not there, the first being '0\.jpg'\. '{apart}' is there, which differs in its Unicode "
+        r"normalisation alone: it is written 'sub/cafe\\u0301\.jpg', and what was asked for 'sub/caf\\xe9\.jpg'\. "
+        r"Write names as the folder has them: unicodedata\.normalize\('NFD', name\)\."
+    )
+    with pytest.raises(ValueError, match=message):
+        read_boxes(boxes, tmp_path, [*NAMES, apart])
+    save(tmp_path / "e\u0301.json", {})
+    with pytest.raises(ValueError, match=r"expected a JSON file, .* is there, .*'e\\u0301\.json', .*'\\xe9\.json'"):
+        read_boxes(tmp_path / "\xe9.json", tmp_path, NAMES)
+
+
 def test_a_file_of_boxes_that_is_none_raises(tmp_path: Path) -> None:
     (tmp_path / "boxes.json").write_text('{"b.PNG": [1, 1')
     with pytest.raises(ValueError, match=r"boxes: .*boxes\.json: expected JSON, got this: .*line 1"):

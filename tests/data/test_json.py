@@ -133,3 +133,26 @@ def test_the_text_is_never_in_memory_as_a_whole(tmp_path: Path, monkeypatch: pyt
     finally:
         tracemalloc.stop()
     assert peak < path.stat().st_size / 4
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_byte_order_mark_is_read_past(tmp_path: Path, encoding: str) -> None:
+    mark = "\ufeff" if encoding in ("utf-16-le", "utf-16-be") else ""
+    path = tmp_path / "a.json"
+    path.write_bytes((mark + TEXT.replace("a.png", "é.png")).encode(encoding))
+    found = list(_json.stream_lists(path))
+    assert [name for name, *_ in found] == ["images", "annotations", "annotations"]
+    assert found[0][2]["name"] == "youtube/x/video/frames/é.png"
+    path.write_bytes((mark + "[1, [2]]").encode(encoding))
+    assert list(_json.stream_list(path)) == [1, [2]]
+
+
+def test_another_encoding_is_told_from_a_file_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    text = TEXT.replace("a.png", "é.png")
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"got this: .*can't decode.* It is in another encoding than UTF-8: save it"):
+        list(_json.stream_lists(path))
+    path.write_bytes(text.encode()[: text.index("é") + 1])
+    with pytest.raises(ValueError, match=r"got this: .*unexpected end of data.* It may be cut short"):
+        list(_json.stream_lists(path))

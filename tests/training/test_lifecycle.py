@@ -45,6 +45,11 @@ def test_the_hooks_are_called_in_their_order(tmp_path, capsys):
     assert [path.name for path in run.checkpoints.paths()] == ["step_00000000.pt", "step_00000020.pt"]
 
 
+def test_a_folder_that_tensorboard_cannot_name_is_refused(tmp_path):
+    with pytest.raises(SystemExit, match=r"^--out: expected a path in UTF-8, got '.*caf\\udce9'\. Give another folder"):
+        run_toy(tmp_path / os.fsdecode(b"caf\xe9"))
+
+
 def test_a_signal_saves_and_the_run_that_goes_on_ends_alike(tmp_path, capsys):
     pytest.importorskip("tensorboard", reason="a run needs TensorBoard")
     whole = run_toy(tmp_path / "whole")

@@ -96,6 +96,12 @@ def test_arguments_are_written_and_read(tmp_path):
     assert read_arguments(tmp_path / "nowhere") == {}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_read_past(tmp_path, encoding):
+    (tmp_path / "arguments.json").write_text('{"lr": 0.5}', encoding=encoding)
+    assert read_arguments(tmp_path) == {"lr": 0.5}
+
+
 def test_damaged_arguments_are_named(tmp_path):
     (tmp_path / "arguments.json").write_text('{"lr": ')
     with pytest.raises(SystemExit, match=r"arguments\.json is damaged: Expecting value"):

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equicon._checks import describe, value_error
+from equicon.data._json import remedy
+from equicon.data._names import look_alike, other_spelling
 
 
 class Boxed(NamedTuple):
@@ -48,15 +50,16 @@ def read_boxes(path: Path, root: Path, names: list[str]) -> dict[str, NDArray[np
     try:
         records = json.loads(path.read_bytes())
     except OSError as error:
-        raise value_error("boxes", "a JSON file", f"{path}, which cannot be read: {error}") from error
+        got = f"{path}, which cannot be read: {error}"
+        raise value_error("boxes", "a JSON file", got, other_spelling(path)) from error
     except ValueError as error:
-        raise value_error(f"boxes: {path}", "JSON", f"this: {error}", "It may be cut short.") from error
+        raise value_error(f"boxes: {path}", "JSON", f"this: {error}", remedy(error)) from error
     if not isinstance(records, dict):
         raise value_error(f"boxes: {path}", "a dictionary of boxes by image", describe(records))
     strange = sorted(records.keys() - set(names))
     if strange:
         got = f"{len(strange)} that are not there, the first being {strange[0]!r}"
-        fix = f"Names are paths in that folder, such as {names[0]!r}."
+        fix = look_alike(strange, names) or f"Names are paths in that folder, such as {names[0]!r}."
         raise value_error(f"boxes: {path}", f"names of images in {root}", got, fix)
     named = sorted(records.items())
     found = {name: _one_image(f"boxes: {path} ({name})", value) for name, value in named if value != []}

@@ -17,7 +17,7 @@ class CorruptImage(ValueError):  # noqa: N818
 
     Nothing is ever made up for it. JPEGs are read by libjpeg-turbo through kornia-rs, which refuses one that was cut
     short, be it by a byte, and does not fill it with grey. A PNG has checksums. A flipped bit inside a JPEG's picture
-    may still go unseen.
+    may still go unseen, and so may more than that in one that only Pillow reads (CMYK, or named otherwise).
 
     Args:
         message: Names the file and the index.

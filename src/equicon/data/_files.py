@@ -45,7 +45,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text in UTF-8, whole or not at all.
+    r"""Write a text in UTF-8, whole or not at all; names that are no UTF-8 have escapes in it, such as ``\udcff``.
 
     Raises:
         OSError: If it cannot be written; what was there before is still there.
@@ -57,4 +57,4 @@ def write_text(path: Path, text: str) -> None:
         >>> path.read_text()
         '{}'
     """
-    write_whole(path, lambda file: file.write(text.encode()))
+    write_whole(path, lambda file: file.write(text.encode(errors="backslashreplace")))

@@ -2,20 +2,19 @@
 
 import os
 from pathlib import Path
-from typing import NoReturn, final
+from typing import final
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from equicon._checks import check_factor, check_index, check_int, value_error
+from equicon._checks import check_factor, check_index, check_int, type_error
 from equicon.data._boxes import Boxed, read_boxes
 from equicon.data._cutting import cut_box, cut_middle
+from equicon.data._listing import list_images
 from equicon.data._names import Names
 from equicon.data._reading import read_rgb
-
-_ENDINGS = (".jpg", ".jpeg", ".png")
 
 
 @final
@@ -33,25 +32,31 @@ class UnlabelledImages(Dataset[Boxed]):
     The square is resized to ``size`` with anti-aliasing. That is the one resampling before the view's own, so choose
     ``size`` about twice that of the views: what a view needs is then still there where it magnifies.
 
-    Convention: boxes are x1, y1, x2, y2 in integer pixel centres of the image as it is stored: the orientation that
-    some cameras note beside it (EXIF) is not applied.
+    Linked folders are looked into, and each folder once, whatever the links to it. ``._a.jpg``, which macOS writes
+    beside ``a.jpg``, is no image.
+
+    Convention: boxes are x1, y1, x2, y2 in integer pixel centres of the upright image, or of the image as it is stored
+    with ``apply_exif_orientation=False``.
 
     Args:
-        root: The folder. ``.jpg``, ``.jpeg`` and ``.png`` in any case, in subfolders too, of any size; grey, RGB, RGBA
-            (transparent is white), 8 or 16 bits.
+        root: The folder. ``.jpg``, ``.jpeg`` and ``.png`` in any case, in subfolders too, of any size and kind that
+            ``read_rgb`` reads.
         size: Side of the items in pixels, at least 1.
         boxes: A JSON file: ``{"sub/a.jpg": [x1, y1, x2, y2], "b.png": [[x1, y1, x2, y2], ...]}``, names being paths
             in the folder with ``/`` between, one box or a list of them for each; each box is an item.
         margin: Side of the square over the longer side of the box, in [1e-4, 1e4]; what is beyond is lost to
             views that turn, shift or shrink.
+        apply_exif_orientation: Turn and mirror the images as cameras note beside them (EXIF), so that they are upright.
 
     Attributes:
         left_out: How many images of the folder have no box in ``boxes``.
 
     Raises:
         TypeError: If an argument is of the wrong type.
-        ValueError: If an argument is out of range, the folder holds no image, or ``boxes`` is damaged, names an image
-            that the folder lacks, or has a box that is not four finite numbers with x1 < x2 and y1 < y2.
+        ValueError: If an argument is out of range, the folder holds no image or a link that leads nowhere, or ``boxes``
+            is damaged, names an image that the folder lacks, or has a box that is not four finite numbers with x1 < x2
+            and y1 < y2.
+        OSError: If a subfolder cannot be read.
         CorruptImage: From an item whose image cannot be read, or lies beside its box.
 
     Examples:
@@ -70,11 +75,15 @@ class UnlabelledImages(Dataset[Boxed]):
         *,
         boxes: str | os.PathLike[str] | None = None,
         margin: float = 2.0,
+        apply_exif_orientation: bool = True,
     ) -> None:
         self.root = Path(root)
         self.size = check_int("size", size, low=1)
         self.margin = check_factor("margin", margin)
-        names = _list_images(self.root)
+        if not isinstance(apply_exif_orientation, bool):
+            raise type_error("apply_exif_orientation", "True or False", apply_exif_orientation)
+        self.apply_exif_orientation = apply_exif_orientation
+        names = list_images(self.root)
         self.left_out = 0
         self._boxes: Tensor | None = None
         if boxes is not None:
@@ -96,30 +105,7 @@ class UnlabelledImages(Dataset[Boxed]):
         """Read one image and cut it; ``CorruptImage`` where it cannot be read or lies beside its box."""
         position = check_index(index, len(self))
         path = self.path(position)
-        image = read_rgb(path, position)
+        image = read_rgb(path, position, apply_exif_orientation=self.apply_exif_orientation)
         if self._boxes is None:
             return cut_middle(image, self.size)
         return cut_box(image, self._boxes[position], self.margin, self.size, path=path, index=position)
-
-
-def _list_images(root: Path) -> list[str]:
-    """List the images' paths in a folder, with ``/`` between, sorted."""
-    if not root.is_dir():
-        raise value_error("root", "a folder of images", f"{root}, which is no folder")
-    names: list[str] = []
-    others = 0
-    for folder, _, files in os.walk(root, onerror=_refuse, followlinks=True):
-        inside = Path(folder).relative_to(root).as_posix()
-        prefix = "" if inside == "." else f"{inside}/"
-        images = [prefix + name for name in files if name.lower().endswith(_ENDINGS)]
-        others += len(files) - len(images)
-        names += images
-    if not names:
-        wanted = "a folder with .jpg, .jpeg or .png images"
-        raise value_error("root", wanted, f"{root}, which holds none of them, but {others} other files")
-    return sorted(names)
-
-
-def _refuse(error: OSError) -> NoReturn:
-    # A subfolder that may not be read would otherwise be missing without a word.
-    raise error

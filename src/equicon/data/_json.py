@@ -1,5 +1,6 @@
 """JSON that is larger than one wants in memory: the items of its lists, one after another."""
 
+import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -10,6 +11,14 @@ from equicon._checks import describe, value_error
 
 _WINDOW = 2**20  # characters that are looked at together; a record of 778 vertices has about 46,000
 _TOKEN = 4096  # more than a number or a word has; a text may have any number
+# What Windows programmes begin a file with; "utf-8-sig" reads UTF-8 with and without such a mark. That of UTF-32 begins
+# with that of UTF-16, so it comes first.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 _SPACES = re.compile(r"[ \t\n\r]*")
 _AFTER_KEY = re.compile(r"[ \t\n\r]*(:)")
 _AFTER_ITEM = re.compile(r"[ \t\n\r]*([,\]])")
@@ -18,7 +27,7 @@ _AFTER_VALUE = re.compile(r"[ \t\n\r]*([,}])")
 
 def stream_list(path: Path) -> Iterator[Any]:
     """Give the items of a JSON list one after another."""
-    with path.open(encoding="utf-8") as file:
+    with _open(path) as file:
         window = _Window(file)
         if not window.enter("["):
             whole = json.loads(window.text + file.read())
@@ -37,7 +46,7 @@ def stream_lists(path: Path) -> Iterator[tuple[str, int, Any]]:
     """
     name, index = "", 0
     try:
-        with path.open(encoding="utf-8") as file:
+        with _open(path) as file:
             window = _Window(file)
             if not window.enter("{"):
                 begins = f"something that begins with {window.text[:20]!r}"
@@ -55,9 +64,21 @@ def stream_lists(path: Path) -> Iterator[tuple[str, int, Any]]:
             window.finish()
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         where = f"{name} {index}: " if name else ""
-        raise value_error(
-            str(path), "JSON", f"this: {where}{error}", "It may be cut short: unpack it again."
-        ) from error
+        raise value_error(str(path), "JSON", f"this: {where}{error}", remedy(error)) from error
+
+
+def _open(path: Path) -> TextIO:
+    """Open a text in the encoding that its byte-order mark tells, and else in UTF-8."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    return path.open(encoding=next((name for mark, name in _MARKS.items() if start.startswith(mark)), "utf-8-sig"))
+
+
+def remedy(error: ValueError) -> str:
+    """Say what may be wrong with a file that is no JSON."""
+    if isinstance(error, UnicodeDecodeError) and not error.reason.endswith("data"):  # which ends too early
+        return "It is in another encoding than UTF-8: save it in that."
+    return "It may be cut short: unpack it again."
 
 
 class _Window:

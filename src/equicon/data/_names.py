@@ -1,7 +1,9 @@
-"""Many names in little memory, which the workers of a ``DataLoader`` share."""
+"""Many names in little memory, which the workers of a ``DataLoader`` share, and names that only look alike."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from unicodedata import normalize
 
 import torch
 
@@ -24,3 +26,34 @@ class Names:
     def __getitem__(self, position: int) -> str:
         start, end = self._ends[position : position + 2].tolist()
         return os.fsdecode(self._text[start:end].numpy().tobytes())
+
+
+def look_alike(wanted: Iterable[str], there: Iterable[str]) -> str:
+    """Say which of the wanted names is there in another Unicode normalisation, and how they differ; "" if none is.
+
+    Source: Unicode Standard Annex 15, "Unicode Normalization Forms".
+    """
+    wanted = [name for name in wanted if not name.isascii()]  # ASCII has one form
+    known = {normalize("NFC", name): name for name in there} if wanted else {}
+    for name in wanted:
+        found = known.get(normalize("NFC", name), name)
+        if found != name:
+            form = next((form for form in ("NFC", "NFD") if normalize(form, name) == found), "")
+            fix = f": unicodedata.normalize('{form}', name)" if form else ""
+            return (
+                f"{found!r} is there, which differs in its Unicode normalisation alone: it is written {found!a}, and "
+                f"what was asked for {name!a}. Write names as the folder has them{fix}."
+            )
+    return ""
+
+
+def other_spelling(path: Path) -> str:
+    """Say as ``look_alike`` does how a path that is not there is written on disk; "" if it is not there at all."""
+    if str(path).isascii():
+        return ""
+    while not path.parent.exists() and path.parent != path:
+        path = path.parent
+    try:
+        return look_alike([path.name], os.listdir(path.parent))  # noqa: PTH208
+    except OSError:
+        return ""

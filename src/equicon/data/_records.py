@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equicon._checks import describe, value_error
-from equicon.data._json import stream_list
+from equicon.data._json import remedy, stream_list
+from equicon.data._names import other_spelling
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -21,9 +22,8 @@ def check_there(root: Path, path: Path) -> None:
         return
     wanted = f"a data set with {path.relative_to(root)}"
     if not root.is_dir():
-        raise value_error(
-            "root", wanted, f"{root}, which is no folder", "Give the folder that the archive was unpacked to."
-        )
+        fix = other_spelling(root) or "Give the folder that the archive was unpacked to."
+        raise value_error("root", wanted, f"{root}, which is no folder", fix)
     names = sorted(path.name for path in root.iterdir())
     listed = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"
     raise value_error(
@@ -54,8 +54,7 @@ def read_records(path: Path, shape: tuple[int, ...], *, like: tuple[Path, int] |
             values += numbers(f"{path} (record {count})", record, shape).tobytes()
             count += 1
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        fix = "It may be cut short: unpack it again."
-        raise value_error(str(path), "JSON", f"this: record {count}: {error}", fix) from error
+        raise value_error(str(path), "JSON", f"this: record {count}: {error}", remedy(error)) from error
     if count == 0:
         raise value_error(str(path), "a list of records", "an empty one")
     if like is not None and count != like[1]:

@@ -28,6 +28,7 @@ from equicon.training._options import (
 )
 from equicon.training._ranks import ALONE, Ranks, joined
 from equicon.training._schedule import learning_rate
+from equicon.training._stdout import escape_stdout
 from equicon.training._training import RunData, Training, WeightsError
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "arguments_text",
     "check_begun",
     "check_device",
+    "escape_stdout",
     "fast_precision",
     "is_finite",
     "joined",

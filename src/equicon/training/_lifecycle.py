@@ -14,6 +14,7 @@ from equicon.training._checkpoints import Checkpoints, Stop, size_of
 from equicon.training._journal import Journal, NotFiniteError
 from equicon.training._options import arguments_text
 from equicon.training._ranks import Ranks, joined
+from equicon.training._stdout import escape_stdout
 from equicon.training._training import D, Training, WeightsError
 
 
@@ -37,6 +38,7 @@ def launch(
     Examples:
         >>> launch(Regress, parse_args, None)  # doctest: +SKIP
     """
+    escape_stdout()
     with joined() as ranks:
         words = [*(sys.argv[1:] if argv is None else argv)]
         args = ranks.of_first(lambda: parse_args([*words, "--resume"] if ranks.restarted else words))
@@ -80,6 +82,10 @@ def begin(run: Training[Any]) -> None:
 def open_folder(run: Training[Any]) -> dict[str, Any] | None:
     """Check the arguments and the folder, and load the state of the run that is resumed, if there is one."""
     args, checkpoints = run.args, run.checkpoints
+    try:
+        str(args.out).encode()
+    except UnicodeEncodeError:  # TensorBoard ends the run then, and says less
+        sys.exit(f"--out: expected a path in UTF-8, got {str(args.out)!a}. Give another folder.")
     if checkpoints.paths() and not args.resume:
         sys.exit(f"--out: {args.out} holds a run already. Go on with it (--resume), or give another folder.")
     run.check_arguments()

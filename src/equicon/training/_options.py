@@ -154,7 +154,7 @@ def read_arguments(out: Path) -> dict[str, Any]:
     """
     path = out / "arguments.json"
     try:
-        begun: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        begun: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
     except ValueError as error:
         raise SystemExit(f"{path} is damaged: {error}.") from error
     return begun

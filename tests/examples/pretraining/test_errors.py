@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 import torch
@@ -63,11 +64,18 @@ def test_weights_that_are_not_finite_are_never_saved(tiny, photos, tmp_path, mon
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_corrupt_image_stops_the_run_or_is_passed_over_and_named(tiny, photos, tmp_path, capsys, workers):
     (tmp_path / "photos").mkdir()
+    odd = tmp_path / "photos" / os.fsdecode(b"07 caf\xe9.jpg")  # no UTF-8, which the captured output takes strictly
     for path in photos.iterdir():
-        (tmp_path / "photos" / path.name).write_bytes(b"" if path.name == "07.jpg" else path.read_bytes())
+        (tmp_path / "photos" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "photos" / "07.jpg").rename(odd)
+    (tmp_path / "photos" / "08.jpg").rename(tmp_path / "photos" / os.fsdecode(b"08 \xff.jpg"))
+    odd.write_bytes(b"")
     words = short(tmp_path / "photos", "--workers", workers)
-    with pytest.raises(SystemExit, match=r"^\S*07\.jpg \(index 7\): expected a JPEG image.*that is --skip-corrupt"):
+    with pytest.raises(
+        SystemExit, match=r"^\S*07 caf\\udce9\.jpg \(index 7\): expected a JPEG image.*that is --skip-corrupt"
+    ):
         run(*words, "--out", tmp_path / "out")
     run(*words, "--skip-corrupt", "--out", tmp_path / "other")
-    assert f"Went on without 1 corrupt images: {tmp_path / 'photos' / '07.jpg'}." in capsys.readouterr().out
-    assert len(json.loads((tmp_path / "other" / "result.json").read_text())["skipped"]) == 1
+    said = str(odd).replace("\udce9", r"\udce9")
+    assert f"Went on without 1 corrupt images: {said}." in capsys.readouterr().out
+    assert json.loads((tmp_path / "other" / "result.json").read_text())["skipped"] == [str(odd)]

@@ -278,6 +278,20 @@ def test_frames_that_are_all_missing_raise(tmp_path: Path) -> None:
         YouTube3DHands(tmp_path, size=16)
 
 
+@pytest.mark.parametrize("recorded", ["youtube/x/frames/\xe9.png", "youtube/\xe9/frames/a.png"])
+def test_frames_that_are_recorded_in_another_normalisation_are_told_and_not_left_out(
+    tmp_path: Path, recorded: str
+) -> None:
+    frame(tmp_path, torch.zeros(3, 60, 80, dtype=torch.uint8))
+    on_disk = recorded.replace("\xe9", "e\u0301").replace(".png", ".jpg")
+    frame(tmp_path, torch.zeros(3, 60, 80, dtype=torch.uint8), on_disk)
+    names = {7: "youtube/x/video/frames/a.png", 8: recorded}
+    images = [{"id": i, "name": name, "width": 80, "height": 60} for i, name in names.items()]
+    save(tmp_path, [{}, {"image_id": 8}], images)
+    with pytest.raises(ValueError, match=r"root: expected images as they are recorded.*'e\\u0301.*asked for '\\xe9"):
+        YouTube3DHands(tmp_path, size=48)
+
+
 def test_a_folder_that_may_not_be_read_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path) -> list[str]:
         raise PermissionError(f"may not read {path}")

@@ -135,6 +135,9 @@ def test_corrupt_images_are_passed_over_where_asked_and_stay_on_their_side(tmp_p
 def test_what_is_not_freihand_is_named(tmp_path):
     with pytest.raises(ValueError, match="expected 'synthetic' or the folder of FreiHAND, got nowhere, which is no f"):
         load("nowhere")
+    (tmp_path / "e\u0301").mkdir()
+    with pytest.raises(ValueError, match=r"which is no folder\. .* it is written 'e\\u0301', .* for '\\xe9'"):
+        load(tmp_path / "\xe9")
     with pytest.raises(ValueError, match=r"expected the folder of FreiHAND, got .*, which has no folder 'training'"):
         load(tmp_path)
     (tmp_path / "training").mkdir()

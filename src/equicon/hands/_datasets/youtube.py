@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from equicon._checks import check_factor, check_index, check_int, describe, type_error, value_error
 from equicon.data._boxes import Boxed
 from equicon.data._cutting import cut_box
-from equicon.data._names import Names
+from equicon.data._names import Names, look_alike, other_spelling
 from equicon.data._reading import read_rgb
 from equicon.data._records import check_there
 from equicon.hands._datasets.youtube_records import Frame, read_hands
@@ -203,14 +203,21 @@ def _find(root: Path, names: set[str]) -> tuple[dict[str, str], int]:
     for folder, recorded in folders.items():
         try:
             there = set(os.listdir(root / folder))  # noqa: PTH208
+            alike = ""
         except (FileNotFoundError, NotADirectoryError):
             there = set()
+            alike = other_spelling(root / folder)
         before = len(found)
         for name in recorded:
             stem = name.removesuffix(".png").removesuffix(".jpg")
-            for candidate in (name, f"{stem}.jpg", f"{stem}.png"):
+            candidates = (name, f"{stem}.jpg", f"{stem}.png")
+            for candidate in candidates:
                 if candidate.rpartition("/")[2] in there:
                     found[name] = candidate
                     break
+            else:
+                alike = alike or look_alike((candidate.rpartition("/")[2] for candidate in candidates), there)
+        if alike:  # else these hands would be counted as not on disk
+            raise value_error("root", f"images as they are recorded, in {root / folder}", "others", alike)
         gone += len(found) == before
     return found, gone

@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import Subset
 
 from equicon.data import SkipCorrupt, UnlabelledImages
+from equicon.data._names import other_spelling
 from equicon.hands import FreiHAND, SyntheticHands, YouTube3DHands
 from equicon.hands.recipes._run_data import FinetuneData, PretrainData, render
 
@@ -71,7 +72,7 @@ def open_unlabelled(args: argparse.Namespace, data: str, *, quiet: bool) -> Pret
     if not source.rendered:
         if not Path(data).is_dir():
             called = ", ".join(f"'{each.name}'" for each in SOURCES if each.rendered)
-            raise ValueError(f"expected {called} or a folder, got {Path(data)}, which is no folder.")
+            raise ValueError(f"expected {called} or a folder, got {_no_folder(data)}")
         held = [each.name for each in SOURCES if each.inside and each.recognises(data)]
         if len(held) > 1:
             raise ValueError(f"expected one data set in a folder, got {Path(data)}, which holds {' and '.join(held)}.")
@@ -95,7 +96,7 @@ def load_finetune_data(args: argparse.Namespace, *, quiet: bool) -> FinetuneData
         wanted = " or ".join(f"the folder of {each.name}" for each in folders)
         if not Path(data).is_dir():
             called = ", ".join(f"'{each.name}'" for each in SOURCES if each.finetune and each.rendered)
-            raise ValueError(f"expected {called} or {wanted}, got {Path(data)}, which is no folder.")
+            raise ValueError(f"expected {called} or {wanted}, got {_no_folder(data)}")
         lacks = " and ".join(f"no {each.sign}" for each in folders)
         raise ValueError(f"expected {wanted}, got {Path(data)}, which has {lacks}.")
     return source.finetune(args, data, quiet)
@@ -104,6 +105,10 @@ def load_finetune_data(args: argparse.Namespace, *, quiet: bool) -> FinetuneData
 def count_known(count: int, fraction: float) -> int:
     """Count the hands whose labels are used; those of a smaller fraction are among those of a larger one."""
     return max(1, round(fraction * count))
+
+
+def _no_folder(data: str) -> str:
+    return " ".join(filter(None, (f"{Path(data)}, which is no folder.", other_spelling(Path(data)))))
 
 
 def _reader(data: Any, args: argparse.Namespace) -> Any:

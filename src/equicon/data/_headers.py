@@ -1,0 +1,110 @@
+"""What the first bytes of a JPEG or PNG say: what it is, who can read it, and which way up it was taken."""
+
+import struct
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_EXIF = b"Exif\0\0"
+ORIENTATION = 0x0112  # its tag in EXIF
+# Markers without a length, and those of a frame: all of 0xC0 to 0xCF that are no tables or reserved.
+_BARE = {0x01, *range(0xD0, 0xD9)}
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_SCAN = 0xDA
+_APP1 = 0xE1
+
+
+class Header(NamedTuple):
+    """What a file says of itself before its picture.
+
+    Args:
+        kind: By its content, whatever its name; empty if it is neither.
+        special: What makes it one that Kornia does not decode, for people; empty if nothing does.
+        orientation: That of EXIF, from 1 (upright) to 8.
+        key: Of a PNG of 16 bits, the grey value or colour that is transparent, if there is one.
+    """
+
+    kind: Literal["JPEG", "PNG", ""]
+    special: str = ""
+    orientation: int = 1
+    key: tuple[int, ...] = ()
+
+
+def read_header(data: bytes) -> Header:
+    """Read what stands before the picture of a file; what is damaged there is left for who decodes it."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return _read_jpeg(data)
+    return _read_png(data) if data.startswith(_PNG) else Header("")
+
+
+def _read_jpeg(data: bytes) -> Header:
+    orientation, channels = 1, 3
+    for marker, body in _segments(data):
+        if marker == _APP1 and body.startswith(_EXIF):
+            orientation = read_orientation(body[len(_EXIF) :])
+        elif marker in _FRAMES and len(body) > 5:
+            channels = body[5]
+    return Header("JPEG", "" if channels in (1, 3) else f"of {channels} channels, such as CMYK", orientation)
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Give the markers of a JPEG and what they hold, up to its picture."""
+    at = 2
+    while data[at : at + 1] == b"\xff" and at + 4 <= len(data):
+        marker = data[at + 1]
+        if marker == 0xFF:  # any number of them may fill the space before a marker
+            at += 1
+            continue
+        if marker == _SCAN:
+            return
+        length = 0 if marker in _BARE else int.from_bytes(data[at + 2 : at + 4], "big")
+        yield marker, data[at + 4 : at + 2 + length]
+        at += 2 + length
+
+
+def _read_png(data: bytes) -> Header:
+    depth = color = None
+    orientation, special, key = 1, "", b""
+    for name, body in _chunks(data):
+        if name == b"IHDR" and len(body) == 13:
+            depth, color = body[8], body[9]
+            if color == 4:
+                special = "of grey with alpha"
+            elif depth not in (8, 16):
+                special = f"of {depth} bits to a pixel"
+        elif name == b"eXIf":
+            orientation = read_orientation(body)
+        elif name == b"tRNS" and depth == 16 and len(body) in (2, 6):
+            key = body
+    return Header("PNG", special, orientation, struct.unpack(f">{len(key) // 2}H", key))
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Give the chunks of a PNG."""
+    at = len(_PNG)
+    while at + 8 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        name = data[at + 4 : at + 8]
+        yield name, b"" if name == b"IDAT" else data[at + 8 : at + 8 + length]
+        at += 12 + length
+
+
+def read_orientation(exif: bytes) -> int:
+    """Read the orientation in [1, 8] out of EXIF, from its byte order on; 1 where it has none or is damaged.
+
+    Source: CIPA DC-008-2019 (Exif 2.32), sections 4.5 and 4.6.
+    """
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    if order is None:
+        return 1
+    try:
+        (start,) = struct.unpack_from(f"{order}I", exif, 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, start)
+        for entry in range(start + 2, start + 2 + 12 * count, 12):
+            tag, kind = struct.unpack_from(f"{order}HH", exif, entry)
+            if tag == ORIENTATION:
+                (value,) = struct.unpack_from(f"{order}{'I' if kind == 4 else 'H'}", exif, entry + 8)
+                return value if 1 <= value <= 8 else 1
+    except struct.error:
+        return 1
+    return 1
