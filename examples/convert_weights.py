@@ -18,7 +18,7 @@ from equicon.training import write_whole
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("source", metavar="SOURCE", type=Path, help="the checkpoint; nothing in it runs")
     parser.add_argument("target", metavar="TARGET", type=Path, help="the file to write; it must not exist")
     return parser.parse_args(argv)

@@ -61,7 +61,7 @@ THRESHOLDS = torch.linspace(0, 0.05, 100, dtype=torch.float64)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0], formatter_class=Help)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], formatter_class=Help)
     parser.add_argument("model", type=Path, help="best.pt of finetune_freihand.py, or a released fine-tuned model")
     parser.add_argument(
         "--data",

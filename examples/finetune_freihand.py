@@ -71,7 +71,7 @@ VALIDATION_BATCH = 128
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    return parse_finetune_args((__doc__ or "").splitlines()[0], argv)
+    return parse_finetune_args((__doc__ or "").partition("\n")[0], argv)
 
 
 # --- training

@@ -77,7 +77,7 @@ from equicon.training import (
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    return parse_pretrain_args((__doc__ or "").splitlines()[0], argv)
+    return parse_pretrain_args((__doc__ or "").partition("\n")[0], argv)
 
 
 # --- training

@@ -15,7 +15,7 @@ from equicon.hands import SyntheticHands
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--count", type=int, default=40, help="how many hands")
     parser.add_argument("--columns", type=int, default=10, help="how many to a row")

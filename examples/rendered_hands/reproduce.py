@@ -46,7 +46,7 @@ from equicon.training import Checkpoints, check_device, write_text
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--preset", choices=PRESETS, default="cpu", help="how large everything is")
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"), help="folder for the results")
