@@ -42,7 +42,7 @@ def test_help_is_there_without_assertions_and_docstrings(option):
     code = (
         "import runpy, sys\n"
         "for script in sys.argv[1:]:\n"
-        "    sys.argv = [script, '--help']\n"
+        "    sys.argv, sys.path[0] = [script, '--help'], script.rpartition('/')[0]\n"
         "    try: runpy.run_path(script, run_name='__main__')\n"
         "    except SystemExit as ended: code = ended.code\n"
         "    if code: raise RuntimeError(script)\n"

@@ -142,12 +142,12 @@ def _finetune_synthetic(args: argparse.Namespace, _: str, quiet: bool) -> Finetu
 
 
 def _pretrain_freihand(args: argparse.Namespace, data: str, _: bool) -> PretrainData:
-    what = f"images of FreiHAND in {Path(data)}"
     everything = FreiHAND(data)
+    what = _named(everything)
     if args.holdout == 0:
         return PretrainData(_reader(everything, args), len(everything), None, what)
     training, probing = everything.holdout(args.holdout, seed=args.seed)
-    halves = probing.select(versions=[0]).holdout(1 / 3, seed=args.seed)
+    halves = _once(probing).holdout(1 / 3, seed=args.seed)
     fit, test = (part.select(range(min(n, len(part)))) for part, n in zip(halves, _probe_counts(args), strict=True))
     if len(fit) < 5:
         few = f"{len(probing.samples)} labelled hands are too few to probe, raise --holdout"
@@ -156,12 +156,27 @@ def _pretrain_freihand(args: argparse.Namespace, data: str, _: bool) -> Pretrain
 
 
 def _finetune_freihand(args: argparse.Namespace, data: str, _: bool) -> FinetuneData:
-    rest, held_out = FreiHAND(data).holdout(args.holdout, seed=args.seed)
+    everything = FreiHAND(data)
+    rest, held_out = everything.holdout(args.holdout, seed=args.seed)
     chosen = torch.randperm(len(rest.samples), generator=torch.Generator().manual_seed(args.seed))
     few = rest.select(chosen[: count_known(len(rest.samples), args.fraction)].sort().values)
-    validation = held_out.select(versions=[0])
-    what = f"images of FreiHAND in {Path(data)}"
-    return FinetuneData(_reader(few, args), _reader(validation, args), len(rest), what)
+    validation = _once(held_out)
+    return FinetuneData(_reader(few, args), _reader(validation, args), len(rest), _named(everything))
+
+
+def _once(data: FreiHAND) -> FreiHAND:
+    """Take one image of each sample: the photograph, where it is on disk."""
+    return data.select(versions=[min(data.versions)])
+
+
+def _named(data: FreiHAND) -> str:
+    name = f"images of FreiHAND in {data.root}"
+    return f"{name} ({data.left_out:,} annotated samples have no image)" if data.left_out else name
+
+
+def _is_freihand(data: str) -> bool:
+    # With the evaluation alone it is one too, and no folder of photographs: opening it says what it lacks.
+    return (Path(data) / "training").is_dir() or (Path(data) / "evaluation_K.json").is_file()
 
 
 # --- without labels
@@ -190,7 +205,7 @@ SOURCES = (
     Source("stream", lambda data: data == "stream", _pretrain_stream, rendered=True),
     Source(
         "FreiHAND",
-        lambda data: (Path(data) / "training").is_dir(),
+        _is_freihand,
         _pretrain_freihand,
         _finetune_freihand,
         probed=True,
