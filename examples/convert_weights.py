@@ -7,14 +7,18 @@ checkpoints, released and own fine-tuned models. A ResNet takes the result by ``
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import torch
 
 from equicon.hands import read_encoder
-from equicon.training import write_whole
+from equicon.training import interruptible, write_whole
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -25,15 +29,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = parse_args(argv)
-    if args.target.exists():
-        sys.exit(f"TARGET: {args.target} exists. Remove it, or give another name.")
-    try:
-        state = read_encoder(args.source)
-        write_whole(args.target, lambda file: torch.save(state, file))
-    except (OSError, ValueError) as error:
-        sys.exit(str(error))
-    print(f"{args.target}: {len(state)} tensors")
+    with interruptible():
+        args = parse_args(argv)
+        if args.target.exists():
+            sys.exit(f"TARGET: {args.target} exists. Remove it, or give another name.")
+        try:
+            state = read_encoder(args.source)
+            write_whole(args.target, lambda file: torch.save(state, file))
+        except (OSError, ValueError) as error:
+            sys.exit(str(error))
+        print(f"{args.target}: {len(state)} tensors")
 
 
 if __name__ == "__main__":

@@ -21,10 +21,18 @@ one bone, which comes with the images, turns bone lengths into metres. Writes to
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+from equicon.training import need
+
+need("torchvision", "tqdm", "matplotlib")
 
 import matplotlib as mpl
 
@@ -53,7 +61,18 @@ from equicon.hands import (
 )
 from equicon.hands.recipes import ARCHS, build_encoder, draw_skeletons, render
 from equicon.metrics import epe, pck, procrustes_align
-from equicon.training import Help, check_device, last_line, number, read_arguments, whole, write_figure, write_text
+from equicon.training import (
+    Help,
+    check_device,
+    interruptible,
+    last_line,
+    loading,
+    number,
+    read_arguments,
+    whole,
+    write_figure,
+    write_text,
+)
 
 SEED = 2**31 - 1  # of the rendered hands: not those of a training run
 CENTRAL = {"synthetic": 0.65}  # the first box over the picture, where hands are larger than FreiHAND's
@@ -81,6 +100,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     check_device(parser, args.device)
     begun = read_arguments(args.model.parent)
+    if isinstance(begun.get("data"), list):
+        begun = {}  # those of pre-training, whose encoder is no model to test: load_model says so
     args.data = args.data or begun.get("data", "synthetic")
     args.arch = args.arch or begun.get("arch", "resnet50")
     args.size = args.size or begun.get("size", 224)
@@ -121,7 +142,7 @@ def load_model(args: argparse.Namespace) -> Pose25D:
 def predict(model: Pose25D, tested: Tested, args: argparse.Namespace) -> tuple[Tensor, Tensor, Tensor]:
     """Predict joints (N, 21, 3) in metres, and give them with the true ones and K."""
     found, normalize = [], Normalize.imagenet()
-    loader = DataLoader(tested.hands, args.batch_size, num_workers=args.workers)
+    loader = DataLoader(tested.hands, args.batch_size, **loading(args))
     with tqdm(total=len(tested.scale), desc="evaluate", unit="img") as bar:
         for hand, scale in zip(loader, tested.scale.split(args.batch_size), strict=True):
             images, K = hand.image.to(args.device), hand.K.to(args.device)
@@ -174,13 +195,14 @@ def draw_pck(found: dict[str, Any]) -> Figure:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = parse_args(argv)
-    try:
-        evaluate(args)
-    except CorruptImage as error:
-        sys.exit(last_line(error))
-    except (OSError, ValueError) as error:
-        sys.exit(str(error))
+    with interruptible():
+        args = parse_args(argv)
+        try:
+            evaluate(args)
+        except CorruptImage as error:
+            sys.exit(last_line(error))
+        except (OSError, ValueError) as error:
+            sys.exit(str(error))
 
 
 def evaluate(args: argparse.Namespace) -> None:

@@ -26,9 +26,17 @@ if it had not been. Writes to --out:
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+from equicon.training import need
+
+need("torchvision", "tqdm", "matplotlib", "tensorboard")
 
 import matplotlib as mpl
 
@@ -273,8 +281,6 @@ class Run(Training[FinetuneData]):
 
     def say(self) -> None:
         out, best = self.args.out, self.best
-        if self.skipped:
-            print(f"\nWent on without {len(self.skipped)} corrupt images; result.json names them.")
         print(f"\nThe best model is that of epoch {best / self.per_epoch:.3g}: {describe(self.found[best])}.")
         print(f"{self.minutes:.1f} minutes. It is {out / 'best.pt'}; see {out / 'skeletons.png'}. Test it:")
         data = "" if self.args.data == "synthetic" else f" --data {self.args.data}"

@@ -30,10 +30,18 @@ were never trained on. With --resume, a run that was stopped goes on as if it ha
 
 import argparse
 import math
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
+
+if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+from equicon.training import need
+
+need("torchvision", "tqdm", "matplotlib", "tensorboard")
 
 import matplotlib as mpl
 
@@ -78,9 +86,6 @@ from equicon.training import (
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parse_pretrain_args((__doc__ or "").partition("\n")[0], argv)
-
-
-# --- training
 
 
 def pretrain(run: "Run", journal: Journal, stop: Stop) -> bool:
@@ -160,9 +165,6 @@ class Model(nn.Module):
     def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
         z1, z2 = self.head(self.encoder(torch.cat([x1, x2]))).chunk(2)
         return z1, z2
-
-
-# --- the run
 
 
 class Run(Training[PretrainData]):
@@ -277,10 +279,7 @@ class Run(Training[PretrainData]):
         )
 
     def say(self) -> None:
-        out, args, skipped = self.args.out, self.args, self.skipped
-        if skipped:
-            more = f" and {len(skipped) - 5} more (result.json has all)" if len(skipped) > 5 else ""
-            print(f"\nWent on without {len(skipped)} corrupt images: {', '.join(skipped[:5])}{more}.")
+        out, args = self.args.out, self.args
         if self.probes[0]:
             print(
                 f"\nHow far probes on frozen features miss the joints of hands they never saw: 2D [pixels of\n"

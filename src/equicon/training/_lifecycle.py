@@ -5,12 +5,14 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from equicon.data import CorruptImage
 from equicon.data._files import write_text
 from equicon.training._checkpoints import Checkpoints, Stop, size_of
+from equicon.training._extra import need
 from equicon.training._journal import Journal, NotFiniteError
 from equicon.training._options import arguments_text
 from equicon.training._ranks import Ranks, joined
@@ -37,12 +39,40 @@ def launch(
     Examples:
         >>> launch(Regress, parse_args, None)  # doctest: +SKIP
     """
-    with joined() as ranks:
+    with interruptible(), joined() as ranks:
+        try:
+            need("tqdm", "tensorboard")  # before time is spent
+        except ModuleNotFoundError as error:
+            sys.exit(str(error))
         words = [*(sys.argv[1:] if argv is None else argv)]
         args = ranks.of_first(lambda: parse_args([*words, "--resume"] if ranks.restarted else words))
         args.device = ranks.device(args.device)
         checkpoints = Checkpoints(args.out / "checkpoints", args.keep)
         conclude(lambda: live(kind(args, checkpoints, ranks)), checkpoints, ranks)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C end a programme with the code 130 and a word, and no traceback.
+
+    A script that sets ``SIGINT`` to ``signal.SIG_DFL`` before its imports, which take seconds, ends as quietly there.
+
+    Raises:
+        SystemExit: In place of ``KeyboardInterrupt``.
+
+    Examples:
+        >>> try:
+        ...     with interruptible(): raise KeyboardInterrupt
+        ... except SystemExit as ended: print(ended.code)
+        130
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
 
 
 def live(run: Training[Any]) -> None:
@@ -150,6 +180,9 @@ def report(run: Training[Any]) -> None:
         },
     }
     write_text(run.args.out / "result.json", json.dumps(result, indent=2) + "\n")
+    if skipped := run.skipped:
+        more = f" and {len(skipped) - 5} more (result.json has all)" if len(skipped) > 5 else ""
+        print(f"\nWent on without {len(skipped)} corrupt images: {', '.join(skipped[:5])}{more}.")
     run.say()
 
 
@@ -168,7 +201,8 @@ def conclude(work: Callable[[], None], checkpoints: Checkpoints, ranks: Ranks) -
     except OSError as error:
         wrong = f"{error} {last_good(checkpoints)}"
     except KeyboardInterrupt:
-        print(f"\nStopped. {last_good(checkpoints)} --resume goes on.", file=sys.stderr)
+        then = "--resume goes on." if checkpoints.paths() else "The same command begins again."
+        print(f"\nStopped. {last_good(checkpoints)} {then}", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     if wrong:  # only now that the error is gone, and with it the workers that its traceback held
         sys.exit(wrong)

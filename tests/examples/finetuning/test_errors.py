@@ -108,5 +108,5 @@ def test_corrupt_images_stop_the_run_or_are_passed_over_and_named(tiny, tmp_path
     printed = capsys.readouterr().out
     for path in broken:
         assert printed.count(f"went on without {path}, which is corrupt") == 1
-    assert "Went on without 2 corrupt images; result.json names them." in printed
+    assert f"Went on without 2 corrupt images: {broken[0]}, {broken[1]}." in printed
     assert sorted(result(tmp_path / "other")["skipped"]) == [str(path) for path in broken]

@@ -305,7 +305,7 @@ def test_a_part_of_the_set_is_opened_and_says_what_it_lacks(
         assert sum(len(part) for part in data.holdout(0.5)) == len(data)
     if missing := set(range(4)) - set(versions):
         name = image(min(missing) * SAMPLES + samples[0]).rpartition("/")[2]
-        for open_again in (
+        for again in (
             lambda: data.select(versions=[min(missing)]),
             lambda: FreiHAND(copy_of, versions=[*missing]),
         ):
