@@ -7,13 +7,14 @@ checkpoints, released and own fine-tuned models. A ResNet takes the result by ``
 """
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 import torch
 

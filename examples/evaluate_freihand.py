@@ -21,6 +21,7 @@ one bone, which comes with the images, turns bone lengths into metres. Writes to
 
 import argparse
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 from equicon.training import need
 

@@ -32,7 +32,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 from equicon.training import need
 
@@ -57,6 +57,7 @@ from equicon.hands.recipes import (
     FinetuneData,
     build_encoder,
     draw_skeletons,
+    find_labelled,
     load_finetune_data,
     parse_finetune_args,
 )
@@ -216,7 +217,7 @@ class Run(Training[FinetuneData]):
             sys.exit(
                 f"--batch-size: expected a multiple of {world} ranks, twice at least, got {args.batch_size}. {fix}"
             )
-        if args.data == "synthetic":
+        if find_labelled(args.data).rendered:
             self.check_count(args.hands)
 
     def load_data(self) -> FinetuneData:

@@ -30,6 +30,7 @@ were never trained on. With --resume, a run that was stopped goes on as if it ha
 
 import argparse
 import math
+import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ from contextlib import nullcontext
 from typing import Any
 
 if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 from equicon.training import need
 
@@ -60,8 +61,8 @@ from equicon.hands.recipes import (
     PretrainData,
     build_encoder,
     draw_views,
+    find_unlabelled,
     frame_of,
-    is_rendered,
     load_pretrain_data,
     make_head,
     named_errors,
@@ -184,7 +185,8 @@ class Run(Training[PretrainData]):
         if args.micro_batch and args.batch_size % world:
             fix = "Then all put as many micro-batches through the network, as synchronised batch norm asks."
             sys.exit(f"--batch-size: expected a multiple of {world}, the ranks, got {args.batch_size}. {fix}")
-        if is_rendered(args.data):
+        sources = [find_unlabelled(data) for data in args.data]
+        if sources[0].rendered:
             self.check_count(args.hands)
 
     def load_data(self) -> PretrainData:
@@ -246,9 +248,8 @@ class Run(Training[PretrainData]):
 
     def measure(self, journal: Journal) -> None:
         if self.step not in self.probes:
-            self.probes[self.step] = self.ranks.of_first(
-                lambda: probe_hands(self.encoder, self.data, self.args, self.dtype)
-            )
+            found = self.ranks.of_first(lambda: probe_hands(self.encoder, self.data, self.args, self.dtype))
+            self.probes[self.step] = found
             self.save(journal)
             if 0 < self.step < self.steps:
                 journal.say(format_probes({f"epoch {self.step / self.per_epoch:.3g}": self.probes[self.step]}))

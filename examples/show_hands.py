@@ -4,13 +4,14 @@ python examples/show_hands.py --domain studio --out runs/hands.png
 """
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 from equicon.training import need
 

@@ -55,7 +55,7 @@ def launch(
 def interruptible() -> Iterator[None]:
     """Let Ctrl-C end a programme with the code 130 and a word, and no traceback.
 
-    A script that sets ``SIGINT`` to ``signal.SIG_DFL`` before its imports, which take seconds, ends as quietly there.
+    What handled ``SIGINT`` before is set aside meanwhile, such as what ends a script as quietly during its imports.
 
     Raises:
         SystemExit: In place of ``KeyboardInterrupt``.
@@ -66,13 +66,14 @@ def interruptible() -> Iterator[None]:
         ... except SystemExit as ended: print(ended.code)
         130
     """
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def live(run: Training[Any]) -> None:
@@ -92,9 +93,7 @@ def begin(run: Training[Any]) -> None:
     except CorruptImage:  # which is a ValueError, and says more
         raise
     except ValueError as error:
-        option = str(error).partition(":")[0]
-        wrong = f"--{error}" if hasattr(run.args, option) else f"--data: {error}"
-        sys.exit(wrong if ranks.first else 1)
+        sys.exit(wrong_data(run, error) if ranks.first else 1)
     ranks.of_first(lambda: check_data(run, data, saved))
     try:
         run.start(data, saved)
@@ -112,7 +111,10 @@ def open_folder(run: Training[Any]) -> dict[str, Any] | None:
     args, checkpoints = run.args, run.checkpoints
     if checkpoints.paths() and not args.resume:
         sys.exit(f"--out: {args.out} holds a run already. Go on with it (--resume), or give another folder.")
-    run.check_arguments()
+    try:
+        run.check_arguments()
+    except ValueError as error:
+        sys.exit(wrong_data(run, error))
     checkpoints.check_room(0)
     try:
         run.make_views()
@@ -130,6 +132,11 @@ def open_folder(run: Training[Any]) -> dict[str, Any] | None:
     except WeightsError as error:
         sys.exit(str(error))
     return saved
+
+
+def wrong_data(run: Training[Any], error: ValueError) -> str:
+    option = str(error).partition(":")[0]
+    return f"--{error}" if hasattr(run.args, option) else f"--data: {error}"
 
 
 def check_data(run: Training[D], data: D, saved: dict[str, Any] | None) -> None:

@@ -101,8 +101,8 @@ def read_pose25d(path: str | Path) -> dict[str, Tensor]:
         heads = {name: value for name, value in state.items() if not name.startswith("encoder.")}
         check_weights(_head_shapes(heads, rows=63), heads, str(path))
     else:
-        encoder = "conv1.weight" in state or any(name.startswith("encoder.features.") for name in state)
-        fix = "This is an encoder: fine-tune it first (finetune_freihand.py --weights FILE)." if encoder else ""
+        pretrained = "conv1.weight" in state or any(name.startswith("encoder.features.") for name in state)
+        fix = "This is an encoder: fine-tune it first (finetune_freihand.py --weights FILE)." if pretrained else ""
         wanted = "a 2.5D model: backend_model.* with zroot_ref.*, or encoder.* with head.*"
         raise _unknown(path, state, wanted, fix)
     return {**_named("encoder.", encoder), **heads}

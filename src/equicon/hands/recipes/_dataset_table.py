@@ -61,8 +61,8 @@ def is_rendered(data: Sequence[str]) -> bool:
     return source_of(data[0]).rendered
 
 
-def open_unlabelled(args: argparse.Namespace, data: str, *, quiet: bool) -> PretrainData:
-    """Open a value of ``--data`` for pre-training.
+def find_unlabelled(data: str) -> Source:
+    """Find the kind of a value of ``--data`` for pre-training, which takes no time.
 
     Raises:
         ValueError: If it is none that is known, or more than one.
@@ -75,7 +75,34 @@ def open_unlabelled(args: argparse.Namespace, data: str, *, quiet: bool) -> Pret
         held = [each.name for each in SOURCES if each.inside and each.recognises(data)]
         if len(held) > 1:
             raise ValueError(f"expected one data set in a folder, got {Path(data)}, which holds {' and '.join(held)}.")
-    return source.pretrain(args, data, quiet)
+    return source
+
+
+def open_unlabelled(args: argparse.Namespace, data: str, *, quiet: bool) -> PretrainData:
+    """Open a value of ``--data`` for pre-training.
+
+    Raises:
+        ValueError: If it cannot be opened.
+    """
+    return find_unlabelled(data).pretrain(args, data, quiet)
+
+
+def find_labelled(data: str) -> Source:
+    """Find the kind of a value of ``--data`` for fine-tuning, which takes no time.
+
+    Raises:
+        ValueError: If it has no labels.
+    """
+    source = source_of(data)
+    if source.finetune is None:
+        folders = [each for each in SOURCES if each.finetune and not each.rendered]
+        wanted = " or ".join(f"the folder of {each.name}" for each in folders)
+        if not Path(data).is_dir():
+            called = ", ".join(f"'{each.name}'" for each in SOURCES if each.finetune and each.rendered)
+            raise ValueError(f"expected {called} or {wanted}, got {Path(data)}, which is no folder.")
+        lacks = " and ".join(f"no {each.sign}" for each in folders)
+        raise ValueError(f"expected {wanted}, got {Path(data)}, which has {lacks}.")
+    return source
 
 
 def load_finetune_data(args: argparse.Namespace, *, quiet: bool) -> FinetuneData:
@@ -89,16 +116,7 @@ def load_finetune_data(args: argparse.Namespace, *, quiet: bool) -> FinetuneData
         ValueError: If it has no labels, or cannot be opened.
     """
     data: str = args.data
-    source = source_of(data)
-    if source.finetune is None:
-        folders = [each for each in SOURCES if each.finetune and not each.rendered]
-        wanted = " or ".join(f"the folder of {each.name}" for each in folders)
-        if not Path(data).is_dir():
-            called = ", ".join(f"'{each.name}'" for each in SOURCES if each.finetune and each.rendered)
-            raise ValueError(f"expected {called} or {wanted}, got {Path(data)}, which is no folder.")
-        lacks = " and ".join(f"no {each.sign}" for each in folders)
-        raise ValueError(f"expected {wanted}, got {Path(data)}, which has {lacks}.")
-    return source.finetune(args, data, quiet)
+    return find_labelled(data).finetune(args, data, quiet)  # type: ignore[misc]  # it is not None: that was looked for
 
 
 def count_known(count: int, fraction: float) -> int:
