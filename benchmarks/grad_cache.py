@@ -19,7 +19,7 @@ import equicon as eq
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--batch", type=int, default=512, help="pairs of images (default: 512)")
     parser.add_argument("--chunks", type=int, nargs="+", default=[64, 16], help="images at a time (default: 64 16)")
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)

@@ -20,7 +20,7 @@ DOMAINS: tuple[DomainName, ...] = ("studio", "wild")
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 224], help="sides of the images [pixels]")
     parser.add_argument("--pixels", type=int, default=2**18, help="in a batch on the CPU")

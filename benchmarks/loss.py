@@ -65,7 +65,7 @@ Table = dict[str, dict[int, Cost]]  # by loss, then by batch
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     sizes = [2**power for power in range(7, 17)]
     parser.add_argument("--batches", type=batches, default=sizes, help="pairs, as 128,256 (default: 128 to 65536)")
     parser.add_argument("--width", type=int, default=128, help="of the embeddings (default: 128)")

@@ -27,7 +27,7 @@ SHAPES = {"xyz": (21, 3), "scale": (), "verts": (778, 3), "K": (3, 3)}  # K last
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
         "--records", type=int, default=32_560, help="samples, of four images each (default: FreiHAND's)"
     )

@@ -35,7 +35,7 @@ CHAIN = [
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--figure", type=Path, help="picture of the chain to write")
     parser.add_argument("--rounds", type=int, default=15, help="timings of each way, one after the other in turn")
     return parser.parse_args(argv)

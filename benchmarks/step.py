@@ -22,7 +22,7 @@ PARTS = ("views", "encoder", "loss", "optimizer")
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--steps", type=int, default=20, help="steps to take the median of (default: 20)")
     return parser.parse_args(argv)
 

@@ -21,10 +21,19 @@ one bone, which comes with the images, turns bone lengths into metres. Writes to
 
 import argparse
 import json
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
+from equicon.training import need
+
+need("torchvision", "tqdm", "matplotlib")
 
 import matplotlib as mpl
 
@@ -57,7 +66,9 @@ from equicon.training import (
     Help,
     check_device,
     escape_stdout,
+    interruptible,
     last_line,
+    loading,
     number,
     read_arguments,
     whole,
@@ -71,7 +82,7 @@ THRESHOLDS = torch.linspace(0, 0.05, 100, dtype=torch.float64)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0], formatter_class=Help)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], formatter_class=Help)
     parser.add_argument("model", type=Path, help="best.pt of finetune_freihand.py, or a released fine-tuned model")
     parser.add_argument(
         "--data",
@@ -91,6 +102,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     check_device(parser, args.device)
     begun = read_arguments(args.model.parent)
+    if isinstance(begun.get("data"), list):
+        begun = {}  # those of pre-training, whose encoder is no model to test: load_model says so
     args.data = args.data or begun.get("data", "synthetic")
     args.arch = args.arch or begun.get("arch", "resnet50")
     args.size = args.size or begun.get("size", 224)
@@ -131,7 +144,7 @@ def load_model(args: argparse.Namespace) -> Pose25D:
 def predict(model: Pose25D, tested: Tested, args: argparse.Namespace) -> tuple[Tensor, Tensor, Tensor]:
     """Predict joints (N, 21, 3) in metres, and give them with the true ones and K."""
     found, normalize = [], Normalize.imagenet()
-    loader = DataLoader(tested.hands, args.batch_size, num_workers=args.workers)
+    loader = DataLoader(tested.hands, args.batch_size, **loading(args))
     with tqdm(total=len(tested.scale), desc="evaluate", unit="img") as bar:
         for hand, scale in zip(loader, tested.scale.split(args.batch_size), strict=True):
             images, K = hand.image.to(args.device), hand.K.to(args.device)
@@ -185,13 +198,14 @@ def draw_pck(found: dict[str, Any]) -> Figure:
 
 def main(argv: Sequence[str] | None = None) -> None:
     escape_stdout()
-    args = parse_args(argv)
-    try:
-        evaluate(args)
-    except CorruptImage as error:
-        sys.exit(last_line(error))
-    except (OSError, ValueError) as error:
-        sys.exit(str(error))
+    with interruptible():
+        args = parse_args(argv)
+        try:
+            evaluate(args)
+        except CorruptImage as error:
+            sys.exit(last_line(error))
+        except (OSError, ValueError) as error:
+            sys.exit(str(error))
 
 
 def evaluate(args: argparse.Namespace) -> None:

@@ -26,9 +26,17 @@ if it had not been. Writes to --out:
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
+from equicon.training import need
+
+need("torchvision", "tqdm", "matplotlib", "tensorboard")
 
 import matplotlib as mpl
 
@@ -49,6 +57,7 @@ from equicon.hands.recipes import (
     FinetuneData,
     build_encoder,
     draw_skeletons,
+    find_labelled,
     load_finetune_data,
     parse_finetune_args,
 )
@@ -71,7 +80,7 @@ VALIDATION_BATCH = 128
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    return parse_finetune_args((__doc__ or "").splitlines()[0], argv)
+    return parse_finetune_args((__doc__ or "").partition("\n")[0], argv)
 
 
 # --- training
@@ -208,7 +217,7 @@ class Run(Training[FinetuneData]):
             sys.exit(
                 f"--batch-size: expected a multiple of {world} ranks, twice at least, got {args.batch_size}. {fix}"
             )
-        if args.data == "synthetic":
+        if find_labelled(args.data).rendered:
             self.check_count(args.hands)
 
     def load_data(self) -> FinetuneData:
@@ -273,8 +282,6 @@ class Run(Training[FinetuneData]):
 
     def say(self) -> None:
         out, best = self.args.out, self.best
-        if self.skipped:
-            print(f"\nWent on without {len(self.skipped)} corrupt images; result.json names them.")
         print(f"\nThe best model is that of epoch {best / self.per_epoch:.3g}: {describe(self.found[best])}.")
         print(f"{self.minutes:.1f} minutes. It is {out / 'best.pt'}; see {out / 'skeletons.png'}. Test it:")
         data = "" if self.args.data == "synthetic" else f" --data {self.args.data}"

@@ -21,7 +21,7 @@ import equicon as eq
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--steps", type=int, default=20, help="steps of training")
     parser.add_argument("--batch-size", type=int, default=64, help="images in a batch, over all processes")
     return parser.parse_args(argv)

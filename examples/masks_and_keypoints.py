@@ -18,7 +18,7 @@ from equicon.hands import SyntheticHands, project
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("runs/labels.png"), help="the picture to write")
     return parser.parse_args(argv)
 

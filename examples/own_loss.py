@@ -38,7 +38,7 @@ def draw_shapes(count: int, size: int = 32) -> tuple[Tensor, Tensor]:
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--steps", type=int, default=100, help="steps of training")
     return parser.parse_args(argv)
 

@@ -64,7 +64,7 @@ def turn_by(weight: Tensor, g: eq.Affine, z: Tensor) -> Tensor:
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--steps", type=int, default=300, help="steps of training")
     return parser.parse_args(argv)
 

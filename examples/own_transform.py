@@ -59,7 +59,7 @@ class RandomVignette(eq.EquivariantTransform):
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("runs/own_transform.png"), help="the picture to write")
     return parser.parse_args(argv)
 

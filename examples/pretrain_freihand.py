@@ -30,10 +30,19 @@ were never trained on. With --resume, a run that was stopped goes on as if it ha
 
 import argparse
 import math
+import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
+
+if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
+from equicon.training import need
+
+need("torchvision", "tqdm", "matplotlib", "tensorboard")
 
 import matplotlib as mpl
 
@@ -52,8 +61,8 @@ from equicon.hands.recipes import (
     PretrainData,
     build_encoder,
     draw_views,
+    find_unlabelled,
     frame_of,
-    is_rendered,
     load_pretrain_data,
     make_head,
     named_errors,
@@ -77,10 +86,7 @@ from equicon.training import (
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    return parse_pretrain_args((__doc__ or "").splitlines()[0], argv)
-
-
-# --- training
+    return parse_pretrain_args((__doc__ or "").partition("\n")[0], argv)
 
 
 def pretrain(run: "Run", journal: Journal, stop: Stop) -> bool:
@@ -162,9 +168,6 @@ class Model(nn.Module):
         return z1, z2
 
 
-# --- the run
-
-
 class Run(Training[PretrainData]):
     """A run in progress.
 
@@ -182,7 +185,8 @@ class Run(Training[PretrainData]):
         if args.micro_batch and args.batch_size % world:
             fix = "Then all put as many micro-batches through the network, as synchronised batch norm asks."
             sys.exit(f"--batch-size: expected a multiple of {world}, the ranks, got {args.batch_size}. {fix}")
-        if is_rendered(args.data):
+        sources = [find_unlabelled(data) for data in args.data]
+        if sources[0].rendered:
             self.check_count(args.hands)
 
     def load_data(self) -> PretrainData:
@@ -244,9 +248,8 @@ class Run(Training[PretrainData]):
 
     def measure(self, journal: Journal) -> None:
         if self.step not in self.probes:
-            self.probes[self.step] = self.ranks.of_first(
-                lambda: probe_hands(self.encoder, self.data, self.args, self.dtype)
-            )
+            found = self.ranks.of_first(lambda: probe_hands(self.encoder, self.data, self.args, self.dtype))
+            self.probes[self.step] = found
             self.save(journal)
             if 0 < self.step < self.steps:
                 journal.say(format_probes({f"epoch {self.step / self.per_epoch:.3g}": self.probes[self.step]}))
@@ -277,10 +280,7 @@ class Run(Training[PretrainData]):
         )
 
     def say(self) -> None:
-        out, args, skipped = self.args.out, self.args, self.skipped
-        if skipped:
-            more = f" and {len(skipped) - 5} more (result.json has all)" if len(skipped) > 5 else ""
-            print(f"\nWent on without {len(skipped)} corrupt images: {', '.join(skipped[:5])}{more}.")
+        out, args = self.args.out, self.args
         if self.probes[0]:
             print(
                 f"\nHow far probes on frozen features miss the joints of hands they never saw: 2D [pixels of\n"

@@ -4,34 +4,49 @@ python examples/show_hands.py --domain studio --out runs/hands.png
 """
 
 import argparse
+import os
+import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
+from equicon.training import need
+
+need("torchvision", "tqdm", "matplotlib")
 
 import torch
 from torchvision.utils import make_grid, save_image
 
 from equicon.hands import SyntheticHands
+from equicon.hands.recipes import render
+from equicon.training import Help, interruptible, whole
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--count", type=int, default=40, help="how many hands")
-    parser.add_argument("--columns", type=int, default=10, help="how many to a row")
-    parser.add_argument("--size", type=int, default=96, help="side of an image [pixels]")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], formatter_class=Help)
+    parser.add_argument("--count", type=whole(1), default=40, help="how many hands")
+    parser.add_argument("--columns", type=whole(1), default=10, help="how many to a row")
+    parser.add_argument("--size", type=whole(8), default=96, help="side of an image [pixels]")
     parser.add_argument("--domain", choices=["wild", "studio"], default="wild", help="where the hands are")
-    parser.add_argument("--seed", type=int, default=0, help="of the data set")
+    parser.add_argument("--seed", type=whole(0), default=0, help="of the data set")
     parser.add_argument("--out", type=Path, default=Path("runs/hands.png"), help="the picture to write")
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = parse_args(argv)
-    hands = SyntheticHands(args.count, size=args.size, seed=args.seed, domain=args.domain).render(range(args.count))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    save_image(make_grid(hands.image.to(torch.float32) / 255, args.columns, padding=1), args.out)
-    print(f"{args.count} hands in {args.out}")
+    with interruptible():
+        args = parse_args(argv)
+        (hands,) = render(SyntheticHands(args.count, size=args.size, seed=args.seed, domain=args.domain))
+        sheet = make_grid(torch.stack([hand.image / 255 for hand in hands.hands]), args.columns, padding=1)
+        try:
+            args.out.parent.mkdir(parents=True, exist_ok=True)
+            save_image(sheet, args.out)
+        except (OSError, ValueError) as error:  # such as an ending of no kind of picture
+            sys.exit(f"--out: {args.out} could not be written: {error}.")
+        print(f"{args.count} hands in {args.out}")
 
 
 if __name__ == "__main__":

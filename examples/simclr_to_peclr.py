@@ -21,7 +21,7 @@ SIZE = 48
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--hands", type=int, default=1024, help="hands to render, half of them for the probe")
     parser.add_argument("--steps", type=int, default=150, help="steps of training")
     parser.add_argument("--batch-size", type=int, default=64, help="images in a batch; each is seen twice")

@@ -197,6 +197,24 @@ def test_what_is_no_state_dict_is_named(tmp_path, value, message):
         read_state(save(value, tmp_path / "bad.pt"))
 
 
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [(b"", "it is empty"), (b"hello", "it begins with b'hell'"), (b"\x89PNG\r\n", r"it begins with b'\\x89PNG'")],
+    ids=["empty", "text", "picture"],
+)
+def test_what_torch_never_wrote_is_told_by_how_it_begins(tmp_path, content, got):
+    (tmp_path / "bad.pt").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"bad\.pt is no state dict of tensors, nor any other file of .*: {got}\.$"):
+        read_state(tmp_path / "bad.pt")
+
+
+def test_a_checkpoint_of_a_run_is_told_from_weights(tmp_path):
+    state = {"kind": "pre-training", "step": 7, "model": {"w": torch.ones(1)}, "optimizer": {}, "skipped": []}
+    message = r"a\.pt is a checkpoint of a run \(pre-training, step 7\), .* Give the weights .*best\.pt.*encoder\.pt"
+    with pytest.raises(ValueError, match=message):
+        read_state(save(state, tmp_path / "a.pt"))
+
+
 def test_a_file_that_is_not_there_is_an_error_of_the_system(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_state(tmp_path / "nowhere.pt")

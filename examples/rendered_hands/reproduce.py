@@ -24,14 +24,22 @@ import json
 import os
 import platform
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
+
+if __name__ in ("__main__", "__mp_main__"):  # Ctrl-C during the imports, and in a piece, ends it without a traceback
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
+from equicon.training import need
+
+need("torchvision", "tqdm", "matplotlib")
 
 import torch
 import torchvision
@@ -41,12 +49,12 @@ from tqdm import tqdm
 from work import render, run
 
 import equicon as eq
-from equicon.training import Checkpoints, check_device, escape_stdout, write_text
+from equicon.training import Checkpoints, check_device, escape_stdout, interruptible, write_text
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--preset", choices=PRESETS, default="cpu", help="how large everything is")
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"), help="folder for the results")
@@ -64,7 +72,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     escape_stdout()
-    args = parse_args(argv)
+    with interruptible():
+        reproduce(parse_args(argv))
+
+
+def reproduce(args: argparse.Namespace) -> None:
     preset = PRESETS[args.preset]
     if args.processes:
         preset = replace(preset, processes=args.processes)
@@ -115,7 +127,8 @@ def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> N
                 if not running:
                     return
                 bar.set_postfix_str("; ".join(piece.key for piece in running.values()))
-                ended = wait(running, return_when=FIRST_COMPLETED).done
+                while not (ended := wait(running, timeout=1, return_when=FIRST_COMPLETED).done):
+                    bar.refresh()  # a piece takes minutes: its clock goes on
                 for future in sorted(ended, key=lambda future: future.exception() is not None):
                     piece = running.pop(future)
                     done[piece.key] = future.result() | {"session": len(results["sessions"]) - 1}
@@ -123,7 +136,11 @@ def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> N
                     bar.update()
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
-            sys.exit(f"\nStopped after {len(done)} of {count(preset)} pieces; the same command goes on.")
+            for child in active_children():  # which would otherwise go on to the ends of their pieces
+                child.terminate()
+            said = f"\nStopped after {len(done)} of {count(preset)} pieces; the same command goes on."
+            print(said, file=sys.stderr)
+            sys.exit(128 + signal.SIGINT)
 
 
 def write_results(args: argparse.Namespace, results: dict[str, Any]) -> None:

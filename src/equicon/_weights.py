@@ -64,6 +64,12 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         ValueError: If it is damaged, or holds anything else.
     """
     found = _read(path)
+    if isinstance(found, dict) and {"kind", "step", "model", "optimizer"} <= found.keys():
+        raise ValueError(
+            f"{path} is a checkpoint of a run ({found['kind']}, step {found['step']}), from which --resume goes on, "
+            "and no state dict. Give the weights that the run wrote to the folder above: best.pt of fine-tuning, or "
+            "encoder.pt of pre-training, which is fine-tuned first (finetune_freihand.py --weights FILE)."
+        )
     state = found.get("state_dict", found) if isinstance(found, dict) else found
     if not isinstance(state, dict):
         raise _no_state(path, f"a {type(state).__name__}")
@@ -90,11 +96,26 @@ def _read(path: str | Path) -> Any:
     except (OSError, MemoryError):
         raise
     except Exception as error:  # a damaged file may raise nearly anything
+        if begins := _begins_oddly(Path(path)):
+            raise ValueError(
+                f"{path} is no state dict of tensors, nor any other file of torch.save: {begins}."
+            ) from error
         raise ValueError(
             f"{path} is no state dict of tensors that torch.load(weights_only=True) can read: {type(error).__name__}: "
             f"{_reason(error)} If you trust the file, load it where it was written and save its state dict alone: "
             'torch.save(checkpoint["state_dict"], "weights.pt").'
         ) from error
+
+
+def _begins_oddly(path: Path) -> str:
+    """Say how a file begins, unless it does so as those of ``torch.save``: a zip or a pickle."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        first = file.read(4)
+    if first.startswith((b"PK\x03\x04", b"\x80")):
+        return ""
+    return f"it begins with {first!r}" if first else "it is empty"
 
 
 def _reason(error: Exception) -> str:

@@ -14,6 +14,7 @@ from examples.loading import load
 from torch import Tensor, nn
 
 from equicon.hands import FreiHAND, Pose, Pose25D, SyntheticHands, bone_length, palm_from_wrist, project, write_freihand
+from equicon.training import write_state
 
 evaluate_freihand = load("evaluate_freihand.py")
 GOLDEN = Path(__file__).parents[1] / "data" / "freihand_official_metrics.npz"
@@ -234,8 +235,27 @@ def test_wrong_files_and_folders_are_named_in_one_line(tiny, model, root, tmp_pa
     assert "other.pt holds another network" in (said := ended(tmp_path / "other.pt"))
     assert said.endswith("Give its --arch.")
     assert "root: expected a data set with evaluation_K.json, got nowhere" in ended(model, "--data", "nowhere")
-    (tmp_path / "arguments.json").write_text("{")
-    assert "arguments.json is damaged" in ended(model)
+    for text in ("{", "[]"):
+        (tmp_path / "arguments.json").write_text(text)
+        assert "arguments.json is damaged" in ended(model)
+
+
+@pytest.mark.parametrize("data", [["synthetic"], ["data/freihand", "data/youtube"]])
+def test_what_pre_training_leaves_is_to_be_fine_tuned_first(tmp_path, data):
+    (tmp_path / "arguments.json").write_text(json.dumps({"data": data, "arch": "resnet18", "size": 64}))
+    encoder = {"conv1.weight": torch.zeros(1)}
+    torch.save(encoder, tmp_path / "encoder.pt")
+    said = ended(tmp_path / "encoder.pt")
+    assert "encoder.pt: expected the weights of a 2.5D model" in said
+    assert said.endswith("This is an encoder: fine-tune it first (finetune_freihand.py --weights FILE).")
+    torch.save({"state_dict": {"encoder.features.0.weight": torch.zeros(1)}}, tmp_path / "official.ckpt")
+    assert "This is an encoder: fine-tune it first" in ended(tmp_path / "official.ckpt")
+    state = {"kind": "pre-training", "step": 3, "model": encoder, "optimizer": {}}
+    path = tmp_path / "checkpoints" / "step_00000003.pt"
+    write_state(path, state)
+    said = ended(path)
+    assert f"{path} is a checkpoint of a run (pre-training, step 3)" in said
+    assert "fine-tuned first (finetune_freihand.py --weights FILE)" in said
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -35,7 +35,10 @@ def test_what_is_missing_is_said_with_what_to_install():
         ("import equicon.training", ""),
         ("import equicon.hands.recipes", "not installed: torchvision, tqdm, matplotlib. Install the extra: pip"),
         (JOURNAL.format(True), ""),
-        (JOURNAL.format(False), "not installed: tensorboard. Install the extra: pip install 'equicon[train]'."),
+        (
+            JOURNAL.format(False),
+            "tensorboard. Install the extra: pip install 'equicon[train]', or in a clone -e '.[train]'.",
+        ),
     ],
     ids=["kit", "recipes", "quiet journal", "journal"],
 )

@@ -32,9 +32,11 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    except (OSError, RuntimeError) as error:  # torch.save turns some write errors into a RuntimeError
-        if part.exists():
-            part.unlink()
+    except BaseException as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        if not isinstance(error, OSError | RuntimeError):  # torch.save turns some write errors into the latter
+            raise  # such as Ctrl-C
         raise OSError(f"{path} could not be written: {error}") from error
     with suppress(OSError):  # a rename is on the disk when its folder is; not every file system can say so
         folder = os.open(path.parent, os.O_RDONLY)

@@ -79,8 +79,8 @@ def probe(
         seed: At least 0; of the permutation and of ``"mlp"``.
         root: In [0, K - 1]: the keypoint that 3D is measured from, for example the wrist of a hand.
         names: What to call the K keypoints, each once, for ``by_name`` of the result.
-        progress: What to wrap around the list of lengths of training that ``"mlp"`` tries at most, for example
-            ``tqdm``.
+        progress: What to wrap around the list of steps that ``"mlp"`` takes at most, for example ``tqdm``; it mostly
+            ends sooner.
 
     Returns:
         The errors on ``test``, and the number of labels.

@@ -5,7 +5,7 @@ shown a target of the test, and none asks how the targets are used.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -76,18 +76,22 @@ def predict_mlp(
     order = torch.randperm(len(x), generator=generator, device=x.device)
     held, kept = order[: len(x) // 5], order[len(x) // 5 :]
     losses: list[float] = []
+    most = [*range(sum(_STEPS) + max(_STEPS))]  # of all lengths, and of the best of them again
+    ticks = iter(most if progress is None else progress(most))
     with torch.autocast(x.device.type, enabled=False):
-        for steps in _STEPS if progress is None else progress(list(_STEPS)):
-            losses.append((_train(x[kept], y[kept], steps, generator)(x[held]) - y[held]).square().mean().item())
+        for steps in _STEPS:
+            losses.append((_train(x[kept], y[kept], steps, generator, ticks)(x[held]) - y[held]).square().mean().item())
             if min(losses[-2:]) > min(losses):  # twice in a row it did not help to go on
                 break
         best = _STEPS[losses.index(min(losses))]
-        found = _train(x, y, best, generator)(x_test).double() * goal_std + goal_mean
+        found = _train(x, y, best, generator, ticks)(x_test).double() * goal_std + goal_mean
     parts = found.split([target[0].numel() for target in targets], dim=1)
     return [part.unflatten(1, target.shape[1:]) for part, target in zip(parts, targets, strict=True)]
 
 
-def _train(x: Tensor, y: Tensor, steps: int, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
+def _train(
+    x: Tensor, y: Tensor, steps: int, generator: torch.Generator, ticks: Iterator[Any]
+) -> Callable[[Tensor], Tensor]:
     n, batch = len(x), min(_BATCH, len(x))
     first = torch.randn(x.shape[1], _HIDDEN, generator=generator, device=x.device) * math.sqrt(2 / x.shape[1])
     # The last layer starts at zero, and so the network at the mean of the targets.
@@ -100,6 +104,7 @@ def _train(x: Tensor, y: Tensor, steps: int, generator: torch.Generator) -> Call
     passes = 1 + steps * batch // n
     rows = torch.cat([torch.randperm(n, generator=generator, device=x.device) for _ in range(passes)])
     for step in range(steps):
+        next(ticks, None)
         chosen = rows[step * batch : (step + 1) * batch]
         hidden = (x[chosen] @ w1 + b1).relu()
         alive = torch.rand(hidden.shape, generator=generator, device=x.device) >= _DROPOUT

@@ -32,7 +32,7 @@ def probe_table(
         seed: At least 0.
         root: The keypoint that 3D is measured from, as in ``probe``.
         names: What to call the keypoints, as in ``probe``.
-        progress: What to wrap around the list of probes, for example ``tqdm``.
+        progress: What to wrap around the list of probes, for example ``tqdm``, and around the steps of each ``"mlp"``.
 
     Returns:
         One result for each fraction and kind, the kinds of a fraction together.
@@ -55,7 +55,7 @@ def probe_table(
         count_labels(len(train.z), fraction, "fractions")
     jobs = [(fraction, kind) for fraction in fractions for kind in kinds]
     return [
-        probe(train, test, kind=kind, fraction=fraction, seed=seed, root=root, names=names)
+        probe(train, test, kind=kind, fraction=fraction, seed=seed, root=root, names=names, progress=progress)
         for fraction, kind in (jobs if progress is None else progress(jobs))
     ]
 

@@ -11,7 +11,7 @@ from equicon.training._batches import Batches, Shares, loading, seed_of
 from equicon.training._checkpoints import Checkpoints, Stop, load_state, size_of, write_state
 from equicon.training._extra import need
 from equicon.training._journal import PAUSE, Journal, NotFiniteError, Stopwatch, write_figure
-from equicon.training._lifecycle import last_line, launch
+from equicon.training._lifecycle import interruptible, last_line, launch
 from equicon.training._model import is_finite, parameter_groups, plain_state
 from equicon.training._options import (
     PRECISIONS,
@@ -54,6 +54,7 @@ __all__ = [
     "check_device",
     "escape_stdout",
     "fast_precision",
+    "interruptible",
     "is_finite",
     "joined",
     "last_line",

@@ -6,11 +6,11 @@ import re
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 import torch
 from torch import Tensor
@@ -40,23 +40,40 @@ class Checkpoints:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes out, until this one ends in whatever way.
+        """Keep other processes out, until this one ends in whatever way; a folder that got nothing is removed again.
 
         Raises:
             OSError: If another one is in, or the folder cannot be made or written to.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            file = (self.folder / "lock").open("w")
-        except OSError as error:
-            raise OSError(f"{self.folder} cannot be written to: {error}") from error
-        os.register_at_fork(after_in_child=file.close)  # a worker that outlives a killed run must not hold the folder
-        with file:
+        made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
+        lock = self.folder / "lock"
+        with self._take(lock) as file:
+            os.register_at_fork(after_in_child=file.close)  # a worker that outlives a killed run must not hold it
+            try:
+                yield
+            finally:
+                if [*self.folder.iterdir()] == [lock]:
+                    lock.unlink()
+                    with suppress(OSError):  # where something else was put there meanwhile
+                        for path in made:
+                            path.rmdir()
+
+    def _take(self, lock: Path) -> TextIO:
+        while True:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                file = lock.open("w")
+            except OSError as error:
+                raise OSError(f"{self.folder} cannot be written to: {error}") from error
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                file.close()
                 raise OSError(f"{self.folder} is in use by another process, which is still running.") from None
-            yield
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                    return file
+            file.close()  # between the two, another process left the folder, and removed what this one has locked
 
     def paths(self) -> list[Path]:
         """List them; whatever is listed was written to its end."""

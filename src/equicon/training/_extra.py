@@ -16,9 +16,10 @@ def need(*modules: str) -> None:
         >>> need("torch")
         >>> try: need("torch", "nonsense")
         ... except ModuleNotFoundError as error: print(error)
-        not installed: nonsense. Install the extra: pip install 'equicon[train]'.
+        not installed: nonsense. Install the extra: pip install 'equicon[train]', or in a clone -e '.[train]'.
     """
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
         names = ", ".join(missing)
-        raise ModuleNotFoundError(f"not installed: {names}. Install the extra: pip install 'equicon[train]'.")
+        how = "pip install 'equicon[train]', or in a clone -e '.[train]'"
+        raise ModuleNotFoundError(f"not installed: {names}. Install the extra: {how}.")

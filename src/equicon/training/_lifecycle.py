@@ -5,12 +5,14 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from equicon.data import CorruptImage
 from equicon.data._files import write_text
 from equicon.training._checkpoints import Checkpoints, Stop, size_of
+from equicon.training._extra import need
 from equicon.training._journal import Journal, NotFiniteError
 from equicon.training._options import arguments_text
 from equicon.training._ranks import Ranks, joined
@@ -39,12 +41,41 @@ def launch(
         >>> launch(Regress, parse_args, None)  # doctest: +SKIP
     """
     escape_stdout()
-    with joined() as ranks:
+    with interruptible(), joined() as ranks:
+        try:
+            need("tqdm", "tensorboard")  # before time is spent
+        except ModuleNotFoundError as error:
+            sys.exit(str(error))
         words = [*(sys.argv[1:] if argv is None else argv)]
         args = ranks.of_first(lambda: parse_args([*words, "--resume"] if ranks.restarted else words))
         args.device = ranks.device(args.device)
         checkpoints = Checkpoints(args.out / "checkpoints", args.keep)
         conclude(lambda: live(kind(args, checkpoints, ranks)), checkpoints, ranks)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C end a programme with the code 130 and a word, and no traceback.
+
+    What handled ``SIGINT`` before is set aside meanwhile, such as what ends a script as quietly during its imports.
+
+    Raises:
+        SystemExit: In place of ``KeyboardInterrupt``.
+
+    Examples:
+        >>> try:
+        ...     with interruptible(): raise KeyboardInterrupt
+        ... except SystemExit as ended: print(ended.code)
+        130
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def live(run: Training[Any]) -> None:
@@ -64,9 +95,7 @@ def begin(run: Training[Any]) -> None:
     except CorruptImage:  # which is a ValueError, and says more
         raise
     except ValueError as error:
-        option = str(error).partition(":")[0]
-        wrong = f"--{error}" if hasattr(run.args, option) else f"--data: {error}"
-        sys.exit(wrong if ranks.first else 1)
+        sys.exit(wrong_data(run, error) if ranks.first else 1)
     ranks.of_first(lambda: check_data(run, data, saved))
     try:
         run.start(data, saved)
@@ -88,7 +117,10 @@ def open_folder(run: Training[Any]) -> dict[str, Any] | None:
         sys.exit(f"--out: expected a path in UTF-8, got {str(args.out)!a}. Give another folder.")
     if checkpoints.paths() and not args.resume:
         sys.exit(f"--out: {args.out} holds a run already. Go on with it (--resume), or give another folder.")
-    run.check_arguments()
+    try:
+        run.check_arguments()
+    except ValueError as error:
+        sys.exit(wrong_data(run, error))
     checkpoints.check_room(0)
     try:
         run.make_views()
@@ -106,6 +138,11 @@ def open_folder(run: Training[Any]) -> dict[str, Any] | None:
     except WeightsError as error:
         sys.exit(str(error))
     return saved
+
+
+def wrong_data(run: Training[Any], error: ValueError) -> str:
+    option = str(error).partition(":")[0]
+    return f"--{error}" if hasattr(run.args, option) else f"--data: {error}"
 
 
 def check_data(run: Training[D], data: D, saved: dict[str, Any] | None) -> None:
@@ -156,6 +193,9 @@ def report(run: Training[Any]) -> None:
         },
     }
     write_text(run.args.out / "result.json", json.dumps(result, indent=2) + "\n")
+    if skipped := run.skipped:
+        more = f" and {len(skipped) - 5} more (result.json has all)" if len(skipped) > 5 else ""
+        print(f"\nWent on without {len(skipped)} corrupt images: {', '.join(skipped[:5])}{more}.")
     run.say()
 
 
@@ -174,7 +214,8 @@ def conclude(work: Callable[[], None], checkpoints: Checkpoints, ranks: Ranks) -
     except OSError as error:
         wrong = f"{error} {last_good(checkpoints)}"
     except KeyboardInterrupt:
-        print(f"\nStopped. {last_good(checkpoints)} --resume goes on.", file=sys.stderr)
+        then = "--resume goes on." if checkpoints.paths() else "The same command begins again."
+        print(f"\nStopped. {last_good(checkpoints)} {then}", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     if wrong:  # only now that the error is gone, and with it the workers that its traceback held
         sys.exit(wrong)

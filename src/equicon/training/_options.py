@@ -157,6 +157,8 @@ def read_arguments(out: Path) -> dict[str, Any]:
         begun: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
     except ValueError as error:
         raise SystemExit(f"{path} is damaged: {error}.") from error
+    if not isinstance(begun, dict):
+        raise SystemExit(f"{path} is damaged: expected an object, got {type(begun).__name__}.")
     return begun
 
 

@@ -139,7 +139,11 @@ class Training(ABC, Generic[D]):
         """Train to the end, or until a signal comes to any rank: then save what is whole. Say whether one came."""
 
     def check_arguments(self) -> None:
-        """End the programme where options do not go together, before anything is read or written."""
+        """End the programme where options do not go together, before anything is read or written.
+
+        Raises:
+            ValueError: If there is nothing to learn from; the text as in ``load_data``.
+        """
 
     def preview(self) -> None:
         """Show something before the first step, on the first rank."""

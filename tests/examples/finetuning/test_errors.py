@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ pytest.importorskip("torchvision", reason="the examples need torchvision")
 from examples.finetuning.running import curves, finetune_freihand, result, run, short
 
 from equicon.hands import FreiHAND, write_freihand
+from equicon.hands.recipes import _networks
 from equicon.training import Checkpoints
 
 
@@ -29,8 +31,15 @@ from equicon.training import Checkpoints
 )
 def test_says_what_is_wrong(tmp_path, words, message):
     with pytest.raises(SystemExit) as stopped:
-        run("--out", tmp_path, *words)
+        run("--out", tmp_path / "new" / "out", *words)
     assert message in str(stopped.value)
+    assert not (tmp_path / "new").exists()  # a run that was refused leaves no folder
+
+
+def test_data_are_looked_for_before_weights_are_downloaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(_networks, "fetch_imagenet", lambda arch: pytest.fail("downloads"))
+    with pytest.raises(SystemExit, match=r"^--data: expected .*, got nowhere, which is no folder"):
+        run("--data", "nowhere", "--weights", "imagenet", "--out", tmp_path)
 
 
 @pytest.mark.slow
@@ -108,5 +117,6 @@ def test_corrupt_images_stop_the_run_or_are_passed_over_and_named(tiny, tmp_path
     printed = capsys.readouterr().out
     for path in broken:
         assert printed.count(f"went on without {path}, which is corrupt") == 1
-    assert "Went on without 2 corrupt images; result.json names them." in printed
+    named = re.search(r"Went on without 2 corrupt images: (\S+), (\S+)\.\n", printed)
+    assert sorted(named.groups()) == [str(path) for path in broken]
     assert sorted(result(tmp_path / "other")["skipped"]) == [str(path) for path in broken]

@@ -8,6 +8,8 @@ pytest.importorskip("torchvision", reason="the examples need torchvision")
 
 from examples.pretraining.running import curve, pretrain_freihand, run, short
 
+from equicon.hands.recipes import _networks
+
 
 @pytest.mark.parametrize(
     ("words", "message"),
@@ -24,8 +26,15 @@ from examples.pretraining.running import curve, pretrain_freihand, run, short
 )
 def test_says_what_is_wrong(tmp_path, words, message):
     with pytest.raises(SystemExit) as stopped:
-        run("--out", tmp_path, *words)
+        run("--out", tmp_path / "new" / "out", *words)
     assert message in str(stopped.value)
+    assert not (tmp_path / "new").exists()  # a run that was refused leaves no folder
+
+
+def test_data_are_looked_for_before_weights_are_downloaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(_networks, "fetch_imagenet", lambda arch: pytest.fail("downloads"))
+    with pytest.raises(SystemExit, match=r"^--data: expected .*, got nowhere, which is no folder"):
+        run("--data", "nowhere", "--weights", "imagenet", "--out", tmp_path)
 
 
 @pytest.mark.slow

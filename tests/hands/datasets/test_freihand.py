@@ -283,6 +283,64 @@ def test_a_small_training_root_may_lack_versions(copy_of: Path) -> None:
         data.select(versions=[1])
 
 
+@pytest.mark.parametrize("versions", [(0,), (1,), (3,), (0, 2), (1, 2, 3), (0, 1, 2, 3)], ids=str)
+@pytest.mark.parametrize("samples", [(0, 1, 2, 3, 4), (0, 1, 2), (1, 4), (3,)], ids=str)
+def test_a_part_of_the_set_is_opened_and_says_what_it_lacks(
+    copy_of: Path, meshes: Tensor, versions: tuple[int, ...], samples: tuple[int, ...]
+) -> None:
+    for number in range(4 * SAMPLES):
+        if number // SAMPLES not in versions or number % SAMPLES not in samples:
+            (copy_of / image(number)).unlink()
+    data, xyz = FreiHAND(copy_of), torch.tensor(records(copy_of, "training_xyz.json"))
+    assert (data.versions, tuple(data.samples.tolist())) == (versions, samples)
+    assert data.left_out == SAMPLES - len(samples)
+    assert file_numbers(data) == [version * SAMPLES + sample for version in versions for sample in samples]
+    for i, hand in enumerate(data):
+        assert torch.equal(hand.xyz, xyz[samples[i % len(samples)]])
+    assert torch.equal(data.scale, torch.tensor(records(copy_of, "training_scale.json"))[list(samples)])
+    assert torch.equal(data.verts, meshes[list(samples)])
+    last = FreiHAND(copy_of, versions=versions[-1:])
+    assert file_numbers(last) == file_numbers(data.select(versions=versions[-1:]))
+    if len(samples) > 1:
+        assert sum(len(part) for part in data.holdout(0.5)) == len(data)
+    if missing := set(range(4)) - set(versions):
+        name = image(min(missing) * SAMPLES + samples[0]).rpartition("/")[2]
+        for again in (
+            lambda: data.select(versions=[min(missing)]),
+            lambda: FreiHAND(copy_of, versions=[*missing]),
+        ):
+            with pytest.raises(ValueError, match=rf"{name}: expected version {min(missing)} of sample {samples[0]} "):
+                again()
+
+
+def test_a_part_without_a_shape_was_not_unpacked_to_its_end(copy_of: Path) -> None:
+    for number in (7, 8, 9, *range(10, 20)):
+        (copy_of / image(number)).unlink()
+    with pytest.raises(ValueError, match=r"00000007\.jpg: expected version 1 of sample 2 .*Unpack the images again"):
+        FreiHAND(copy_of)
+
+
+def test_an_evaluation_is_whole(copy_of: Path) -> None:
+    (copy_of / "evaluation" / "rgb" / "00000001.jpg").unlink()
+    with pytest.raises(ValueError, match=r"00000001\.jpg: expected version 0 of sample 1 .*got no such file among 2"):
+        FreiHAND(copy_of, "evaluation")
+
+
+def test_an_evaluation_alone_is_opened_and_has_no_training(copy_of: Path) -> None:
+    for path in copy_of.glob("training*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert file_numbers(FreiHAND(copy_of, "evaluation")) == [0, 1, 2]
+    message = r"root: expected a data set with training/ and training_K\.json, got .*, which holds evaluation alone"
+    with pytest.raises(ValueError, match=message):
+        FreiHAND(copy_of)
+
+
+def test_files_beside_the_images_are_none(copy_of: Path) -> None:
+    for name in ("Thumbs.db", "._00000000.jpg", "00000003.jpg.part", "99999999.png"):
+        (copy_of / "training" / "rgb" / name).write_bytes(b"no image")
+    assert len(FreiHAND(copy_of)) == 4 * SAMPLES
+
+
 def edit(name: str, change: Callable[[Any], Any]) -> Callable[[Path], object]:
     return lambda root: (root / name).write_text(json.dumps(change(records(root, name))))
 

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("torchvision", reason="the recipes need torchvision")
 
-from equicon.hands import SyntheticHands
+from equicon.hands import SyntheticHands, write_freihand
 from equicon.hands.recipes import (
     FinetuneData,
     PretrainData,
@@ -75,3 +75,44 @@ def test_entries_are_whole(source, tmp_path):
     assert bool(source.sign) == bool(source.inside)
     assert not (source.rendered and (source.probed or source.boxes))
     assert source.recognises(str(tmp_path)) == (source is table.SOURCES[-1])  # any folder may be one of photographs
+
+
+def part_of_freihand(root, keep):
+    write_freihand(root, 20, size=16)
+    for path in (root / "training" / "rgb").iterdir():
+        if not keep(divmod(int(path.stem), 20)):
+            path.unlink()
+
+
+@pytest.mark.parametrize("version", [0, 2])
+def test_one_version_of_freihand_will_do(tmp_path, version):
+    part_of_freihand(tmp_path, lambda image: image[0] == version)
+    args = argparse.Namespace(data=[str(tmp_path)], holdout=0.5, seed=0, labelled=10, skip_corrupt=False, fraction=1.0)
+    found = load_pretrain_data(args, quiet=True)
+    assert (found.count, [part.versions for part in found.labelled]) == (10, [(version,)] * 2)
+    args.data = str(tmp_path)
+    assert len(load_finetune_data(args, quiet=True).validation) == 10
+
+
+def test_a_part_of_freihand_says_what_it_lacks(tmp_path):
+    part_of_freihand(tmp_path, lambda image: image[1] < 8)
+    args = argparse.Namespace(data=[str(tmp_path)], holdout=0.5, seed=0, labelled=10, skip_corrupt=False, fraction=1.0)
+    said = f"16 images of FreiHAND in {tmp_path} (12 annotated samples have no image); "
+    assert str(load_pretrain_data(args, quiet=True)).startswith(said)
+    args.data = str(tmp_path)
+    assert str(load_finetune_data(args, quiet=True)).startswith(said)
+
+
+def test_freihand_without_its_training_is_told_from_photographs(tmp_path):
+    write_freihand(tmp_path, 2, size=16)
+    for path in [*tmp_path.glob("training_*"), *(tmp_path / "training" / "rgb").iterdir()]:
+        path.unlink()
+    (tmp_path / "training" / "rgb").rmdir()
+    (tmp_path / "training").rmdir()
+    message = "root: expected a data set with training/ and training_K.json, got .*, which holds evaluation alone"
+    args = argparse.Namespace(data=[str(tmp_path)], boxes=None, size=16)
+    with pytest.raises(ValueError, match=message):
+        load_pretrain_data(args, quiet=True)
+    args.data = str(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        load_finetune_data(args, quiet=True)

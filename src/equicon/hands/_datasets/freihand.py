@@ -1,6 +1,7 @@
 """FreiHAND: photographs of hands with their 21 joints in space (Zimmermann et al., ICCV 2019, arXiv 1909.04349)."""
 
 import os
+import re
 from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
@@ -33,11 +34,15 @@ class FreiHAND(Dataset[Hand]):
     workers of a ``DataLoader`` share. An image that cannot be read raises ``CorruptImage``; ``SkipCorrupt(data)`` goes
     on without it.
 
+    A part of the set will do: of training, the versions that are on disk, and the samples that have an image there,
+    each in all of these versions, whatever the annotations go on to list; ``left_out`` counts the others. An evaluation
+    is whole, since its predictions are told apart by their places alone.
+
     Args:
         root: The folder with ``training/rgb/00000000.jpg``, ``training_K.json``, ``training_xyz.json`` and
             ``training_scale.json``, or the same for ``evaluation``. Sets of any size and images of any size will do.
         split: ``"training"`` or ``"evaluation"``.
-        versions: Which versions, in this order; by default all of them. Evaluation has version 0 only.
+        versions: Which versions, in this order; by default all that are on disk. Evaluation has version 0 only.
 
     Attributes:
         K: Intrinsics (n, 3, 3) of the n samples, float32.
@@ -45,6 +50,7 @@ class FreiHAND(Dataset[Hand]):
         verts: Vertices (n, 778, 3) of the hand's mesh in metres, float32, as a property that reads them when asked.
         scale: Length (n,) in metres of the bone from joint 9 to joint 10, float32.
         samples: Their numbers (n,) in the annotation files.
+        left_out: How many of the annotated samples have no image.
 
     Raises:
         TypeError: If an argument is of the wrong type.
@@ -75,6 +81,8 @@ class FreiHAND(Dataset[Hand]):
         self.split = split
         self._folder = self.root / split / "rgb"
         self.versions = _check_versions(_VERSIONS[split] if versions is None else versions, split)
+        if split == "training" and not (self._file("K").exists() or self._folder.exists()):
+            self._check_not_evaluation()
         self.K = self._read("K", 3, 3)
         focal = (self.K.diagonal(dim1=1, dim2=2) > 0).all(-1)
         good = focal & torch.from_numpy(is_affine(self.K) & has_inverse(self.K))
@@ -92,7 +100,11 @@ class FreiHAND(Dataset[Hand]):
         else:
             self._xyz = torch.full((self._records, *joints), torch.nan)
         self._verts: Tensor | None = None
-        self._check_images()
+        there = self._list_images()
+        if split == "training":
+            self._keep_what_is_there(there, every=versions is None)
+        self.left_out = self._records - len(self.samples)
+        self._check_images(there, numbered=versions is None or max(self.versions) > 0)
 
     @property
     def xyz(self) -> Tensor:
@@ -149,8 +161,6 @@ class FreiHAND(Dataset[Hand]):
         part = copy(self)
         if versions is not None:
             part.versions = _check_versions(versions, self.split)
-            if not set(part.versions) <= set(self.versions):
-                part._check_images()
         if samples is not None:
             chosen, count = torch.as_tensor(samples), len(self.samples)
             if chosen.ndim != 1 or len(chosen) == 0:
@@ -163,6 +173,8 @@ class FreiHAND(Dataset[Hand]):
             part.K, part.scale, part._xyz = self.K[chosen], self.scale[chosen], self._xyz[chosen]
             part._verts = None if self._verts is None else self._verts[chosen]
             part.samples = self.samples[chosen]
+        if not set(part.versions) <= set(self.versions):
+            part._check_images(part._list_images(), numbered=True)
         return part
 
     def holdout(self, fraction: float, *, seed: int = 0) -> tuple[Self, Self]:
@@ -208,22 +220,42 @@ class FreiHAND(Dataset[Hand]):
         like = None if kind == "K" else (self._file("K"), self._records)
         return read_records(self._file(kind), shape, like=like)
 
-    def _check_images(self) -> None:
+    def _list_images(self) -> set[str]:
         check_there(self.root, self._folder)
-        there = {path.name for path in self._folder.iterdir()}
+        return {path.name for path in self._folder.iterdir() if re.fullmatch(r"\d{8}\.jpg", path.name)}
+
+    def _keep_what_is_there(self, there: set[str], *, every: bool) -> None:
+        """Leave out samples without any image, and, of every version, those without any; if all lack, none."""
+        number_of = range(self._records)
+        found = {v: [s for s in number_of if self._image(v, s) in there] for v in _VERSIONS[self.split]}
+        kept = sorted(set().union(*found.values()))
+        if every and kept:
+            self.versions = tuple(version for version, samples in found.items() if samples)
+        if 0 < len(kept) < self._records:
+            self.samples = torch.tensor(kept)
+            self.K, self.scale, self._xyz = (each[self.samples] for each in (self.K, self.scale, self._xyz))
+
+    def _check_images(self, there: set[str], *, numbered: bool) -> None:
+        """Check that each sample has all versions, and, where numbers tell versions, that they go as far as these."""
         records = f"{self._records} records in {self._file('K').name}"
         for version in self.versions:
-            for sample in range(self._records):
+            for sample in self.samples.tolist():
                 name = self._image(version, sample)
                 if name not in there:
                     wanted = f"version {version} of sample {sample} (there are {records})"
                     fix = "Unpack the images again, or choose only versions that are there."
                     raise value_error(str(self._folder / name), wanted, f"no such file among {len(there)}", fix)
         past = self._image(len(_VERSIONS["training"]), 0)
-        if max(self.versions) > 0 and past in there:
+        if numbered and (beyond := [name for name in there if name >= past]):
             # Versions begin at multiples of the number of records: too few would label images with other hands.
             fix = "Take images and annotations from the same copy."
-            raise value_error(str(self._folder / past), f"no image past those of the {records}", "one", fix)
+            raise value_error(str(self._folder / min(beyond)), f"no image past those of the {records}", "one", fix)
+
+    def _check_not_evaluation(self) -> None:
+        if (self.root / "evaluation").is_dir():
+            fix = "FreiHAND's training set is an archive of its own: unpack it there too."
+            alone = f"{self.root}, which holds evaluation alone"
+            raise value_error("root", "a data set with training/ and training_K.json", alone, fix)
 
 
 def _check_versions(versions: Sequence[int], split: str) -> tuple[int, ...]:

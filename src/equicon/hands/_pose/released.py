@@ -101,7 +101,10 @@ def read_pose25d(path: str | Path) -> dict[str, Tensor]:
         heads = {name: value for name, value in state.items() if not name.startswith("encoder.")}
         check_weights(_head_shapes(heads, rows=63), heads, str(path))
     else:
-        raise _unknown(path, state, "a 2.5D model: backend_model.* with zroot_ref.*, or encoder.* with head.*")
+        pretrained = "conv1.weight" in state or any(name.startswith("encoder.features.") for name in state)
+        fix = "This is an encoder: fine-tune it first (finetune_freihand.py --weights FILE)." if pretrained else ""
+        wanted = "a 2.5D model: backend_model.* with zroot_ref.*, or encoder.* with head.*"
+        raise _unknown(path, state, wanted, fix)
     return {**_named("encoder.", encoder), **heads}
 
 
@@ -166,5 +169,5 @@ def _named(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {prefix + name: value for name, value in state.items()}
 
 
-def _unknown(path: str | Path, state: Mapping[str, Tensor], expected: str) -> ValueError:
-    return value_error(str(path), f"the weights of {expected}", listed("tensors", list(state)))
+def _unknown(path: str | Path, state: Mapping[str, Tensor], expected: str, fix: str = "") -> ValueError:
+    return value_error(str(path), f"the weights of {expected}", listed("tensors", list(state)), fix)

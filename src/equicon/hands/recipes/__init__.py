@@ -8,7 +8,14 @@ from equicon.training import need
 
 need("torchvision", "tqdm", "matplotlib")
 
-from equicon.hands.recipes._dataset_table import SOURCES, Source, is_rendered, load_finetune_data
+from equicon.hands.recipes._dataset_table import (
+    SOURCES,
+    Source,
+    find_labelled,
+    find_unlabelled,
+    is_rendered,
+    load_finetune_data,
+)
 from equicon.hands.recipes._drawing import draw_bones, draw_skeletons
 from equicon.hands.recipes._finetune_options import parse_finetune_args
 from equicon.hands.recipes._mixture import Mixture
@@ -42,6 +49,8 @@ __all__ = [
     "draw_bones",
     "draw_skeletons",
     "draw_views",
+    "find_labelled",
+    "find_unlabelled",
     "frame_of",
     "is_rendered",
     "labelled_batches",

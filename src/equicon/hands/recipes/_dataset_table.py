@@ -62,8 +62,8 @@ def is_rendered(data: Sequence[str]) -> bool:
     return source_of(data[0]).rendered
 
 
-def open_unlabelled(args: argparse.Namespace, data: str, *, quiet: bool) -> PretrainData:
-    """Open a value of ``--data`` for pre-training.
+def find_unlabelled(data: str) -> Source:
+    """Find the kind of a value of ``--data`` for pre-training, which takes no time.
 
     Raises:
         ValueError: If it is none that is known, or more than one.
@@ -76,7 +76,34 @@ def open_unlabelled(args: argparse.Namespace, data: str, *, quiet: bool) -> Pret
         held = [each.name for each in SOURCES if each.inside and each.recognises(data)]
         if len(held) > 1:
             raise ValueError(f"expected one data set in a folder, got {Path(data)}, which holds {' and '.join(held)}.")
-    return source.pretrain(args, data, quiet)
+    return source
+
+
+def open_unlabelled(args: argparse.Namespace, data: str, *, quiet: bool) -> PretrainData:
+    """Open a value of ``--data`` for pre-training.
+
+    Raises:
+        ValueError: If it cannot be opened.
+    """
+    return find_unlabelled(data).pretrain(args, data, quiet)
+
+
+def find_labelled(data: str) -> Source:
+    """Find the kind of a value of ``--data`` for fine-tuning, which takes no time.
+
+    Raises:
+        ValueError: If it has no labels.
+    """
+    source = source_of(data)
+    if source.finetune is None:
+        folders = [each for each in SOURCES if each.finetune and not each.rendered]
+        wanted = " or ".join(f"the folder of {each.name}" for each in folders)
+        if not Path(data).is_dir():
+            called = ", ".join(f"'{each.name}'" for each in SOURCES if each.finetune and each.rendered)
+            raise ValueError(f"expected {called} or {wanted}, got {_no_folder(data)}")
+        lacks = " and ".join(f"no {each.sign}" for each in folders)
+        raise ValueError(f"expected {wanted}, got {Path(data)}, which has {lacks}.")
+    return source
 
 
 def load_finetune_data(args: argparse.Namespace, *, quiet: bool) -> FinetuneData:
@@ -90,16 +117,7 @@ def load_finetune_data(args: argparse.Namespace, *, quiet: bool) -> FinetuneData
         ValueError: If it has no labels, or cannot be opened.
     """
     data: str = args.data
-    source = source_of(data)
-    if source.finetune is None:
-        folders = [each for each in SOURCES if each.finetune and not each.rendered]
-        wanted = " or ".join(f"the folder of {each.name}" for each in folders)
-        if not Path(data).is_dir():
-            called = ", ".join(f"'{each.name}'" for each in SOURCES if each.finetune and each.rendered)
-            raise ValueError(f"expected {called} or {wanted}, got {_no_folder(data)}")
-        lacks = " and ".join(f"no {each.sign}" for each in folders)
-        raise ValueError(f"expected {wanted}, got {Path(data)}, which has {lacks}.")
-    return source.finetune(args, data, quiet)
+    return find_labelled(data).finetune(args, data, quiet)  # type: ignore[misc]  # it is not None: that was looked for
 
 
 def count_known(count: int, fraction: float) -> int:
@@ -147,12 +165,12 @@ def _finetune_synthetic(args: argparse.Namespace, _: str, quiet: bool) -> Finetu
 
 
 def _pretrain_freihand(args: argparse.Namespace, data: str, _: bool) -> PretrainData:
-    what = f"images of FreiHAND in {Path(data)}"
     everything = FreiHAND(data)
+    what = _named(everything)
     if args.holdout == 0:
         return PretrainData(_reader(everything, args), len(everything), None, what)
     training, probing = everything.holdout(args.holdout, seed=args.seed)
-    halves = probing.select(versions=[0]).holdout(1 / 3, seed=args.seed)
+    halves = _once(probing).holdout(1 / 3, seed=args.seed)
     fit, test = (part.select(range(min(n, len(part)))) for part, n in zip(halves, _probe_counts(args), strict=True))
     if len(fit) < 5:
         few = f"{len(probing.samples)} labelled hands are too few to probe, raise --holdout"
@@ -161,12 +179,27 @@ def _pretrain_freihand(args: argparse.Namespace, data: str, _: bool) -> Pretrain
 
 
 def _finetune_freihand(args: argparse.Namespace, data: str, _: bool) -> FinetuneData:
-    rest, held_out = FreiHAND(data).holdout(args.holdout, seed=args.seed)
+    everything = FreiHAND(data)
+    rest, held_out = everything.holdout(args.holdout, seed=args.seed)
     chosen = torch.randperm(len(rest.samples), generator=torch.Generator().manual_seed(args.seed))
     few = rest.select(chosen[: count_known(len(rest.samples), args.fraction)].sort().values)
-    validation = held_out.select(versions=[0])
-    what = f"images of FreiHAND in {Path(data)}"
-    return FinetuneData(_reader(few, args), _reader(validation, args), len(rest), what)
+    validation = _once(held_out)
+    return FinetuneData(_reader(few, args), _reader(validation, args), len(rest), _named(everything))
+
+
+def _once(data: FreiHAND) -> FreiHAND:
+    """Take one image of each sample: the photograph, where it is on disk."""
+    return data.select(versions=[min(data.versions)])
+
+
+def _named(data: FreiHAND) -> str:
+    name = f"images of FreiHAND in {data.root}"
+    return f"{name} ({data.left_out:,} annotated samples have no image)" if data.left_out else name
+
+
+def _is_freihand(data: str) -> bool:
+    # With the evaluation alone it is one too, and no folder of photographs: opening it says what it lacks.
+    return (Path(data) / "training").is_dir() or (Path(data) / "evaluation_K.json").is_file()
 
 
 # --- without labels
@@ -195,7 +228,7 @@ SOURCES = (
     Source("stream", lambda data: data == "stream", _pretrain_stream, rendered=True),
     Source(
         "FreiHAND",
-        lambda data: (Path(data) / "training").is_dir(),
+        _is_freihand,
         _pretrain_freihand,
         _finetune_freihand,
         probed=True,
