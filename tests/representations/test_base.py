@@ -127,7 +127,12 @@ def test_bad_input_is_refused():
         (lambda: eq.DirectSum([eq.Points()]), TypeError, r"parts\[0\]: expected a pair"),
         (lambda: eq.DirectSum([(eq.Points(), 3)]), ValueError, "even width"),
         (lambda: eq.DirectSum([(eq.Points(), 0)]), ValueError, r"parts\[0\]: expected a whole number of at least 1"),
-        (lambda: eq.DirectSum([(eq.Points(), 4), (eq.Invariant(), 3)]).act(g, z), ValueError, r"a width of 4 \+ 3 = 7"),
+        (
+            lambda: eq.DirectSum([(eq.Points(), 4), (eq.Invariant(), 3)]).act(g, z),
+            ValueError,
+            r"4 \+ 3 = 7, got a width of 8",
+        ),
+        (lambda: eq.DirectSum([(eq.Invariant(), 8)]).act(g, z[:, :, None]), ValueError, r"got \(8, 1\) for each image"),
     ]:
         with pytest.raises(error, match=match):
             call()
@@ -192,6 +197,26 @@ def test_what_a_hook_returns_is_checked(found):
 
     with pytest.raises(TypeError, match=r"Returns._act: expected a tensor of 4 embeddings in return"):
         Returns().act(eq.Affine.identity(4), torch.rand(4, 6))
+
+
+@pytest.mark.parametrize("found", [None, torch.rand(4, 5), torch.rand(6)], ids=["none", "wider", "row"])
+def test_what_a_part_of_a_sum_returns_is_checked(found):
+    class Returns(eq.Representation):
+        def _act(self, g, z):
+            return found
+
+        _canonicalize = _act
+
+    both = eq.DirectSum([(eq.Points(), 2), (Returns(), 6)])
+    with pytest.raises(TypeError, match=r"parts\[1\], Returns: expected embeddings of shape \(4, 6\) in return"):
+        both.act(eq.Affine.identity(4), torch.rand(4, 8))
+
+
+@pytest.mark.parametrize("hook", ["_act", "_canonicalize"])
+def test_both_hooks_have_to_be_written(hook):
+    other = {"_act": "_canonicalize", "_canonicalize": "_act"}[hook]
+    with pytest.raises(TypeError, match=f"abstract method.*{hook}"):
+        type("Half", (eq.Representation,), {other: lambda self, g, z: z})()
 
 
 def test_embeddings_may_be_maps():
