@@ -103,6 +103,14 @@ def test_copies_pickles_and_prints(entry):
         assert again.canonicalize(g, z).equal(r.canonicalize(g, z))
 
 
+@pytest.mark.parametrize("make", [eq.Points, eq.PeCLRPoints, eq.Invariant])
+def test_those_without_parts_are_values(make):
+    assert make() == make()
+    assert len({make(), make()}) == 1
+    with pytest.raises(AttributeError, match="cannot assign"):
+        make().width = 3
+
+
 def test_a_direct_sum_is_its_parts():
     g, z = random_affine(7, 4), torch.randn(4, 11, dtype=torch.float64)
     both = eq.DirectSum([(eq.Points(), 6), (eq.Invariant(), 5)])
@@ -124,7 +132,10 @@ def test_bad_input_is_refused():
         (lambda: eq.Points().act(g, None), TypeError, "z: expected embeddings"),
         (lambda: eq.DirectSum([]), ValueError, "parts: expected at least one pair"),
         (lambda: eq.DirectSum(eq.Points()), TypeError, "parts: expected a list of pairs"),
-        (lambda: eq.DirectSum([eq.Points()]), TypeError, r"parts\[0\]: expected a pair"),
+        *(
+            (lambda part=part: eq.DirectSum([part]), TypeError, r"parts\[0\]: expected a pair")
+            for part in (eq.Points(), (eq.Points(), 4, 4), (eq.Points,), ("points", 4), {eq.Points(): 4, 0: 1})
+        ),
         (lambda: eq.DirectSum([(eq.Points(), 3)]), ValueError, "even width"),
         (lambda: eq.DirectSum([(eq.Points(), 0)]), ValueError, r"parts\[0\]: expected a whole number of at least 1"),
         (
