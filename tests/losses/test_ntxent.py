@@ -1,4 +1,5 @@
 import warnings
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 import equicon as eq
+from equicon._losses import ntxent
 
 pytestmark = pytest.mark.filterwarnings("ignore:z1. expected a batch of several images")  # one is tried on purpose
 
@@ -115,6 +117,18 @@ def test_the_order_of_views_does_not_matter():
     views = [draw(4, 6, seed=i) for i in range(3)]
     loss = eq.nt_xent(*views[:2], more_views=views[2:])
     assert_close(eq.nt_xent(views[2], views[0], more_views=[views[1]]), loss)
+
+
+def test_other_ranks_are_asked_only_where_it_is_said(monkeypatch):
+    z1, z2 = pair(5, 8)
+    monkeypatch.setattr(ntxent, "many_ranks", lambda: True)
+    monkeypatch.setattr(ntxent, "exchange", lambda batch: pytest.fail("asked"))
+    for loss in (eq.nt_xent, eq.NTXentLoss(), eq.PeCLRLoss(representation=eq.Invariant()).base_loss):
+        assert loss(z1, z2).isfinite()
+    for loss in (eq.NTXentLoss(gather_distributed=True), eq.PeCLRLoss(gather_distributed=True).base_loss):
+        monkeypatch.setattr(ntxent, "refuse_together", nullcontext)
+        with pytest.raises(pytest.fail.Exception, match="asked"):
+            loss(z1, z2)
 
 
 def test_the_module_is_the_function():
@@ -258,6 +272,11 @@ def test_autocast_does_not_round_it_nor_its_gradient(chunk_size):
             r"temperature: expected a tensor on cpu, where z1 is, got one on meta.*the loss that holds it, with .to",
         ),
         (lambda: eq.NTXentLoss(chunk_size=0), ValueError, "chunk_size: expected a whole number of at least 1"),
+        (
+            lambda: eq.nt_xent(*pair(4, 8), chunk_size=0),
+            ValueError,
+            "chunk_size: expected a whole number of at least 1",
+        ),
         (lambda: eq.nt_xent(*pair(4, 8), chunk_size=2.0), TypeError, "chunk_size: expected a whole number"),
         (lambda: eq.nt_xent(*pair(4, 8), more_views=pair(4, 8)[0]), TypeError, r"more_views: expected a list.*\[z3\]"),
         (
@@ -272,7 +291,16 @@ def test_autocast_does_not_round_it_nor_its_gradient(chunk_size):
         (lambda: eq.nt_xent(*pair(4, 8), labels=torch.ones(3).long()), ValueError, "labels: expected one for each"),
         (lambda: eq.nt_xent(*pair(4, 8), labels=torch.ones(4)), TypeError, "labels: expected whole numbers"),
         (lambda: eq.nt_xent(*pair(4, 8), labels=torch.ones(4).bool()), TypeError, "labels: expected whole numbers"),
-        (lambda: eq.nt_xent(*pair(4, 8), negatives=torch.ones(9, 6)), ValueError, r"negatives: .* \(K, 8\)"),
+        *(
+            (lambda queue=queue: eq.nt_xent(*pair(4, 8), negatives=queue), ValueError, r"negatives: .* \(K, 8\)")
+            for queue in (
+                torch.ones(9, 6),
+                torch.ones(9, 10),
+                torch.ones(8),
+                torch.ones(2, 8, 8),
+                torch.ones(9, 8).int(),
+            )
+        ),
         (
             lambda: eq.nt_xent(*pair(4, 8), negatives=torch.ones(9, 8, requires_grad=True)),
             ValueError,

@@ -8,6 +8,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
 
 import equicon as eq
+from equicon._losses import ranks
 
 IMAGES = 11
 SPLITS = {1: [[11]], 2: [[8, 3], [5, 6]], 3: [[4, 4, 3], [1, 9, 1]]}
@@ -93,6 +94,46 @@ def test_ranks_do_together_what_one_process_does(world):
             ours = [a / b for a, b in zip(found[rank][i], scale, strict=True)]
             theirs = [a / b for a, b in zip(expected, scale, strict=True)]
             assert_close(ours, theirs, rtol=0, atol=1e-10, msg=lambda m, i=i: f"{CASES[i]}: {m}")
+
+
+def batch(images: int = 3, **other) -> ranks.Batch:
+    return ranks.Batch(images, 2, 8, "torch.float32", False)._replace(**other)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "error", "match"),
+    [
+        (batch(7), None, ""),
+        ("ValueError: z1", RuntimeError, r"rank 1 refused its batch\. ValueError: z1$"),
+        (batch(7, views=3), ValueError, r"got Batch\(images=3, views=2.* on rank 0 and .*views=3.* on rank 1\. Give"),
+        (batch(width=6), ValueError, "nothing but the number of images"),
+        (batch(dtype="torch.float64"), ValueError, "nothing but the number of images"),
+        (batch(labels=True), ValueError, "nothing but the number of images"),
+    ],
+)
+def test_batches_may_differ_in_the_number_of_images_alone(monkeypatch, theirs, error, match):
+    def gather(told, message):
+        assert len(told) == 2
+        told[:] = message, theirs
+
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(dist, "all_gather_object", gather)
+    if error is None:
+        assert ranks.exchange(batch()) == [batch(), theirs]
+    else:
+        with pytest.raises(error, match=match):
+            ranks.exchange(batch())
+
+
+def test_an_error_is_told_where_ranks_wait_for_it(monkeypatch):
+    told = []
+    monkeypatch.setattr(ranks, "_tell", told.append)
+    for gather in (False, True):
+        with pytest.raises(ValueError, match="mine"), ranks.refuse_together(gather):
+            raise ValueError("mine")
+        with ranks.refuse_together(gather):
+            pass
+    assert told == ["ValueError: mine"]
 
 
 def traffic(rank: int, world: int) -> dict[str, list[int]]:

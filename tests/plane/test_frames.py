@@ -67,11 +67,18 @@ def test_reflected_folds_at_the_outermost_centres(length):
 def test_between_pixels_is_the_extent_of_the_places_between_the_pixels_of_a_level(length, stride):
     extent, pixels = line(length)
     axes, count = _frames.between_pixels((length + 3, length), stride), -(-length // stride) - 1
+    assert _frames.between_pixels((length, length + 3), stride) == (*axes[1::-1], *axes[:1:-1])
     # Pixel j of the level has its centre at stride · j + (stride − 1) / 2, place i lies between pixels i and i + 1.
     place = (pixels - (stride - 1) / 2) / stride - 0.5
     assert_close(extent * axes.scale_x + axes.offset_x, (2 * place + 1) / count - 1)
+    level = _frames.pixel_from_level(stride)
+    index = torch.arange(3.0)[:, None] + torch.tensor([0.0, 7.0])
+    assert_close(_frames.apply(level, index), stride * (index + 0.5) + (stride - 1) / 2)
     matrix = torch.tensor([[[0.5, 0.1, 0.2], [-0.3, 0.8, 0.1], [0, 0, 1]]], dtype=torch.float64)
     xy = torch.rand(1, 5, 2, dtype=torch.float64)
+    assert_close(
+        _frames.map_points(_frames.before(matrix, axes), xy), _frames.map_points(matrix, _frames.apply(axes, xy))
+    )
     assert_close(
         _frames.map_points(_frames.after(axes, matrix), xy), _frames.apply(axes, _frames.map_points(matrix, xy))
     )

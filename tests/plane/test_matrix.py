@@ -37,3 +37,19 @@ def test_constants_are_the_numbers_on_every_device():
     assert_close(_matrix.constant(values, torch.device("cpu")), torch.tensor(values), atol=0, rtol=0)
     there = _matrix.constant(values, torch.device("meta"), torch.float64)  # stands for all others
     assert (there.device.type, there.shape, there.dtype) == ("meta", (4,), torch.float64)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rows_are_divided_by_their_norm_but_for_those_of_nothing(dtype):
+    z = torch.tensor([[3.0, 4.0], [3e-7, 4e-7], [3e-10, 4e-10], [0.0, 0.0]], dtype=dtype).requires_grad_()
+    unit = torch.tensor([[0.6, 0.8], [0.6, 0.8], [3e-10, 4e-10], [0.0, 0.0]], dtype=dtype)
+    found = _matrix.normalize(z)
+    assert_close(found, unit, rtol=1e-5, atol=1e-12)
+    found.sum().backward()
+    assert_close(z.grad[2:], torch.ones(2, 2, dtype=dtype))
+
+
+def test_rows_of_a_batch_stay_a_batch():
+    batch = torch.arange(24).view(4, 3, 2)
+    for index, expected in [(1, [1]), (-1, [3]), (slice(1, 3), [1, 2]), ([2, 0], [2, 0]), (torch.tensor(3), [3])]:
+        assert _matrix.rows(batch, index).equal(batch[expected])

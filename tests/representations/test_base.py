@@ -103,6 +103,14 @@ def test_copies_pickles_and_prints(entry):
         assert again.canonicalize(g, z).equal(r.canonicalize(g, z))
 
 
+@pytest.mark.parametrize("make", [eq.Points, eq.PeCLRPoints, eq.Invariant])
+def test_those_without_parts_are_values(make):
+    assert make() == make()
+    assert len({make(), make()}) == 1
+    with pytest.raises(AttributeError, match="cannot assign"):
+        make().width = 3
+
+
 def test_a_direct_sum_is_its_parts():
     g, z = random_affine(7, 4), torch.randn(4, 11, dtype=torch.float64)
     both = eq.DirectSum([(eq.Points(), 6), (eq.Invariant(), 5)])
@@ -124,10 +132,18 @@ def test_bad_input_is_refused():
         (lambda: eq.Points().act(g, None), TypeError, "z: expected embeddings"),
         (lambda: eq.DirectSum([]), ValueError, "parts: expected at least one pair"),
         (lambda: eq.DirectSum(eq.Points()), TypeError, "parts: expected a list of pairs"),
-        (lambda: eq.DirectSum([eq.Points()]), TypeError, r"parts\[0\]: expected a pair"),
+        *(
+            (lambda part=part: eq.DirectSum([part]), TypeError, r"parts\[0\]: expected a pair")
+            for part in (eq.Points(), (eq.Points(), 4, 4), (eq.Points,), ("points", 4), {eq.Points(): 4, 0: 1})
+        ),
         (lambda: eq.DirectSum([(eq.Points(), 3)]), ValueError, "even width"),
         (lambda: eq.DirectSum([(eq.Points(), 0)]), ValueError, r"parts\[0\]: expected a whole number of at least 1"),
-        (lambda: eq.DirectSum([(eq.Points(), 4), (eq.Invariant(), 3)]).act(g, z), ValueError, r"a width of 4 \+ 3 = 7"),
+        (
+            lambda: eq.DirectSum([(eq.Points(), 4), (eq.Invariant(), 3)]).act(g, z),
+            ValueError,
+            r"4 \+ 3 = 7, got a width of 8",
+        ),
+        (lambda: eq.DirectSum([(eq.Invariant(), 8)]).act(g, z[:, :, None]), ValueError, r"got \(8, 1\) for each image"),
     ]:
         with pytest.raises(error, match=match):
             call()
@@ -192,6 +208,26 @@ def test_what_a_hook_returns_is_checked(found):
 
     with pytest.raises(TypeError, match=r"Returns._act: expected a tensor of 4 embeddings in return"):
         Returns().act(eq.Affine.identity(4), torch.rand(4, 6))
+
+
+@pytest.mark.parametrize("found", [None, torch.rand(4, 5), torch.rand(6)], ids=["none", "wider", "row"])
+def test_what_a_part_of_a_sum_returns_is_checked(found):
+    class Returns(eq.Representation):
+        def _act(self, g, z):
+            return found
+
+        _canonicalize = _act
+
+    both = eq.DirectSum([(eq.Points(), 2), (Returns(), 6)])
+    with pytest.raises(TypeError, match=r"parts\[1\], Returns: expected embeddings of shape \(4, 6\) in return"):
+        both.act(eq.Affine.identity(4), torch.rand(4, 8))
+
+
+@pytest.mark.parametrize("hook", ["_act", "_canonicalize"])
+def test_both_hooks_have_to_be_written(hook):
+    other = {"_act": "_canonicalize", "_canonicalize": "_act"}[hook]
+    with pytest.raises(TypeError, match=f"abstract method.*{hook}"):
+        type("Half", (eq.Representation,), {other: lambda self, g, z: z})()
 
 
 def test_embeddings_may_be_maps():
