@@ -111,6 +111,17 @@ def test_rooms_are_of_a_size_that_a_stranger_can_take_in():
         assert path.read_text(encoding="utf-8").count("\n") <= 300, path
 
 
+def test_the_library_sets_no_environment_variable_and_no_number_of_threads():
+    settings = (
+        r"environ\[[^]]+\]\s*\|?=(?!=)|environ\.(setdefault|update|pop|clear)|environ\s*\|="
+        r"|(put|unset)env|set_num_(interop_)?threads"
+    )
+    assert all(re.search(settings, text) for text in ('os.environ["A"] = "b"', "os.environ.setdefault('A', 'b')"))
+    assert not re.search(settings, 'os.environ["RANK"] == 1, os.environ.get("A")')
+    for path in SOURCE.rglob("*.py"):
+        assert not re.search(settings, path.read_text(encoding="utf-8")), path
+
+
 def test_core_dependencies_are_few():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = {re.split(r"[^\w-]", d)[0] for d in project["dependencies"]}

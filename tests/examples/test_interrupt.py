@@ -64,18 +64,16 @@ def interrupted(at: str, script: str, words: list[str], folder: Path) -> subproc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("at", ["torch.nn", "equicon.hands", "equicon.training"])
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_while_it_imports(script, at, tmp_path):
-    done = interrupted(at, script, SCRIPTS[script], tmp_path)
+def test_while_it_imports(script, tmp_path):
+    done = interrupted("equicon.hands", script, SCRIPTS[script], tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, "", "")
     assert not [*tmp_path.iterdir()]
 
 
 SHORT = ["--hands", "16", "--batch-size", "8", "--size", "32", "--epochs", "1"]
 WHEN = {
-    "options": "call equicon.training._options.read_arguments",
-    "device": "call torch.zeros",
+    "options": "call torch.cpu.get_capabilities",
     "rendering": "call equicon.hands._rendered.synthetic.render_hands",
     "network": "call torchvision.models.get_model",
     "first checkpoint": "call equicon.training._training.is_finite",

@@ -1,3 +1,4 @@
+import fcntl
 import os
 import resource
 import signal
@@ -8,7 +9,7 @@ from collections import namedtuple
 import pytest
 import torch
 
-from equicon.training import Checkpoints, Stop, load_state, size_of
+from equicon.training import Checkpoints, Stop, load_state, size_of, write_whole
 
 STATE = {"step": 3, "model": {"weight": torch.arange(5.0)}, "note": ["a", 1.5, None]}
 
@@ -122,6 +123,48 @@ def test_one_process_at_a_time(tmp_path):
             other = Checkpoints(tmp_path)
             with pytest.raises(OSError, match="in use by another process"), other.held():
                 pass
+
+
+def test_a_folder_that_got_nothing_is_removed_with_what_was_made_for_it(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "new" / "out" / "checkpoints")
+    with checkpoints.held():
+        checkpoints.check_room(0)
+    with pytest.raises(ZeroDivisionError), checkpoints.held():
+        1 // 0  # noqa: B018
+    assert not [*tmp_path.iterdir()]
+    (tmp_path / "new" / "out").mkdir(parents=True)
+    with checkpoints.held():
+        pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["new", "out"]
+    with checkpoints.held():
+        checkpoints.save(1, {})
+    assert checkpoints.load() == {}
+
+
+def test_a_lock_that_was_removed_meanwhile_is_none(tmp_path, monkeypatch):
+    checkpoints, flock = Checkpoints(tmp_path / "checkpoints"), fcntl.flock
+    locked = []
+
+    def removed_first(file, how):
+        if not locked:  # as by a process that leaves, and removes what this one has opened
+            (checkpoints.folder / "lock").unlink()
+        locked.append(file)
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", removed_first)
+    with checkpoints.held(), pytest.raises(OSError, match="in use by another process"), checkpoints.held():
+        pass
+    assert len(locked) == 3
+
+
+def test_ctrl_c_while_a_file_is_written_leaves_no_part_of_it(tmp_path):
+    def interrupt(file):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(tmp_path / "a.bin", interrupt)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_sizes_are_those_of_the_tensors():

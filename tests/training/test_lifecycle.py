@@ -182,6 +182,29 @@ def test_a_run_that_ends_early_says_why_and_what_to_do(tmp_path, capsys):
         conclude(lambda: 1 // 0, Checkpoints(tmp_path / "checkpoints"), ALONE)
 
 
+def test_ctrl_c_before_there_is_a_checkpoint_is_said_and_leaves_nothing(tmp_path, capsys):
+    assert ended(KeyboardInterrupt(), tmp_path / "new") == 130
+    assert "Stopped. There is no checkpoint yet. The same command begins again." in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
+
+
+def test_ctrl_c_outside_of_a_run_s_work_has_no_traceback(tmp_path, capsys):
+    pytest.importorskip("tensorboard", reason="a run needs TensorBoard")
+
+    def parse_args(words):
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.sigtimedwait([], 1)  # until it comes
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which a script's own handler stands for
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            launch(Toy, parse_args, [])
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (stopped.value.code, capsys.readouterr().err) == (130, "\nStopped.\n")
+
+
 def test_the_folder_is_held_while_there_is_work(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     inside = []

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterable
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
@@ -305,7 +306,23 @@ def test_a_folder_that_may_not_be_read_raises(tmp_path: Path, monkeypatch: pytes
 # --- what is wrong
 
 
+def test_progress_goes_round_the_records_of_the_annotations(root: Path) -> None:
+    seen: list[Any] = []
+
+    def progress(records: Iterable[Any]) -> Iterable[Any]:
+        for record in records:
+            seen.append(record)
+            yield record
+
+    data = YouTube3DHands(root, size=16, progress=progress)
+    whole = annotations(root)
+    assert len(seen) == len(whole["images"]) + len(whole["annotations"])
+    assert data.summary == YouTube3DHands(root, size=16).summary
+
+
 def test_wrong_arguments_raise(root: Path) -> None:
+    with pytest.raises(TypeError, match="progress: expected a callable such as tqdm, got bool True"):
+        YouTube3DHands(root, size=16, progress=True)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="split: expected one of train, val, test, got str 'training'"):
         YouTube3DHands(root, "training", size=16)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="size: expected a whole number of at least 1"):

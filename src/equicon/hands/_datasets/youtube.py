@@ -1,8 +1,9 @@
 """YouTube3DHands: frames of videos with the hands in them (Kulon et al., CVPR 2020, arXiv 2004.01946)."""
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal, NamedTuple, final
+from typing import Any, Literal, NamedTuple, final
 
 import torch
 from torch.utils.data import Dataset
@@ -85,6 +86,8 @@ class YouTube3DHands(Dataset[Boxed]):
         margin: Side of the square over the longer side of the box, in [1e-4, 1e4]; what is beyond is lost to views
             that turn, shift or shrink.
         mirror_left: Mirror left hands, image and box, so that all are right ones, as the authors do.
+        progress: What to wrap around the records of the annotations as they are read, which takes a minute: for example
+            ``tqdm``.
 
     Attributes:
         summary: How many hands were found, and how many are left out for which reason: ``print(data.summary)``.
@@ -113,6 +116,7 @@ class YouTube3DHands(Dataset[Boxed]):
         size: int,
         margin: float = 2.0,
         mirror_left: bool = True,
+        progress: Callable[[Iterable[Any]], Iterable[Any]] | None = None,
     ) -> None:
         if split not in _SPLITS:
             raise value_error("split", f"one of {', '.join(_SPLITS)}", describe(split))
@@ -121,11 +125,13 @@ class YouTube3DHands(Dataset[Boxed]):
         self.margin = check_factor("margin", margin)
         if not isinstance(mirror_left, bool):
             raise type_error("mirror_left", "True or False", mirror_left)
+        if progress is not None and not callable(progress):
+            raise type_error("progress", "a callable such as tqdm", progress)
         self.mirror_left = mirror_left
 
         annotations = self.root / f"youtube_{split}.json"
         check_there(self.root, annotations)
-        read = read_hands(annotations)
+        read = read_hands(annotations, progress)
         boxes = torch.frombuffer(read.boxes, dtype=torch.float32).reshape(-1, 4)
         flat = (boxes[:, :2] >= boxes[:, 2:]).any(-1).tolist()
         frames = [read.frames.get(frame_id) for frame_id in read.frame_ids]

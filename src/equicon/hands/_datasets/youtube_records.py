@@ -1,6 +1,6 @@
 """The annotation files of YouTube3DHands: an object of two lists, of which little is kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeAlias
 
@@ -40,14 +40,15 @@ class Hands(NamedTuple):
     left: bytearray
 
 
-def read_hands(path: Path) -> Hands:
+def read_hands(path: Path, progress: Callable[[Iterable[Any]], Iterable[Any]] | None = None) -> Hands:
     """Read a file record by record: the training set is about 1 GB of text, of which 1 MB of boxes is kept.
 
     Raises:
         ValueError: If the file is damaged, or a record lacks something or has it of another type.
     """
     hands = Hands({}, [], bytearray(), bytearray())
-    for name, index, record in stream_lists(path):
+    records = stream_lists(path)
+    for name, index, record in records if progress is None else progress(records):
         where = f"{path} ({name} {index})"
         if name == "images":
             _add_frame(hands, where, record)

@@ -9,11 +9,13 @@ import argparse
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.data import Subset
+from tqdm import tqdm
 
 from equicon.data import SkipCorrupt, UnlabelledImages
 from equicon.data._names import other_spelling
@@ -205,8 +207,10 @@ def _is_freihand(data: str) -> bool:
 # --- without labels
 
 
-def _pretrain_youtube(args: argparse.Namespace, data: str, _: bool) -> PretrainData:
-    hands = YouTube3DHands(data, size=round(_MARGIN * args.size), margin=_MARGIN, mirror_left=args.mirror_left)
+def _pretrain_youtube(args: argparse.Namespace, data: str, quiet: bool) -> PretrainData:
+    bar = partial(tqdm, desc="read annotations", unit="record", disable=quiet)
+    size = round(_MARGIN * args.size)
+    hands = YouTube3DHands(data, size=size, margin=_MARGIN, mirror_left=args.mirror_left, progress=bar)
     notes = (f"YouTube3DHands: {hands.summary}",)
     return PretrainData(_reader(hands, args), len(hands), None, f"hands of YouTube3DHands in {Path(data)}", notes=notes)
 
