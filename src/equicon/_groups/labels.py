@@ -63,7 +63,7 @@ class PlaneMap:
             torch.Size([2, 3, 24, 24])
         """
         check_images(images)
-        check_batch("images", len(images), len(self.matrix), "the map")
+        check_batch("images", images, self.matrix, "the map")
         if images.device != self.matrix.device:
             raise value_error(
                 "images",
@@ -102,7 +102,7 @@ class PlaneMap:
         check_floating("xy", xy, "(B, ..., 2)", last=(2,))
         if xy.ndim < 2:
             raise value_error("xy", "a tensor of shape (B, ..., 2)", xy, "Add the batch dimension: xy[None].")
-        check_batch("xy", len(xy), len(self.matrix), "the map")
+        check_batch("xy", xy, self.matrix, "the map")
         if source is None:
             if view is not None:
                 raise value_error("view", "None where source is None", view, "Give source, or neither.")
@@ -128,7 +128,7 @@ class PlaneMap:
         check_floating("boxes", boxes, "(B, ..., 4)", last=(4,))
         if boxes.ndim < 2:
             raise value_error("boxes", "a tensor of shape (B, ..., 4)", boxes, "Add the batch dimension: boxes[None].")
-        check_batch("boxes", len(boxes), len(self.matrix), "the map")
+        check_batch("boxes", boxes, self.matrix, "the map")
         x1, y1, x2, y2 = boxes.unbind(-1)
         corners = torch.stack([x1, y1, x2, y1, x2, y2, x1, y2], -1).unflatten(-1, (4, 2))
         moved = self.points(corners, source, view)
@@ -151,7 +151,7 @@ class PlaneMap:
             tensor([50.0000,  0.0000, 15.5000])
         """
         check_floating("K", K, "(B, 3, 3)", last=(3, 3), ndim=3)
-        check_batch("K", len(K), len(self.matrix), "the map")
+        check_batch("K", K, self.matrix, "the map")
         return matmul(self.pixels(source, view), at_least_float32(K))
 
 

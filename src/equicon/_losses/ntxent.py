@@ -98,7 +98,9 @@ def nt_xent(
         keys = torch.cat([keys, normalize(negatives.to(z.dtype))])
     block = block_size(z.device) if chunk_size is None else chunk_size
     with torch.autocast(z.device.type, enabled=False):
-        if not gather and (len(keys) <= block or not gradient_is_enough(keys, temperature)):
+        # An exported program has one way for batches of any size.
+        fits = chunk_size is None if torch.compiler.is_exporting() else keys.shape[0] <= block
+        if not gather and (fits or not gradient_is_enough(keys, temperature)):
             sums = dense_negatives(keys, rows, number, labels, temperature)
         else:
             block = -(-block // number) * number  # all views of an image in one

@@ -99,8 +99,8 @@ def pose_target(hand: Hand, images: Tensor, g: Affine) -> PoseTarget:
     """
     _check_hands(hand)
     check_images(images)
-    check_batch("images", len(images), len(hand.xyz), "hand")
-    check_batch("g", len(g), len(hand.xyz), "hand")
+    check_batch("images", images, hand.xyz, "hand")
+    check_batch("g", g, hand.xyz, "hand")
     source, size = (hand.image.shape[-2], hand.image.shape[-1]), (images.shape[-2], images.shape[-1])
     K, scale = g.intrinsics(hand.K, source, size), bone_length(hand.xyz)
     palm = palm_from_wrist(hand.xyz)
