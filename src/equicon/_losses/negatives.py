@@ -50,7 +50,10 @@ def dense_negatives(keys: Tensor, rows: int, views: int, labels: Tensor | None, 
     same = images[:rows, None] == images
     if keys.shape[0] > images.shape[0]:
         same = pad(same, (0, keys.shape[0] - images.shape[0]))
-    return (keys[:rows] / temperature @ keys.T).masked_fill_(same, -math.inf).logsumexp(1)
+    # A row without negatives keeps its scores until the end: of −∞ alone, the gradient of logsumexp is not a number.
+    none = same.all(1)
+    scores = (keys[:rows] / temperature @ keys.T).masked_fill_(same & ~none[:, None], -math.inf)
+    return scores.logsumexp(1).masked_fill(none, -math.inf)
 
 
 def blockwise_negatives(
