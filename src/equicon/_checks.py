@@ -7,7 +7,7 @@ accelerator: that would wait for the device.
 
 import operator
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any, TypeAlias
 
 import torch
@@ -17,6 +17,8 @@ from equicon._torch import in_function_transform, is_tracing
 
 Size: TypeAlias = tuple[int, int]
 """Height and width in pixels."""
+Counted: TypeAlias = Tensor | Sized | int
+"""A batch, or how many it has."""
 
 LARGEST = 1e4
 """Of factors, and 1 over it the smallest: a product of several is then finite in float32, as is its inverse, and one
@@ -77,11 +79,11 @@ def check_probability(argument: str, value: Any) -> float:
 
 def check_int(argument: str, value: Any, *, low: int) -> int:
     """Check for a whole number of at least ``low``."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int | torch.SymInt):
         raise type_error(argument, "a whole number", describe(value))
     if value < low:
         raise value_error(argument, f"a whole number of at least {low}", value)
-    return value
+    return value  # type: ignore[return-value]  # a size that torch.export leaves open is a number to its graph
 
 
 def check_index(index: int, length: int) -> int:
@@ -153,10 +155,18 @@ def check_floating(argument: str, value: Any, shape: str, *, last: tuple[int, ..
     return value
 
 
-def check_batch(argument: str, length: int, expected: int, of: str, fix: str = "") -> None:
+def count(batch: Counted) -> int:
+    """Count a batch. ``len`` would make a fixed number of a size that ``torch.export`` leaves open."""
+    if isinstance(batch, int | torch.SymInt):
+        return batch
+    return batch.shape[0] if isinstance(batch, Tensor) else batch.__len__()
+
+
+def check_batch(argument: str, batch: Counted, expected: Counted, of: str, fix: str = "") -> None:
     """Check that two batches have the same length."""
-    if length != expected:
-        raise value_error(argument, f"a batch of {expected}, that of {of}", f"a batch of {length}", fix)
+    found, wanted = count(batch), count(expected)
+    if found != wanted:
+        raise value_error(argument, f"a batch of {wanted}, that of {of}", f"a batch of {found}", fix)
 
 
 def as_tuples(config: object) -> None:

@@ -166,6 +166,28 @@ def test_no_chunk_is_a_small_rest(rows, chunk_size):
     assert min(sizes) >= max(max(sizes) - 1, 2)
 
 
+@pytest.mark.parametrize(("rows", "chunk_size", "sizes"), [(257, 16, [15] * 15 + [16] * 2), (64, 16, [16] * 4)])
+def test_chunks_are_as_equal_as_can_be_and_train_with_batch_norm(rows, chunk_size, sizes):
+    seen = []
+    model = network(nn.BatchNorm1d(32))
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    eq.GradCache(model, chunk_size)(images(rows)).square().sum().backward()
+    assert sorted(seen[: len(sizes)]) == sizes
+    assert sorted(seen[len(sizes) :]) == sizes  # again, for the gradient
+
+
+def test_a_chunk_of_one_row_is_there_only_where_it_must_be():
+    module, seen = nn.Identity(), []
+    module.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    for chunk_size in range(1, 12):
+        for rows in range(1, 60):
+            seen.clear()
+            x = torch.arange(float(rows))
+            assert torch.equal(eq.GradCache(module, chunk_size)(x), x)
+            assert max(seen) <= chunk_size
+            assert 1 not in seen or rows == 1 or chunk_size == 1 or (chunk_size == 2 and rows % 2)
+
+
 class Outputs(NamedTuple):
     z: torch.Tensor
     rest: dict[str, Any]
@@ -183,7 +205,7 @@ class Nested(nn.Module):
         return Outputs(z, {"g": g, "both": [z.sin(), (z.cos(), g.inverse())]})
 
 
-@pytest.mark.parametrize("chunk_size", [5, 22])
+@pytest.mark.parametrize("chunk_size", [5, 21, 22, 100])
 def test_outputs_come_back_as_what_they_were(chunk_size):
     model, g = Nested(), eq.RandomRotation(45).sample(22).affine
     found, expected = eq.GradCache(model, chunk_size)(images(), g), model(images(), g)

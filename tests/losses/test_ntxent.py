@@ -160,6 +160,30 @@ def test_invariances(chunk_size):
     assert_close(nt_xent(z1 @ q, z2 @ q), loss)
 
 
+@pytest.mark.parametrize("chunk_size", [None, 4])
+@pytest.mark.parametrize("scale", [1e-30, 1e-9, 1e30])
+def test_an_embedding_of_any_length_is_a_direction(chunk_size, scale):
+    grads = []
+    for factor in (1.0, scale):
+        z = torch.stack([z * factor for z in pair(6, 8, dtype=torch.float32)]).requires_grad_()
+        negatives = factor * draw(3, 8, seed=5).float()
+        loss = eq.nt_xent(*z, chunk_size=chunk_size, negatives=negatives)
+        grads.append((loss.detach(), torch.autograd.grad(loss, z)[0] * factor))
+    assert_close(grads[1], grads[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_the_lowest_temperature_is_finite_in_all_gradients(chunk_size, dtype):
+    z1, z2 = (z.requires_grad_() for z in pair(16, 8, dtype=torch.float32))
+    temperature = torch.tensor(1e-6, dtype=dtype, requires_grad=True)
+    eq.nt_xent(z1, z2, 1e-6, chunk_size=chunk_size).backward()
+    loss = eq.nt_xent(z1, z2, temperature, chunk_size=chunk_size)
+    loss.backward()
+    # The temperature's is its own in float16: -3e11 is beyond it.
+    assert all(x.isfinite().all() for x in (loss, z1.grad, z2.grad) + (temperature.grad,) * (dtype != torch.float16))
+
+
 def test_known_values():
     z = torch.eye(4, dtype=torch.float64)
     expected = -torch.log(torch.exp(torch.tensor(2.0)) / (torch.exp(torch.tensor(2.0)) + 6)).double()
@@ -265,6 +289,15 @@ def test_autocast_does_not_round_it_nor_its_gradient(chunk_size):
             r"temperature: expected a number, or a tensor of shape \(\).*Parameter\(torch.tensor\(0.5\)\)",
         ),
         (lambda: eq.NTXentLoss(torch.tensor(0.5)), TypeError, "temperature: expected a number or a torch.nn.Parameter"),
+        (lambda: eq.nt_xent(*pair(4, 8), 1e-38), ValueError, "temperature: expected at least 1e-6, .* a clamp"),
+        (lambda: eq.nt_xent(*pair(4, 8), torch.tensor(1e-38)), ValueError, "temperature: expected at least 1e-6"),
+        (lambda: eq.nt_xent(*pair(4, 8), torch.tensor(float("nan"))), ValueError, "temperature: expected at least"),
+        (lambda: eq.NTXentLoss(1e-7), ValueError, "temperature: expected at least 1e-6"),
+        (
+            lambda: eq.PeCLRLoss(torch.nn.Parameter(torch.tensor(-0.1))),
+            ValueError,
+            "temperature: expected at least 1e-6, got float -0.1",
+        ),
         (lambda: eq.nt_xent(*pair(4, 8), torch.tensor(1)), TypeError, "temperature: expected a floating type"),
         (
             lambda: eq.nt_xent(*pair(4, 8), torch.tensor(0.5, device="meta")),

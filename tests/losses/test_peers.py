@@ -48,6 +48,14 @@ peers = pytest.mark.parametrize(
         pytest.param(metric_learning_vicreg, id="metric-learning-vicreg"),
     ],
 )
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-9])
+def test_nt_xent_is_that_of_lightly_for_short_embeddings_too(scale):
+    z1, z2 = (scale * z.detach() for z in embeddings(2, dtype=torch.float32))
+    assert_close(eq.nt_xent(z1, z2, 0.5), lightly().NTXentLoss(temperature=0.5)(z1, z2))
+
+
 representations = pytest.mark.parametrize("representation", [eq.Points(), eq.PeCLRPoints(), eq.Invariant()])
 
 

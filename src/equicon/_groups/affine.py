@@ -88,7 +88,7 @@ class Affine(PlaneMap):
         if translation is None:
             translation = torch.zeros_like(linear[:, 0])
         check_floating("translation", translation, "(B, 2)", last=(2,), ndim=2)
-        check_batch("translation", len(translation), len(linear), "linear")
+        check_batch("translation", translation, linear, "linear")
         return cls(affine_matrix(at_least_float32(linear), at_least_float32(translation)))
 
     @classmethod
@@ -242,7 +242,7 @@ class Affine(PlaneMap):
 
     def _after(self, other: "Affine") -> "Affine":
         # The library composes by this name: in a compiled graph, torch 2.11 knows no @ but that of tensors.
-        check_batch("right operand of @", len(other), len(self), "the left operand")
+        check_batch("right operand of @", other, self, "the left operand")
         return Affine._of(matmul(self.matrix, other.matrix))
 
     def inverse(self) -> "Affine":

@@ -64,7 +64,7 @@ class PlaneMap:
             torch.Size([2, 3, 24, 24])
         """
         check_images(images)
-        check_batch("images", len(images), len(self.matrix), "the map")
+        check_batch("images", images, self.matrix, "the map")
         if images.device != self.matrix.device:
             raise value_error(
                 "images",
@@ -103,7 +103,7 @@ class PlaneMap:
         check_floating("xy", xy, "(B, ..., 2)", last=(2,))
         if xy.ndim < 2:
             raise value_error("xy", "a tensor of shape (B, ..., 2)", xy, "Add the batch dimension: xy[None].")
-        check_batch("xy", len(xy), len(self.matrix), "the map")
+        check_batch("xy", xy, self.matrix, "the map")
         if source is None:
             if view is not None:
                 raise value_error("view", "None where source is None", view, "Give source, or neither.")
@@ -129,7 +129,7 @@ class PlaneMap:
         check_floating("boxes", boxes, "(B, ..., 4)", last=(4,))
         if boxes.ndim < 2:
             raise value_error("boxes", "a tensor of shape (B, ..., 4)", boxes, "Add the batch dimension: boxes[None].")
-        check_batch("boxes", len(boxes), len(self.matrix), "the map")
+        check_batch("boxes", boxes, self.matrix, "the map")
         x1, y1, x2, y2 = boxes.unbind(-1)
         if readable(boxes) and bool((turned := (x1 > x2) | (y1 > y2)).any()):
             box = f"{boxes[turned][0].tolist()} at index {turned.nonzero()[0].tolist()}"
@@ -156,7 +156,7 @@ class PlaneMap:
             tensor([50.0000,  0.0000, 15.5000])
         """
         check_floating("K", K, "(B, 3, 3)", last=(3, 3), ndim=3)
-        check_batch("K", len(K), len(self.matrix), "the map")
+        check_batch("K", K, self.matrix, "the map")
         check_intrinsics("K", K)
         return matmul(self.pixels(source, view), at_least_float32(K))
 

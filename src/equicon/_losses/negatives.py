@@ -48,9 +48,12 @@ def dense_negatives(keys: Tensor, rows: int, views: int, labels: Tensor | None, 
     """
     images = torch.arange(rows, device=keys.device) // views if labels is None else labels
     same = images[:rows, None] == images
-    if len(keys) > len(images):
-        same = pad(same, (0, len(keys) - len(images)))
-    return (keys[:rows] / temperature @ keys.T).masked_fill_(same, -math.inf).logsumexp(1)
+    if keys.shape[0] > images.shape[0]:
+        same = pad(same, (0, keys.shape[0] - images.shape[0]))
+    # A row without negatives keeps its scores until the end: of −∞ alone, the gradient of logsumexp is not a number.
+    none = same.all(1)
+    scores = (keys[:rows] / temperature @ keys.T).masked_fill_(same & ~none[:, None], -math.inf)
+    return scores.logsumexp(1).masked_fill(none, -math.inf)
 
 
 def blockwise_negatives(
@@ -224,7 +227,7 @@ def _log_sum_exp(scores: Tensor, dim: int, spare: Tensor) -> Tensor:
 
 @_blockwise.register_fake
 def _(z: Tensor, *_: object) -> Tensor:
-    return z.new_empty(len(z))
+    return z.new_empty(z.shape[0])
 
 
 @_blockwise_backward.register_fake
@@ -244,7 +247,7 @@ def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     counts = ctx.settings[-1]
     if counts:
         numbers = torch.cat([numbers, gather_others(numbers, counts)])
-    queue = len(z) + len(others) - len(numbers)
+    queue = z.shape[0] + others.shape[0] - numbers.shape[0]
     results, grads = (pad(numbers[:, i], (0, queue), value=fill) for i, fill in enumerate((math.inf, 0.0)))
     dz, dt = _blockwise_backward(z, others, labels, learned, *ctx.settings, results, grads)
     return dz, None, None, None if learned is None else dt, *(None,) * 4

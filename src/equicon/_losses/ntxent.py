@@ -9,11 +9,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from equicon._checks import check_int, check_positive, type_error, value_error
+from equicon._checks import check_int, check_positive, readable, type_error, value_error
 from equicon._losses.negatives import block_size, blockwise_negatives, dense_negatives, gradient_is_enough
 from equicon._losses.ranks import Batch, exchange, gather_others, many_ranks, refuse_together
 from equicon._plane.matrix import at_least_float32, normalize
 
+_LEAST = 2.0**-20  # 1e-6, as every type can hold it
 _ALONE = (
     "z1: expected a batch of several images, got one, which has nothing to be told from: the loss is 0, and so is its "
     "gradient. Take larger batches, or leave out a last one of one image (drop_last=True)."
@@ -45,8 +46,9 @@ def nt_xent(
     Args:
         z1: (B, D), the first view of each image.
         z2: (B, D), the second.
-        temperature: τ, above 0: a number, or a tensor of shape () that gets a gradient. Its value is not looked at, as
-            that would wait for its device; keep it above 0 by learning its logarithm, or by a clamp after each step.
+        temperature: τ, at least 1e-6: a number, or a tensor of shape () that gets a gradient. The value of a tensor
+            is looked at on a CPU alone, as another device would be waited for; keep it above 0 by learning its
+            logarithm, or by a clamp after each step.
         more_views: further views of the images, each (B, D). Each pair of views counts, and none is a negative of
             another.
         weights: (B,), a factor for the pairs of each image; the loss is the mean of ℓ times its weight.
@@ -65,8 +67,8 @@ def nt_xent(
         ``torch.set_float32_matmul_precision``: below ``highest`` it is rounded, which a low temperature magnifies.
 
     Raises:
-        ValueError: if shapes do not fit, a number given as temperature is not above 0, or ``negatives`` want a
-            gradient; on every rank if they gather batches that differ in more than B.
+        ValueError: if shapes do not fit, the temperature is below 1e-6, or ``negatives`` want a gradient; on every
+            rank if they gather batches that differ in more than B.
         TypeError: if an embedding is not floating, or labels are not whole numbers.
         RuntimeError: if another rank refused its batch; from ``backward``, if blocks are differentiated twice.
 
@@ -102,11 +104,13 @@ def nt_xent(
             labels = torch.cat([labels, gather_others(labels, counts)])
     if negatives is not None:
         keys = torch.cat([keys, normalize(negatives.to(z.dtype))])
-    if len(keys) == number and not torch.compiler.is_compiling():
+    if not torch.compiler.is_compiling() and len(keys) == number:
         warnings.warn(_ALONE, UserWarning, stacklevel=2)
     block = block_size(z.device) if chunk_size is None else chunk_size
     with torch.autocast(z.device.type, enabled=False):
-        if not gather and (len(keys) <= block or not gradient_is_enough(keys, temperature)):
+        # An exported program has one way for batches of any size.
+        fits = chunk_size is None if torch.compiler.is_exporting() else keys.shape[0] <= block
+        if not gather and (fits or not gradient_is_enough(keys, temperature)):
             sums = dense_negatives(keys, rows, number, labels, temperature)
         else:
             block = -(-block // number) * number  # all views of an image in one
@@ -130,14 +134,23 @@ def _mean_of_ranks(share: Tensor) -> Tensor:
 
 
 def _check_temperature(value: Any) -> None:
-    """Check for a number above 0, or for a floating tensor that stands for one."""
+    """Check for a number that is not too low, or for a floating tensor that stands for one."""
     if not isinstance(value, Tensor):
-        check_positive("temperature", value)
+        _check_low(check_positive("temperature", value))
     elif value.ndim:
         fix = "Write torch.nn.Parameter(torch.tensor(0.5))."
         raise value_error("temperature", "a number, or a tensor of shape ()", value, fix)
     elif not value.is_floating_point():
         raise type_error("temperature", "a floating type", value)
+    elif readable(value):
+        _check_low(value.item())
+
+
+def _check_low(temperature: float) -> None:
+    # Cosines are rounded by 1e-7 in float32. Divided by less than this, the exponentials of two that are equal differ.
+    if not temperature >= _LEAST:
+        fix = "From 0.01 to 1 is usual. One that learns stays there by a clamp after each step."
+        raise value_error("temperature", "at least 1e-6", temperature, fix)
 
 
 def _check_embeddings(argument: str, z: Any) -> None:
@@ -199,13 +212,12 @@ class NTXentLoss(nn.Module):
     """NT-Xent as a module; see ``nt_xent``.
 
     Args:
-        temperature: τ, above 0: a number, or a ``torch.nn.Parameter`` of shape () to learn it.
+        temperature: τ, at least 1e-6: a number, or a ``torch.nn.Parameter`` of shape () to learn it.
         gather_distributed: whether the other ranks' images are negatives too.
         chunk_size: how many embeddings are compared with how many at a time; chosen by the device where None.
 
     Raises:
-        ValueError: if the temperature is a number that is not above 0 or a parameter of another shape, or
-            ``chunk_size`` is below 1.
+        ValueError: if the temperature is below 1e-6 or a parameter of another shape, or ``chunk_size`` is below 1.
         TypeError: if the temperature is neither a number nor a parameter.
 
     Examples:

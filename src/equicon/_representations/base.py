@@ -101,15 +101,15 @@ class Representation(ABC, Generic[G]):
         if not z.is_floating_point():
             raise type_error(z_name, "embeddings of a floating type", z)
         fix = "Pass the element of the views that were embedded, one for each row of their embeddings."
-        check_batch(g_name, len(g), len(z), z_name, fix)
+        check_batch(g_name, g, z, z_name, fix)
         if g.device != z.device:
             came = f"one on {g.device}"
             raise value_error(g_name, f"an element on {z.device}, where {z_name} is", came, "Move it with .to(device).")
         self._check_shape(tuple(z.shape[1:]))
         with torch.autocast(z.device.type, enabled=False):
             found = self._call(hook, name, g, at_least_float32(z), z_name)
-        if not isinstance(found, Tensor) or found.ndim == 0 or len(found) != len(z):
-            raise type_error(f"{type(self).__name__}.{name}", f"a tensor of {len(z)} embeddings in return", found)
+        if not isinstance(found, Tensor) or found.ndim == 0 or found.shape[0] != z.shape[0]:
+            raise type_error(f"{type(self).__name__}.{name}", f"a tensor of {z.shape[0]} embeddings in return", found)
         return found
 
     def _call(self, hook: Callable[[G, Tensor], Tensor], name: str, g: G, z: Tensor, z_name: str) -> Tensor:

@@ -57,4 +57,4 @@ def _map(matrix: Tensor, z: Tensor) -> Tensor:
 
 def as_points(z: Tensor) -> Tensor:
     """View embeddings (B, 2m) as points (B, m, 2)."""
-    return z.reshape(len(z), -1, 2)
+    return z.reshape(z.shape[0], -1, 2)

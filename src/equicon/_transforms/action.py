@@ -57,7 +57,7 @@ class Action:
         if self.color is not None:
             if not isinstance(self.color, ColorMap):
                 raise type_error("color", "an equicon.ColorMap or None", self.color, "Write ColorMap.make(matrices).")
-            check_batch("color", len(self.color), len(self.affine), "affine")
+            check_batch("color", self.color, self.affine, "affine")
         if not isinstance(self.filters, tuple | list) or not all(isinstance(f, Filter) for f in self.filters):
             fix = "Write filters=(one,), with the comma, for one."
             raise type_error("filters", "a tuple of equicon.Filter", describe(self.filters), fix)
@@ -66,7 +66,7 @@ class Action:
             raise type_error("normalization", "an equicon.Normalization or None", self.normalization)
 
     def __len__(self) -> int:
-        return len(self.affine)
+        return self.affine.matrix.shape[0]
 
     def __getitem__(self, index: Any) -> "Action":
         """Take part of the batch by an int, a slice, a list, or a tensor (N,); one index gives a batch of one.
@@ -89,7 +89,7 @@ class Action:
             >>> views = RandomRotation(45).sample(2).repeat_interleave(5)(clips.flatten(0, 1)).unflatten(0, (2, 5))
         """
         check_int("repeats", repeats, low=1)
-        return self[torch.arange(len(self), device=self.affine.device).repeat_interleave(repeats)]
+        return self[torch.arange(self.affine.matrix.shape[0], device=self.affine.device).repeat_interleave(repeats)]
 
     def to(self, device: torch.device | str) -> "Action":
         """Move to a device without waiting for it."""
@@ -116,7 +116,7 @@ class Action:
         return self._after(other) if isinstance(other, Action) else NotImplemented
 
     def _after(self, other: "Action") -> "Action":
-        check_batch("right operand of @", len(other), len(self), "the left operand")
+        check_batch("right operand of @", other, self, "the left operand")
         if other.normalization is not None:
             fix = "Put Normalize last: what comes after it would not see values in [0, 1]."
             raise value_error("right operand of @", "an Action that does not normalise", "one that does", fix)
@@ -170,11 +170,11 @@ class Action:
     ) -> Tensor:
         # Transforms, which have checked the images, call it by this name: in a compiled graph, torch 2.11 cannot call
         # an object that was made there.
-        check_batch("images", len(images), len(self), "the Action")
+        check_batch("images", images, self, "the Action")
         warn_of_looks(images, self.color, self.normalization)
         total = self.affine
         if frame is not None:
-            check_batch("frame", len(check_affine("frame", frame)), len(images), "images")
+            check_batch("frame", check_affine("frame", frame), images, "images")
             total = total._after(frame.to(total.device))
         if images.device != total.device:
             raise value_error(
@@ -184,7 +184,7 @@ class Action:
         view = source if size is None else check_size("size", size)
         if anchor is not None:
             check_floating("anchor", anchor, "(B, 2), pixels of the source", last=(2,), ndim=2)
-            check_batch("anchor", len(anchor), len(images), "images")
+            check_batch("anchor", anchor, images, "images")
             from_host = anchor.device.type == "cpu"
             anchor = total.points(anchor.to(total.device, non_blocking=from_host), source, view)
         computed = torch.promote_types(images.dtype, torch.float32)

@@ -46,7 +46,7 @@ class EquivariantTransform(ABC):
         action = self._draw(batch_size, generator)
         if not isinstance(action, Action):
             raise type_error(f"{type(self).__name__}._draw", "an Action in return", action, "Write Action(affine).")
-        check_batch(f"{type(self).__name__}._draw", len(action), batch_size, "the images")
+        check_batch(f"{type(self).__name__}._draw", action, batch_size, "the images")
         return action
 
     def sample(
@@ -104,7 +104,7 @@ class EquivariantTransform(ABC):
             >>> views, g = RandomRotation(45)(torch.rand(4, 3, 64, 64), size=(32, 32))
         """
         check_images(images)
-        action = self.sample(len(images), generator=generator, device=images.device)
+        action = self.sample(images.shape[0], generator=generator, device=images.device)
         return action._apply(images, size, frame, anchor, dtype, memory_format), action.affine
 
 

@@ -175,4 +175,4 @@ class Normalize(EquivariantTransform):
 
 
 def _coloring(color: ColorMap) -> Action:
-    return Action(Affine.identity(len(color.matrix), device=color.matrix.device), color)
+    return Action(Affine.identity(color.matrix.shape[0], device=color.matrix.device), color)

@@ -48,7 +48,7 @@ class ColorMap:
         check_floating("pixel", pixel, "(B, 3, 3)", last=(3, 3), ndim=3)
         if mean is not None:
             check_floating("mean", mean, "(B, 3, 3)", last=(3, 3), ndim=3)
-            check_batch("mean", len(mean), len(pixel), "pixel")
+            check_batch("mean", mean, pixel, "pixel")
         of_mean = torch.zeros_like(pixel) if mean is None else mean
         moved = torch.cat([torch.zeros_like(pixel), pixel + of_mean], -1)
         return cls(torch.cat([torch.cat([pixel, of_mean], -1), moved], -2), mean is not None)

@@ -102,10 +102,10 @@ def check_features(features: Features, where: str) -> Features:
     count = xy.shape[1]
     if count == 0:
         raise value_error(f"{where}xy", "at least one keypoint", xy)
-    check_batch(f"{where}xy", len(xy), len(z), "z")
+    check_batch(f"{where}xy", xy, z, "z")
     if xyz is not None:
         check_floating(f"{where}xyz", xyz, f"(N, {count}, 3)", last=(count, 3), ndim=3)
-        check_batch(f"{where}xyz", len(xyz), len(z), "z")
+        check_batch(f"{where}xyz", xyz, z, "z")
     return features
 
 

@@ -65,8 +65,8 @@ def pose_errors(joints: Tensor, xyz: Tensor, K: Tensor) -> PoseErrors:
     check_floating("joints", joints, "(N, 21, 3)", last=(21, 3), ndim=3)
     check_floating("xyz", xyz, "(N, 21, 3)", last=(21, 3), ndim=3)
     check_floating("K", K, "(N, 3, 3)", last=(3, 3), ndim=3)
-    check_batch("xyz", len(xyz), len(joints), "joints")
-    check_batch("K", len(K), len(joints), "joints")
+    check_batch("xyz", xyz, joints, "joints")
+    check_batch("K", K, joints, "joints")
     joints, xyz, K = joints.double(), xyz.double(), K.double()
     aligned = procrustes_align(joints, xyz)
     return PoseErrors(

@@ -129,14 +129,14 @@ def lift(xy: Tensor, depth: Tensor, root: Tensor, K: Tensor) -> Tensor:
         True
     """
     _check_points(xy, depth)
-    check_floating("root", root, f"({len(xy)},), one for each hand", last=(len(xy),), ndim=1)
+    check_floating("root", root, f"({xy.shape[0]},), one for each hand", last=(xy.shape[0],), ndim=1)
     return along_rays(rays(xy, K), depth + root[:, None])
 
 
 def rays(xy: Tensor, K: Tensor) -> Tensor:
     """Give the points (B, N, 2) at depth 1 that are seen at pixels (B, N, 2): float32 at least."""
     check_floating("K", K, "(B, 3, 3)", last=(3, 3), ndim=3)
-    check_batch("K", len(K), len(xy), "the points")
+    check_batch("K", K, xy, "the points")
     check_intrinsics("K", K)
     # K maps the plane at depth 1 to pixels; the closed inverse waits for no device and is not rounded under autocast.
     return map_points(inverse_affine(at_least_float32(K)), xy)
@@ -167,4 +167,4 @@ def _check_hand(argument: str, joints: Tensor) -> None:
 def _check_points(xy: Tensor, depth: Tensor) -> None:
     check_floating("xy", xy, "(B, N, 2)", last=(2,), ndim=3)
     check_floating("depth", depth, "(B, N)", last=(xy.shape[1],), ndim=2)
-    check_batch("depth", len(depth), len(xy), "xy")
+    check_batch("depth", depth, xy, "xy")

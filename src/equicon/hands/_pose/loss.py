@@ -42,7 +42,7 @@ def pose_loss(pose: Pose, target: PoseTarget, weights: tuple[float, float, float
         raise value_error("weights", f"{len(_PARTS)} numbers, of {', '.join(_PARTS)}", f"{len(weights)}")
     for weight in weights:
         check_number("weights", weight, low=0.0)
-    check_batch("pose", len(pose.xyz), len(target.xyz), "target")
+    check_batch("pose", pose.xyz, target.xyz, "target")
     misses = (
         (pose.xy - target.xy) * (2 / min(target.images.shape[-2:])),
         pose.depth - (target.xyz[..., 2] - target.xyz[:, :1, 2]),

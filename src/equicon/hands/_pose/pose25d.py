@@ -49,7 +49,7 @@ class Pose(NamedTuple):
             TypeError: If ``scale`` is not a floating tensor.
             ValueError: If there is not one for each hand or, where they are on the CPU, one is not above 0.
         """
-        number = len(self.xyz)
+        number = self.xyz.shape[0]
         check_floating("scale", scale, f"({number},), one for each hand", last=(number,), ndim=1)
         check_positive_values("scale", scale)
         return wrist_from_palm(self.xyz) * scale[:, None, None]
@@ -116,7 +116,7 @@ class Pose25D(nn.Module):
         check_images(images)
         features = self.encoder(images)
         check_floating("encoder(images)", features, "(B, width)", last=(self.head.in_features,), ndim=2)
-        check_batch("encoder(images)", len(features), len(images), "images")
+        check_batch("encoder(images)", features, images, "images")
         weight = self.head.weight
         with torch.autocast(weight.device.type, enabled=False):
             out = self.head(features.to(weight.dtype)).unflatten(1, (21, 3))

@@ -115,7 +115,7 @@ def predict_two_pass(
     """
     check_images(images)
     check_floating("K", K, "(B, 3, 3)", last=(3, 3), ndim=3)
-    check_batch("K", len(K), len(images), "images")
+    check_batch("K", K, images, "images")
     views = (check_int("size", size, low=1),) * 2
     check_factor("first", first)
     source = (images.shape[-2], images.shape[-1])
@@ -126,7 +126,7 @@ def predict_two_pass(
 
     ends = [side * (1 + sign * first) / 2 for sign in (-1, 1) for side in reversed(source)]
     # Each number as an argument of a kernel: a copy of all four would wait for the device.
-    middle = torch.stack([torch.full((len(images),), end, device=images.device) for end in ends], -1)
+    middle = torch.stack([torch.full((images.shape[0],), end, device=images.device) for end in ends], -1)
     frame = pose_frame(middle, source, views)
     xy = predict(frame).xy
     box = torch.cat([xy.amin(1), xy.amax(1)], -1).trunc()
