@@ -14,6 +14,7 @@ from equicon._checks import (
     check_int,
     check_positive,
     check_size,
+    describe,
     type_error,
     value_error,
 )
@@ -68,7 +69,7 @@ class Affine(PlaneMap):
             >>> len(Affine.identity(4))
             4
         """
-        check_int("batch_size", batch_size, low=0)
+        batch_size = check_int("batch_size", batch_size, low=0)
         return cls._of(torch.eye(3, device=device, dtype=_matrix_type(dtype)).repeat(batch_size, 1, 1))
 
     @classmethod
@@ -131,7 +132,9 @@ class Affine(PlaneMap):
         return cls._of(around_boxes(boxes, check_size("source", source), check_positive("margin", margin)))
 
     @classmethod
-    def from_points(cls, xy: Tensor, source: tuple[int, int], margin: float = 1.0) -> Self:
+    def from_points(
+        cls, xy: Tensor, source: tuple[int, int], margin: float = 1.0, *, known: Tensor | None = None
+    ) -> Self:
         """Crop squares around points, such as a hand's joints: each square goes to [−1, 1]².
 
         The square is centred on the points' mean; its half-side is the largest distance from it, times ``margin``.
@@ -141,6 +144,13 @@ class Affine(PlaneMap):
             source: (H, W) of the source.
             margin: half-side of the square over the largest distance; the paper draws it from 0.9 to 1.5 (Spurr et
                 al. 2021).
+            known: (B, N) of type bool, the points that count; all where None. Of those that are NaN, such as joints
+                that nobody saw, it is ``~xy.isnan().any(-1)``.
+
+        Raises:
+            ValueError: if a shape does not fit or, where the points are on the CPU, those that count are not finite, or
+                fewer than two different ones. Elsewhere the matrix of such a row is not finite.
+            TypeError: if the points are not floating, or known is not of type bool.
 
         Examples:
             >>> joints = torch.tensor([[[10.0, 10.0], [20.0, 10.0]]])
@@ -151,7 +161,9 @@ class Affine(PlaneMap):
         check_floating("xy", xy, "(B, N, 2)", last=(2,), ndim=3)
         if xy.shape[1] == 0:
             raise value_error("xy", "at least one point", xy)
-        return cls._of(around_points(xy, check_size("source", source), check_positive("margin", margin)))
+        if known is not None:
+            _check_known(known, xy)
+        return cls._of(around_points(xy, check_size("source", source), check_positive("margin", margin), known))
 
     @classmethod
     def cat(cls, affines: Sequence["Affine"]) -> Self:
@@ -205,7 +217,7 @@ class Affine(PlaneMap):
 
     def to(
         self,
-        device: torch.device | str | None = None,
+        device: torch.device | torch.dtype | str | None = None,
         dtype: torch.dtype | None = None,
         *,
         non_blocking: bool | None = None,
@@ -213,11 +225,15 @@ class Affine(PlaneMap):
         """Move to a device or a type.
 
         Args:
-            device: where to; where it is by default.
+            device: where to; where it is by default. A type in its place, as tensors take it, is ``dtype``.
             dtype: float32 or float64; half precision becomes float32.
             non_blocking: whether to go on while the matrices travel. By default it goes on where they leave the host's
                 memory, which is safe, and waits where they come to it.
         """
+        if isinstance(device, torch.dtype):
+            if dtype is not None:
+                raise value_error("device", "a device where dtype is given", describe(device))
+            device, dtype = None, device
         from_host = self.matrix.device.type == "cpu"
         kept = None if dtype is None else _matrix_type(dtype)
         goes_on = from_host if non_blocking is None else non_blocking
@@ -255,10 +271,7 @@ class Affine(PlaneMap):
 
     def __getitem__(self, index: Any) -> "Affine":
         """Take part of the batch by an int, a slice, a list, or a tensor (N,); one index gives a batch of one."""
-        chosen = rows(self.matrix, index)
-        if chosen.shape[-2:] != (3, 3) or chosen.ndim > 3 or isinstance(index, tuple):
-            raise type_error("index", "an int, a slice, a list or a tensor (N,), of the batch alone", index)
-        return Affine._of(chosen)
+        return Affine._of(rows(self.matrix, index))
 
     def __repr__(self) -> str:
         return f"Affine({len(self)} elements, {self.dtype}, {self.device})"
@@ -277,7 +290,7 @@ def check_affine(argument: str, value: object) -> Affine:
         raise type_error(
             argument,
             "an equicon.Affine",
-            value,
+            describe(value),
             "Wrap pixels with Affine.from_pixels(matrix, source, view), one in the unit frame with Affine(matrix).",
         )
     return value
@@ -287,8 +300,18 @@ collate_by(Affine, Affine.cat)
 torch.serialization.add_safe_globals([Affine])
 
 
-def _matrix_type(dtype: torch.dtype) -> torch.dtype:
+def _check_known(known: Any, xy: Tensor) -> None:
+    """Check for a bool for each point."""
+    if not isinstance(known, Tensor) or known.dtype != torch.bool:
+        raise type_error("known", "a tensor (B, N) of type bool", describe(known), "Write visible > 0.")
+    if known.shape != xy.shape[:2]:
+        raise value_error("known", f"one for each point, of shape {tuple(xy.shape[:2])}", known)
+    if known.device != xy.device:
+        raise value_error("known", f"a tensor on {xy.device}, where xy is", f"one on {known.device}")
+
+
+def _matrix_type(dtype: Any) -> torch.dtype:
     """Check the type of a matrix; half precision becomes float32."""
-    if not dtype.is_floating_point:
-        raise type_error("dtype", "float32 or float64", str(dtype))
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise type_error("dtype", "float32 or float64", describe(dtype))
     return torch.float64 if dtype == torch.float64 else torch.float32

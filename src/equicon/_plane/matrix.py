@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equicon._checks import describe, type_error
+
 
 def at_least_float32(tensor: Tensor) -> Tensor:
     """Keep float64, and bring every other type to float32."""
@@ -29,8 +31,14 @@ def constant(values: Sequence[float], device: torch.device, dtype: torch.dtype =
 
 def rows(batch: Tensor, index: Any) -> Tensor:
     """Take part of a batch (B, ...) by an int, a slice, a list, or a tensor (N,); one index gives a batch of one."""
+    wanted = "an int, a slice, a list or a tensor (N,), of the batch alone"
+    if isinstance(index, str | tuple | float | bool) or index is None or index is Ellipsis:
+        raise type_error("index", wanted, describe(index))
     chosen = batch[index]
-    return chosen[None] if chosen.ndim < batch.ndim else chosen
+    chosen = chosen[None] if chosen.ndim < batch.ndim else chosen
+    if chosen.shape[1:] != batch.shape[1:] or getattr(index, "ndim", 1) > 1:
+        raise type_error("index", wanted, describe(index))
+    return chosen
 
 
 def normalize(z: Tensor) -> Tensor:
