@@ -13,12 +13,12 @@ def around_boxes(boxes: Tensor, source: Size, margin: float) -> Tensor:
     corners = unit_points(at_least_float32(boxes).unflatten(-1, (2, 2)), source)
     extent = corners[:, 1] - corners[:, 0]
     # A box that is turned inside out on one axis is as wrong as an empty one.
-    half = torch.where((extent < 0).any(-1), extent.amin(-1), extent.amax(-1)) / 2
+    half = torch.where((extent < 0).any(-1), extent.amin(-1), extent.amax(-1)) / 2 * margin
     if (bad := _first_bad(half)) is not None:
         expected = "finite x1 <= x2 and y1 <= y2, not both equal"
         fix = "If these are x, y, width and height, add the first two to the last two."
         raise value_error("boxes", expected, f"{boxes[bad].tolist()} at index {bad}", fix)
-    return _square(corners.mean(1), half * margin)
+    return _square(corners.mean(1), half)
 
 
 def around_points(xy: Tensor, source: Size, margin: float, known: Tensor | None) -> Tensor:
@@ -33,7 +33,7 @@ def around_points(xy: Tensor, source: Size, margin: float, known: Tensor | None)
         counts = known[..., None]
         center = torch.where(counts, points, 0.0).sum(1) / counts.sum(1)
         points = torch.where(counts, points, center[:, None])
-    half = (points - center[:, None]).norm(dim=-1).amax(-1)
+    half = (points - center[:, None]).norm(dim=-1).amax(-1) * margin
     if (bad := _first_bad(half)) is not None:
         count = xy.shape[1] if known is None else int(known[bad].sum())
         came, fix = "points that are all one", "A crop wants two that differ: leave this row out."
@@ -42,7 +42,7 @@ def around_points(xy: Tensor, source: Size, margin: float, known: Tensor | None)
         elif not half[bad].isfinite():
             came, fix = "NaN or infinity among them", "To leave NaN out, give known=~xy.isnan().any(-1)."
         raise value_error("xy", "at least two different points, all finite", f"{came} at index {bad}", fix)
-    return _square(center, half * margin)
+    return _square(center, half)
 
 
 def _first_bad(half: Tensor) -> int | None:

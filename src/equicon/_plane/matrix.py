@@ -32,13 +32,11 @@ def constant(values: Sequence[float], device: torch.device, dtype: torch.dtype =
 def rows(batch: Tensor, index: Any) -> Tensor:
     """Take part of a batch (B, ...) by an int, a slice, a list, or a tensor (N,); one index gives a batch of one."""
     wanted = "an int, a slice, a list or a tensor (N,), of the batch alone"
-    if isinstance(index, str | tuple | float | bool) or index is None or index is Ellipsis:
+    several = getattr(index, "ndim", 0) > 1
+    if several or isinstance(index, str | tuple | float | bool) or index is None or index is Ellipsis:
         raise type_error("index", wanted, describe(index))
     chosen = batch[index]
-    chosen = chosen[None] if chosen.ndim < batch.ndim else chosen
-    if chosen.shape[1:] != batch.shape[1:] or getattr(index, "ndim", 1) > 1:
-        raise type_error("index", wanted, describe(index))
-    return chosen
+    return chosen[None] if chosen.ndim < batch.ndim else chosen
 
 
 def normalize(z: Tensor) -> Tensor:
