@@ -125,11 +125,9 @@ def test_singular_matrices_are_named_by_index_wherever_a_person_builds_one():
         eq.Affine.from_boxes(torch.tensor([[0.0, 0.0, 4.0, 4.0], [3.0, 3.0, 3.0, 3.0]]), (8, 8))
     with pytest.raises(ValueError, match="If these are x, y, width and height, add the first two to the last two"):
         eq.Affine.from_boxes(torch.tensor([[10.0, 0.0, 0.0, 20.0]]), (32, 32))
-    with pytest.raises(ValueError, match="xy: expected at least two different points.*got points that are all one at"):
+    with pytest.raises(ValueError, match=r"xy: expected at least two different points.*got points that are all one"):
         eq.Affine.from_points(torch.ones(1, 21, 2), (8, 8))
-    with pytest.raises(
-        ValueError, match=r"got NaN or infinity among them at index 0\. .*known=~xy\.isnan\(\)\.any\(-1\)"
-    ):
+    with pytest.raises(ValueError, match=r"NaN or infinity .* at index 0\. .*known=~xy\.isnan\(\)\.any"):
         eq.Affine.from_points(torch.full((1, 21, 2), float("nan")), (8, 8))
     with pytest.raises(ValueError, match="at least one point"):
         eq.Affine.from_points(torch.ones(1, 0, 2), (8, 8))
@@ -149,9 +147,8 @@ def test_points_that_are_not_known_do_not_count():
         assert gradient[~known].eq(0).all()
     nans = xy.masked_fill(~known[..., None], float("nan"))
     assert eq.Affine.from_points(nans, (64, 48), known=~nans.isnan().any(-1)).matrix.isfinite().all()
-    assert eq.Affine.from_points(xy, (64, 48), known=known | True).matrix.equal(
-        eq.Affine.from_points(xy, (64, 48)).matrix
-    )
+    every = eq.Affine.from_points(xy, (64, 48), known=known | True)
+    assert_close(every.matrix, eq.Affine.from_points(xy, (64, 48)).matrix)
 
 
 def test_a_row_with_fewer_than_two_known_points_is_refused():
@@ -181,15 +178,13 @@ def test_a_type_alone_may_be_given_to_to():
     for moved in (g.to(torch.float64), g.to(dtype=torch.float64), g.to("cpu", torch.float64)):
         assert moved.matrix.equal(g.matrix.double())
     assert g.to(torch.float16).dtype == torch.float32
-    with pytest.raises(ValueError, match="device: expected a device where dtype is given, got dtype torch.float64"):
+    with pytest.raises(ValueError, match=r"device: expected a device where dtype is given, got dtype torch\.float64"):
         g.to(torch.float64, torch.float32)
-    with pytest.raises(TypeError, match="dtype: expected float32 or float64, got dtype torch.int32"):
+    with pytest.raises(TypeError, match=r"dtype: expected float32 or float64, got dtype torch\.int32"):
         g.to(torch.int32)
 
 
-@pytest.mark.parametrize(
-    "bad", ["a", (0, 1), 0.5, True, None, ..., torch.ones(2, 3, dtype=torch.bool), [[0, 1]]], ids=str
-)
+@pytest.mark.parametrize("bad", ["a", (0, 1), 0.5, True, None, ..., torch.ones(2, 3).bool(), np.zeros((2, 2), int)])
 def test_an_index_is_of_the_batch_alone(bad):
     g = eq.Affine.identity(2)
     jitter = eq.ColorJitter(0.1).sample(2)
@@ -199,12 +194,12 @@ def test_an_index_is_of_the_batch_alone(bad):
 
 
 @pytest.mark.parametrize(
-    "index", [0, -1, np.int64(1), slice(1), [1, 0, 1], np.array([1, 1]), torch.tensor([1]), range(2)]
+    "index", [0, -1, np.int64(1), torch.tensor(1), slice(1), [1, 0, 1], np.array([1, 1]), torch.tensor([1]), range(2)]
 )
 def test_an_index_may_be_anything_that_counts_rows(index):
     g = eq.RandomRotation(45).sample(2).affine
-    plain = g.matrix[index] if not isinstance(index, np.int64) else g.matrix[int(index)]
-    assert g[index].matrix.equal(plain.view(-1, 3, 3))
+    expected = np.arange(2)[index.numpy() if isinstance(index, torch.Tensor) else index].reshape(-1)
+    assert g[index].matrix.equal(torch.stack([g.matrix[i] for i in expected]))
 
 
 def test_other_bad_input_is_refused():

@@ -31,10 +31,10 @@ def constant(values: Sequence[float], device: torch.device, dtype: torch.dtype =
 
 def rows(batch: Tensor, index: Any) -> Tensor:
     """Take part of a batch (B, ...) by an int, a slice, a list, or a tensor (N,); one index gives a batch of one."""
-    wanted = "an int, a slice, a list or a tensor (N,), of the batch alone"
     several = getattr(index, "ndim", 0) > 1
     if several or isinstance(index, str | tuple | float | bool) or index is None or index is Ellipsis:
-        raise type_error("index", wanted, describe(index))
+        expected = "an int, a slice, a list or a tensor (N,), of the batch alone"
+        raise type_error("index", expected, describe(index))
     chosen = batch[index]
     return chosen[None] if chosen.ndim < batch.ndim else chosen
 
