@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equicon._hints import fix_images, fix_shape
 from equicon._torch import in_function_transform, is_tracing
 
 Size: TypeAlias = tuple[int, int]
@@ -171,7 +172,7 @@ def check_images(images: Any, *, masks: bool = False) -> Tensor:
         fix = "Convert it with torch.from_numpy or torch.stack."
         raise type_error("images", "a tensor (B, C, H, W)", describe(images), fix)
     if images.ndim != 4:
-        raise value_error("images", "a batch of shape (B, C, H, W)", images, _fix_images(images))
+        raise value_error("images", "a batch of shape (B, C, H, W)", images, fix_images(images))
     if images.dtype.is_complex or not (masks or images.dtype == torch.uint8 or images.is_floating_point()):
         fix = "Masks are moved by Affine's warp(masks, mode='nearest'); divide a picture by its type's largest value."
         raise type_error("images", "uint8, or a floating type with values in [0, 1]", images, fix)
@@ -180,57 +181,28 @@ def check_images(images: Any, *, masks: bool = False) -> Tensor:
     return images
 
 
-def _fix_images(images: Tensor) -> str:
-    """Say what (H, W), (C, H, W), (H, W, C), (B, H, W) and (B, T, C, H, W) lack."""
-    shape = images.shape
-    if len(shape) == 2:
-        return "Add the dimensions of batch and channel: images[None, None]."
-    if len(shape) == 5:
-        return "Flatten what comes before the channels: images.flatten(0, 1)."
-    if len(shape) != 3:
-        return ""
-    whole = images.dtype != torch.uint8 and not images.is_floating_point()
-    if shape[0] in (1, 3) and not whole:
-        masks = "; to three masks a channel: images[:, None]" if shape[0] == 3 else ""
-        return f"Add the batch dimension: images[None]{masks}."
-    if shape[-1] in (1, 3, 4) and not whole:
-        return "Bring the channels to the front, and add the batch dimension: images.permute(2, 0, 1)[None]."
-    return "Add the dimension of the channel, images[:, None]; for one image of several channels, images[None]."
-
-
 def check_floating(argument: str, value: Any, shape: str, *, last: tuple[int, ...], ndim: int | None = None) -> Tensor:
     """Check for a floating tensor whose last dimensions are ``last`` (and that has ``ndim`` of them, if given)."""
     if not isinstance(value, Tensor):
         raise type_error(argument, f"a tensor {shape}", describe(value), "Convert it with torch.as_tensor.")
     if value.shape[-len(last) :] != last or (ndim is not None and value.ndim != ndim):
-        raise value_error(argument, f"a tensor of shape {shape}", value, _fix_shape(argument, value, last, ndim))
+        raise value_error(argument, f"a tensor of shape {shape}", value, fix_shape(argument, value, last, ndim))
     if not value.is_floating_point():
         raise type_error(argument, "a floating type", value, "Convert it with .float().")
     return value
-
-
-def _fix_shape(argument: str, value: Tensor, last: tuple[int, ...], ndim: int | None) -> str:
-    """Say how to get at what is asked for: of (B, N, 3), as data sets give them, the first two of each point."""
-    shape, count = value.shape, len(last)
-    more = len(shape) >= count and all(have >= want for have, want in zip(shape[-count:], last, strict=True))
-    rank = ndim is None or len(shape) == ndim
-    if shape[-count:] == last:
-        return f"Add the batch dimension: {argument}[None]." if len(shape) + 1 == ndim else ""
-    if last == (4,) and shape[-2:] == (2, 2):
-        return f"Write each as x1, y1, x2, y2: {argument}.flatten(-2)."
-    if last == (2,) and shape[-1:] == (4,):
-        return "Boxes are taken by Affine's boxes and from_boxes."
-    if last == (3, 3) and shape[-2:] == (2, 3):
-        return "Matrices of two rows, in pixels, are taken by Affine.from_pixels."
-    if rank and more and len(shape) > count and all(want <= 4 for want in last):
-        return f"Leave out the rest: {argument}[..., {', '.join(f':{want}' for want in last)}]."
-    return ""
 
 
 def check_batch(argument: str, length: int, expected: int, of: str, fix: str = "") -> None:
     """Check that two batches have the same length."""
     if length != expected:
         raise value_error(argument, f"a batch of {expected}, that of {of}", f"a batch of {length}", fix)
+
+
+def check_matrix_type(dtype: Any) -> torch.dtype:
+    """Check the type of a matrix; half precision becomes float32."""
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise type_error("dtype", "float32 or float64", describe(dtype))
+    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def check_choice(argument: str, value: object, known: Sequence[str]) -> None:

@@ -178,7 +178,7 @@ def test_a_type_alone_may_be_given_to_to():
     for moved in (g.to(torch.float64), g.to(dtype=torch.float64), g.to("cpu", torch.float64)):
         assert moved.matrix.equal(g.matrix.double())
     assert g.to(torch.float16).dtype == torch.float32
-    with pytest.raises(ValueError, match=r"device: expected a device where dtype is given, got dtype torch\.float64"):
+    with pytest.raises(TypeError, match=r"device: expected a device where dtype is given, got dtype torch\.float64"):
         g.to(torch.float64, torch.float32)
     with pytest.raises(TypeError, match=r"dtype: expected float32 or float64, got dtype torch\.int32"):
         g.to(torch.int32)

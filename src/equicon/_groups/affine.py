@@ -12,13 +12,14 @@ from equicon._checks import (
     check_batch,
     check_floating,
     check_int,
+    check_matrix_type,
     check_positive,
     check_size,
     describe,
     type_error,
     value_error,
 )
-from equicon._groups.crop_around import around_boxes, around_points
+from equicon._groups.crop_around import around_boxes, around_points, check_labelled
 from equicon._groups.labels import PlaneMap, size_or
 from equicon._plane.frames import unit_matrix
 from equicon._plane.matrix import affine_matrix, at_least_float32, inverse_affine, matmul, polar_angle, rows
@@ -70,7 +71,7 @@ class Affine(PlaneMap):
             4
         """
         batch_size = check_int("batch_size", batch_size, low=0)
-        return cls._of(torch.eye(3, device=device, dtype=_matrix_type(dtype)).repeat(batch_size, 1, 1))
+        return cls._of(torch.eye(3, device=device, dtype=check_matrix_type(dtype)).repeat(batch_size, 1, 1))
 
     @classmethod
     def from_linear(cls, linear: Tensor, translation: Tensor | None = None) -> Self:
@@ -144,12 +145,12 @@ class Affine(PlaneMap):
             source: (H, W) of the source.
             margin: half-side of the square over the largest distance; the paper draws it from 0.9 to 1.5 (Spurr et
                 al. 2021).
-            known: (B, N) of type bool, the points that count; all where None. Of those that are NaN, such as joints
-                that nobody saw, it is ``~xy.isnan().any(-1)``.
+            known: (B, N) of type bool, the points that count, all by default: ``~xy.isnan().any(-1)`` where NaN stands
+                for those that nobody saw.
 
         Raises:
-            ValueError: if a shape does not fit or, where the points are on the CPU, those that count are not finite, or
-                fewer than two different ones. Elsewhere the matrix of such a row is not finite.
+            ValueError: if a shape does not fit or, on the CPU, the points that count are not finite, or fewer than two
+                different ones. On an accelerator the matrix of such a row is not finite.
             TypeError: if the points are not floating, or known is not of type bool.
 
         Examples:
@@ -158,11 +159,7 @@ class Affine(PlaneMap):
             tensor([[[-0.5000,  5.0000],
                      [10.5000,  5.0000]]])
         """
-        check_floating("xy", xy, "(B, N, 2)", last=(2,), ndim=3)
-        if xy.shape[1] == 0:
-            raise value_error("xy", "at least one point", xy)
-        if known is not None:
-            _check_known(known, xy)
+        check_labelled(xy, known)
         return cls._of(around_points(xy, check_size("source", source), check_positive("margin", margin), known))
 
     @classmethod
@@ -232,10 +229,10 @@ class Affine(PlaneMap):
         """
         if isinstance(device, torch.dtype):
             if dtype is not None:
-                raise value_error("device", "a device where dtype is given", describe(device))
+                raise type_error("device", "a device where dtype is given", describe(device))
             device, dtype = None, device
         from_host = self.matrix.device.type == "cpu"
-        kept = None if dtype is None else _matrix_type(dtype)
+        kept = None if dtype is None else check_matrix_type(dtype)
         goes_on = from_host if non_blocking is None else non_blocking
         return Affine._of(self.matrix.to(device=device, dtype=kept, non_blocking=goes_on))
 
@@ -298,20 +295,3 @@ def check_affine(argument: str, value: object) -> Affine:
 
 collate_by(Affine, Affine.cat)
 torch.serialization.add_safe_globals([Affine])
-
-
-def _check_known(known: Any, xy: Tensor) -> None:
-    """Check for a bool for each point."""
-    if not isinstance(known, Tensor) or known.dtype != torch.bool:
-        raise type_error("known", "a tensor (B, N) of type bool", describe(known), "Write visible > 0.")
-    if known.shape != xy.shape[:2]:
-        raise value_error("known", f"one for each point, of shape {tuple(xy.shape[:2])}", known)
-    if known.device != xy.device:
-        raise value_error("known", f"a tensor on {xy.device}, where xy is", f"one on {known.device}")
-
-
-def _matrix_type(dtype: Any) -> torch.dtype:
-    """Check the type of a matrix; half precision becomes float32."""
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise type_error("dtype", "float32 or float64", describe(dtype))
-    return torch.float64 if dtype == torch.float64 else torch.float32

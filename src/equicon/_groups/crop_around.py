@@ -1,11 +1,28 @@
 """Squares about boxes and points, as matrices that send each square to [−1, 1]²."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from equicon._checks import Size, readable, value_error
+from equicon._checks import Size, check_floating, describe, readable, type_error, value_error
 from equicon._plane.frames import unit_points
 from equicon._plane.matrix import affine_matrix, at_least_float32
+
+
+def check_labelled(xy: Any, known: Any) -> None:
+    """Check for points (B, N, 2), at least one to a row, and for a bool for each, or None."""
+    check_floating("xy", xy, "(B, N, 2)", last=(2,), ndim=3)
+    if xy.shape[1] == 0:
+        raise value_error("xy", "at least one point", xy)
+    if known is None:
+        return
+    if not isinstance(known, Tensor) or known.dtype != torch.bool:
+        raise type_error("known", "a tensor (B, N) of type bool", describe(known), "Write visible > 0.")
+    if known.shape != xy.shape[:2]:
+        raise value_error("known", f"one for each point, of shape {tuple(xy.shape[:2])}", known)
+    if known.device != xy.device:
+        raise value_error("known", f"a tensor on {xy.device}, where xy is", f"one on {known.device}")
 
 
 def around_boxes(boxes: Tensor, source: Size, margin: float) -> Tensor:

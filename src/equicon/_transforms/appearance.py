@@ -43,7 +43,7 @@ class Appearance(EquivariantTransform):
 
     def __post_init__(self) -> None:
         if not callable(self.module):
-            raise type_error("module", "something to call with a batch of images", self.module)
+            raise type_error("module", "something to call with a batch of images", describe(self.module))
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
