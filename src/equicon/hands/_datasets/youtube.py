@@ -120,7 +120,7 @@ class YouTube3DHands(Dataset[Boxed]):
         self.size = check_int("size", size, low=1)
         self.margin = check_positive("margin", margin)
         if not isinstance(mirror_left, bool):
-            raise type_error("mirror_left", "True or False", mirror_left)
+            raise type_error("mirror_left", "True or False", describe(mirror_left))
         self.mirror_left = mirror_left
 
         annotations = self.root / f"youtube_{split}.json"
