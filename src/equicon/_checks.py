@@ -45,7 +45,8 @@ def type_error(argument: str, expected: str, got: object, fix: str = "") -> Type
 
 
 def _message(argument: str, expected: str, got: object, fix: str) -> str:
-    came = got if isinstance(got, str) else describe(got)  # a text is a description made by the caller
+    # A text is a description made by the caller, who gives a value that may be one by ``describe``: in quotes.
+    came = got if isinstance(got, str) else describe(got)
     return f"{argument}: expected {expected}, got {came}.{' ' + fix if fix else ''}"
 
 

@@ -99,6 +99,6 @@ class DirectSum(Representation[Any], nn.Module):
             found = move(part, piece)
             if not isinstance(found, Tensor) or found.shape != piece.shape:
                 where = f"parts[{len(moved)}], {type(part).__name__}"
-                raise type_error(where, f"embeddings of shape {tuple(piece.shape)} in return", found)
+                raise type_error(where, f"embeddings of shape {tuple(piece.shape)} in return", describe(found))
             moved.append(found)
         return torch.cat(moved, 1)

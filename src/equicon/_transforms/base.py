@@ -18,6 +18,7 @@ from equicon._checks import (
     check_int,
     check_probability,
     describe,
+    is_several,
     plain_fields,
     type_error,
     value_error,
@@ -140,7 +141,7 @@ class Compose(EquivariantTransform):
     transforms: Sequence[EquivariantTransform]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.transforms, Sequence):
+        if not is_several(self.transforms):
             raise type_error("transforms", "a list of transforms", describe(self.transforms))
         if len(self.transforms) == 0:
             raise value_error("transforms", "at least one transform", "none")
