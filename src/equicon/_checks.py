@@ -8,11 +8,14 @@ accelerator: that would wait for the device.
 import operator
 import sys
 from collections.abc import Sequence, Sized
+from numbers import Real
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from equicon._hints import fix_images, fix_shape
 from equicon._torch import in_function_transform, is_tracing
 
 Size: TypeAlias = tuple[int, int]
@@ -23,6 +26,10 @@ Counted: TypeAlias = Tensor | Sized | int
 LARGEST = 1e4
 """Of factors, and 1 over it the smallest: a product of several is then finite in float32, as is its inverse, and one
 alone in half precision. Beyond it nothing is left of a picture."""
+
+
+_FINITE = sys.float_info.max
+_NUMPY = (np.ndarray, np.generic)  # as a tuple: a compiled graph cannot join the two by |
 
 
 def describe(value: object) -> str:
@@ -44,26 +51,45 @@ def type_error(argument: str, expected: str, got: object, fix: str = "") -> Type
 
 
 def _message(argument: str, expected: str, got: object, fix: str) -> str:
-    came = got if isinstance(got, str) else describe(got)  # a text is a description made by the caller
+    # A text is a description made by the caller, who gives a value that may be one by ``describe``: in quotes.
+    came = got if isinstance(got, str) else describe(got)
     text = f"{argument}: expected {expected}, got {came}.{' ' + fix if fix else ''}"
     # Names of files need not be UTF-8, and what Python makes of those ends a programme that prints it.
     return text.encode(errors="backslashreplace").decode()
 
 
+def plain(value: Any) -> Any:
+    """Turn numpy's numbers and arrays into Python's numbers and tuples of them, and lists into tuples."""
+    if isinstance(value, _NUMPY):
+        value = value.tolist()
+    return tuple(plain(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def plain_fields(config: object) -> None:
+    """Make the fields of a frozen dataclass plain: it hashes, compares and prints, and nobody changes it from outside.
+
+    It comes before the checks, which then see what is kept.
+    """
+    for name, value in vars(config).items():
+        object.__setattr__(config, name, plain(value))
+
+
 def check_number(argument: str, value: Any, *, low: float = -float("inf"), high: float = float("inf")) -> float:
-    """Check for a finite number in [low, high] and return it as a float."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise type_error(argument, "a number", describe(value))
-    if not low <= value <= high or abs(value) > sys.float_info.max:
-        raise value_error(argument, f"a number {_span(low, high)}", value)
-    return float(value)
+    """Check for a finite number in [low, high], of Python or numpy, and return it as a float."""
+    number = plain(value)
+    if not _is_number(number):
+        raise type_error(argument, "a number", describe(value), _fix_number(value))
+    if not (low <= number <= high and abs(number) <= _FINITE):
+        raise value_error(argument, f"a number {_span(low, high)}", number)
+    return float(number)
 
 
 def check_positive(argument: str, value: Any) -> float:
     """Check for a finite number above zero and return it as a float."""
-    if check_number(argument, value) <= 0:
-        raise value_error(argument, "a number above 0", value)
-    return float(value)
+    number = check_number(argument, value)
+    if number <= 0:
+        raise value_error(argument, "a number above 0", plain(value))
+    return number
 
 
 def check_factor(argument: str, value: Any) -> float:
@@ -78,12 +104,13 @@ def check_probability(argument: str, value: Any) -> float:
 
 
 def check_int(argument: str, value: Any, *, low: int) -> int:
-    """Check for a whole number of at least ``low``."""
-    if isinstance(value, bool) or not isinstance(value, int | torch.SymInt):
-        raise type_error(argument, "a whole number", describe(value))
-    if value < low:
-        raise value_error(argument, f"a whole number of at least {low}", value)
-    return value  # type: ignore[return-value]  # a size that torch.export leaves open is a number to its graph
+    """Check for a whole number of at least ``low``, of Python or numpy, and return it as Python's."""
+    number = plain(value)
+    if isinstance(number, bool) or not isinstance(number, int | torch.SymInt):
+        raise type_error(argument, "a whole number", describe(value), _fix_number(value))
+    if number < low:
+        raise value_error(argument, f"a whole number of at least {low}", number)
+    return number  # type: ignore[return-value]  # a size that torch.export leaves open is a number to its graph
 
 
 def check_index(index: int, length: int) -> int:
@@ -94,15 +121,21 @@ def check_index(index: int, length: int) -> int:
     return position % length
 
 
+def check_generator(value: object) -> None:
+    """Check for a source of randomness, or None for torch's global one."""
+    if value is not None and not isinstance(value, torch.Generator):
+        fix = "Write torch.Generator().manual_seed(0)."
+        raise type_error("generator", "a torch.Generator or None", describe(value), fix)
+
+
 def check_range(
     argument: str, value: Any, *, low: float = -float("inf"), high: float = float("inf")
 ) -> tuple[float, float]:
     """Check for a pair (lowest, highest) inside [low, high] and return it as floats."""
-    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
-        raise type_error(argument, "a pair (lowest, highest)", describe(value))
-    first, last = (check_number(argument, v, low=low, high=high) for v in value)
+    lowest, highest = _pair(argument, value, "(lowest, highest)", "Write (a, a) for a alone.")
+    first, last = (check_number(argument, v, low=low, high=high) for v in (lowest, highest))
     if first > last:
-        raise value_error(argument, "lowest <= highest", value, "Swap the two.")
+        raise value_error(argument, "lowest <= highest", (lowest, highest), "Swap the two.")
     return first, last
 
 
@@ -114,31 +147,48 @@ def check_factors(argument: str, value: Any, *, low: float = 1 / LARGEST, high: 
 
 def check_symmetric(argument: str, value: Any, *, limit: float = float("inf")) -> tuple[float, float]:
     """Check for a number a, which stands for (−a, a), or a range, inside [−limit, limit], and return the range."""
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if is_several(value):
         return check_range(argument, value, low=-limit, high=limit)
     bound = check_number(argument, value, low=0.0, high=limit)
     return -bound, bound
 
 
+def symmetric(value: float | tuple[float, float]) -> tuple[float, float]:
+    """Read the range of what ``check_symmetric`` has let pass."""
+    return value if isinstance(value, tuple) else (-value, value)
+
+
+def is_several(value: object) -> bool:
+    """Whether a value is a list, a tuple or an array of things."""
+    return isinstance(plain(value), Sequence) and not isinstance(value, str)
+
+
+def _pair(argument: str, value: Any, names: str, fix: str) -> tuple[Any, Any]:
+    pair = plain(value)
+    if not is_several(pair) or len(pair) != 2:
+        raise type_error(argument, f"a pair {names}", describe(value), fix if _is_number(pair) else _fix_number(value))
+    return pair[0], pair[1]
+
+
 def check_size(argument: str, value: Any) -> Size:
     """Check for a size (height, width) in pixels, both at least 1."""
-    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
-        raise type_error(argument, "a pair (height, width)", describe(value), "Write (s, s) for a square.")
-    height, width = (check_int(argument, v, low=1) for v in value)
-    return height, width
+    height, width = _pair(argument, value, "(height, width)", "Write (s, s) for a square.")
+    return check_int(argument, height, low=1), check_int(argument, width, low=1)
 
 
-def check_images(images: Any) -> Tensor:
-    """Check for a batch of images (B, C, H, W), uint8 or floating, that is not empty in C, H or W."""
+def check_images(images: Any, *, masks: bool = False) -> Tensor:
+    """Check for a batch of images (B, C, H, W), uint8 or floating, that is not empty in C, H or W.
+
+    Where masks will do, it is of whole numbers or bool as well.
+    """
     if not isinstance(images, Tensor):
-        raise type_error(
-            "images", "a tensor (B, C, H, W)", describe(images), "Convert it with torch.from_numpy or torch.stack."
-        )
+        fix = "Convert it with torch.from_numpy or torch.stack."
+        raise type_error("images", "a tensor (B, C, H, W)", describe(images), fix)
     if images.ndim != 4:
-        fix = "Add the batch dimension: images[None]." if images.ndim == 3 else ""
-        raise value_error("images", "a batch of shape (B, C, H, W)", images, fix)
-    if images.dtype != torch.uint8 and not images.is_floating_point():
-        raise type_error("images", "uint8, or a floating type with values in [0, 1]", images)
+        raise value_error("images", "a batch of shape (B, C, H, W)", images, fix_images(images))
+    if images.dtype.is_complex or not (masks or images.dtype == torch.uint8 or images.is_floating_point()):
+        fix = "Masks are moved by Affine's warp(masks, mode='nearest'); divide a picture by its type's largest value."
+        raise type_error("images", "uint8, or a floating type with values in [0, 1]", images, fix)
     if 0 in images.shape[1:]:
         raise value_error("images", "at least one channel and one pixel", images)
     return images
@@ -149,7 +199,7 @@ def check_floating(argument: str, value: Any, shape: str, *, last: tuple[int, ..
     if not isinstance(value, Tensor):
         raise type_error(argument, f"a tensor {shape}", describe(value), "Convert it with torch.as_tensor.")
     if value.shape[-len(last) :] != last or (ndim is not None and value.ndim != ndim):
-        raise value_error(argument, f"a tensor of shape {shape}", value)
+        raise value_error(argument, f"a tensor of shape {shape}", value, fix_shape(argument, value, last, ndim))
     if not value.is_floating_point():
         raise type_error(argument, "a floating type", value, "Convert it with .float().")
     return value
@@ -169,17 +219,17 @@ def check_batch(argument: str, batch: Counted, expected: Counted, of: str, fix: 
         raise value_error(argument, f"a batch of {wanted}, that of {of}", f"a batch of {found}", fix)
 
 
-def as_tuples(config: object) -> None:
-    """Turn the lists of a frozen dataclass into tuples, so that it hashes, and cannot be changed from outside."""
-    for name, value in vars(config).items():
-        if isinstance(value, list):
-            object.__setattr__(config, name, tuple(value))
+def check_matrix_type(dtype: Any) -> torch.dtype:
+    """Check the type of a matrix; half precision becomes float32."""
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise type_error("dtype", "float32 or float64", describe(dtype))
+    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def check_choice(argument: str, value: object, known: Sequence[str]) -> None:
     """Check for one of the known names."""
     if value not in known:
-        raise value_error(argument, f"one of {', '.join(known)}", value)
+        raise value_error(argument, f"one of {', '.join(known)}", describe(value))
 
 
 def concrete(tensor: Tensor) -> bool:
@@ -203,6 +253,15 @@ def check_positive_values(argument: str, values: Tensor) -> None:
             raise value_error(
                 argument, "finite numbers above 0", f"{float(values.flatten()[index]):g} at index {index}"
             )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _fix_number(value: object) -> str:
+    """Say how to get at a number that a tensor holds: to read it here would wait for its device."""
+    return f"Read it first: .{'item' if value.numel() == 1 else 'tolist'}()." if isinstance(value, Tensor) else ""
 
 
 def _span(low: float, high: float) -> str:

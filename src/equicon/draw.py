@@ -8,7 +8,15 @@ import math
 import torch
 from torch import Tensor
 
-from equicon._checks import check_int, check_number, check_positive, check_probability, check_range, value_error
+from equicon._checks import (
+    check_generator,
+    check_int,
+    check_number,
+    check_positive,
+    check_probability,
+    check_range,
+    value_error,
+)
 
 __all__ = ["bernoulli", "device_of", "integers", "log_uniform", "uniform"]
 
@@ -22,6 +30,7 @@ def device_of(generator: torch.Generator | None) -> torch.device:
         >>> draw.device_of(None)
         device(type='cpu')
     """
+    check_generator(generator)
     return torch.device("cpu") if generator is None else generator.device
 
 
@@ -39,7 +48,7 @@ def uniform(batch_size: int, low: float, high: float, generator: torch.Generator
         >>> bool((degrees.abs() <= 45).all())
         True
     """
-    check_int("batch_size", batch_size, low=0)
+    batch_size = check_int("batch_size", batch_size, low=0)
     low, high = check_range("low, high", (low, high), low=-_LARGEST, high=_LARGEST)
     return low + (high - low) * _rand(batch_size, generator)
 
@@ -76,7 +85,7 @@ def bernoulli(batch_size: int, p: float, generator: torch.Generator | None = Non
         >>> draw.bernoulli(3, 1.0)
         tensor([True, True, True])
     """
-    check_int("batch_size", batch_size, low=0)
+    batch_size = check_int("batch_size", batch_size, low=0)
     return _rand(batch_size, generator) < check_probability("p", p)
 
 
@@ -94,15 +103,19 @@ def integers(batch_size: int, low: int, high: int, generator: torch.Generator | 
         >>> bool(((quarters >= 0) & (quarters < 4)).all())
         True
     """
-    check_int("batch_size", batch_size, low=0)
-    if check_int("high", high, low=check_int("low", low, low=-(2**63)) + 1) >= 2**63:
+    batch_size = check_int("batch_size", batch_size, low=0)
+    low = check_int("low", low, low=-(2**63))
+    high = check_int("high", high, low=low + 1)
+    if high >= 2**63:
         raise value_error("high", "a whole number below 2⁶³", high)
+    check_generator(generator)
     if generator is None:
         return torch.randint(low, high, (batch_size,), device="cpu")
     return torch.randint(low, high, (batch_size,), generator=generator, device=generator.device)
 
 
 def _rand(batch_size: int, generator: torch.Generator | None) -> Tensor:
+    check_generator(generator)
     if generator is None:
         # Without the argument, not with None: that does not compile for a batch size that changes.
         return torch.rand(batch_size, dtype=torch.float32, device="cpu")

@@ -1,8 +1,6 @@
 """Named recipes of augmentation, with their source, and where they approximate it."""
 
-from collections.abc import Sequence
-
-from equicon._checks import check_factors, check_int, check_number, describe, type_error
+from equicon._checks import check_factors, check_int, check_number, describe, is_several, type_error
 from equicon._transforms.base import Compose, RandomApply
 from equicon._transforms.filters import RandomGaussianBlur
 from equicon._transforms.geometric import (
@@ -54,7 +52,7 @@ def peclr(
     Source: Spurr et al., ICCV 2021, arXiv 2106.05953, section 4.2, and the configuration released with it.
     """
     low, high = check_factors("margin", margin)
-    if not isinstance(jitter, Sequence) or isinstance(jitter, str) or len(jitter) != 4:
+    if not is_several(jitter) or len(jitter) != 4:
         raise type_error("jitter", "four: brightness, contrast, saturation and hue", describe(jitter))
     return Compose(
         [
@@ -81,8 +79,8 @@ def simclr(side: int = 224, strength: float = 1.0) -> Compose:
 
     Source: Chen et al. 2020, arXiv 2002.05709, appendix A. Hue turns in YIQ, not in HSV, and colours are clamped once.
     """
-    check_int("side", side, low=1)
-    check_number("strength", strength, low=0.0, high=2.5)
+    side = check_int("side", side, low=1)
+    strength = check_number("strength", strength, low=0.0, high=2.5)
     jitter = ColorJitter(0.8 * strength, 0.8 * strength, 0.8 * strength, 0.2 * strength)
     return Compose(
         [

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equicon._checks import value_error
+from equicon._checks import check_int, describe, is_several, plain, value_error
 from equicon._groups.affine import Affine
 from equicon._groups.element import GroupElement, check_element
 from equicon._public import claim
@@ -195,8 +195,8 @@ def assert_representation(
         g, h = (transform.sample(batch_size, generator=generator).affine.to(dtype=torch.float64) for _ in "gh")
         elements = g, h
     elif transform is not None:
-        raise value_error("transform", "None where elements are given", transform)
-    shape = (width,) if isinstance(width, int) else tuple(width)
+        raise value_error("transform", "None where elements are given", describe(transform))
+    shape = tuple(plain(width)) if is_several(width) else (check_int("width", width, low=1),)
     _assert_laws(representation, shape, homomorphism, elements, generator)
 
 

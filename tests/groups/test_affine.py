@@ -1,6 +1,7 @@
 import copy
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from registry import random_affine
@@ -120,16 +121,85 @@ def test_singular_matrices_are_named_by_index_wherever_a_person_builds_one():
     pixels = torch.cat([linear, torch.zeros(3, 2, 1)], -1)
     with pytest.raises(ValueError, match=r"invertible matrix, got .* at index 1"):
         eq.Affine.from_pixels(pixels, (8, 8))
-    with pytest.raises(ValueError, match="boxes: expected a finite extent above 0, got an extent of 0 at index 1"):
+    with pytest.raises(ValueError, match=r"boxes: expected finite x1 <= x2 .* got \[3.0, 3.0, 3.0, 3.0\] at index 1"):
         eq.Affine.from_boxes(torch.tensor([[0.0, 0.0, 4.0, 4.0], [3.0, 3.0, 3.0, 3.0]]), (8, 8))
-    with pytest.raises(ValueError, match="boxes: expected a finite extent above 0, got an extent of -"):
+    with pytest.raises(ValueError, match="If these are x, y, width and height, add the first two to the last two"):
         eq.Affine.from_boxes(torch.tensor([[10.0, 0.0, 0.0, 20.0]]), (32, 32))
-    with pytest.raises(ValueError, match="xy: expected a finite extent above 0"):
+    with pytest.raises(ValueError, match=r"xy: expected at least two different points.*got points that are all one"):
         eq.Affine.from_points(torch.ones(1, 21, 2), (8, 8))
-    with pytest.raises(ValueError, match="xy: expected a finite extent above 0, got an extent of nan"):
+    with pytest.raises(ValueError, match=r"NaN or infinity .* at index 0\. .*known=~xy\.isnan\(\)\.any"):
         eq.Affine.from_points(torch.full((1, 21, 2), float("nan")), (8, 8))
     with pytest.raises(ValueError, match="at least one point"):
         eq.Affine.from_points(torch.ones(1, 0, 2), (8, 8))
+
+
+def test_points_that_are_not_known_do_not_count():
+    xy = 50 * torch.rand(3, 9, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    known = torch.ones(3, 9, dtype=torch.bool)
+    known[0, 2:7], known[1, :7] = False, False
+    expected = [eq.Affine.from_points(row[mask][None], (64, 48), 1.2) for row, mask in zip(xy, known, strict=True)]
+    for nothing in (float("nan"), float("inf"), 0.0, -1e6):
+        given = xy.masked_fill(~known[..., None], nothing).requires_grad_()
+        frame = eq.Affine.from_points(given, (64, 48), 1.2, known=known)
+        assert_close(frame.matrix, eq.Affine.cat(expected).matrix)
+        (gradient,) = torch.autograd.grad(frame.matrix.sum(), given)
+        assert gradient.isfinite().all()
+        assert gradient[~known].eq(0).all()
+    nans = xy.masked_fill(~known[..., None], float("nan"))
+    assert eq.Affine.from_points(nans, (64, 48), known=~nans.isnan().any(-1)).matrix.isfinite().all()
+    every = eq.Affine.from_points(xy, (64, 48), known=known | True)
+    assert_close(every.matrix, eq.Affine.from_points(xy, (64, 48)).matrix)
+
+
+def test_a_row_with_fewer_than_two_known_points_is_refused():
+    xy = torch.rand(3, 5, 2)
+    for count in (0, 1):
+        known = torch.ones(3, 5, dtype=torch.bool)
+        known[1, count:] = False
+        with pytest.raises(ValueError, match=f"xy: expected at least two different points.*got {count} at index 1"):
+            eq.Affine.from_points(xy, (8, 8), known=known)
+
+
+@pytest.mark.parametrize(
+    ("known", "error", "match"),
+    [
+        (torch.ones(2, 5), TypeError, "known: expected a tensor .B, N. of type bool.*Write visible > 0"),
+        ([[True] * 5] * 2, TypeError, "known: expected a tensor"),
+        (torch.ones(2, 4, dtype=torch.bool), ValueError, "known: expected one for each point, of shape .2, 5."),
+    ],
+)
+def test_what_is_known_is_a_bool_for_each_point(known, error, match):
+    with pytest.raises(error, match=match):
+        eq.Affine.from_points(torch.rand(2, 5, 2), (8, 8), known=known)
+
+
+def test_a_type_alone_may_be_given_to_to():
+    g = eq.RandomRotation(45).sample(2).affine
+    for moved in (g.to(torch.float64), g.to(dtype=torch.float64), g.to("cpu", torch.float64)):
+        assert moved.matrix.equal(g.matrix.double())
+    assert g.to(torch.float16).dtype == torch.float32
+    with pytest.raises(TypeError, match=r"device: expected a device where dtype is given, got dtype torch\.float64"):
+        g.to(torch.float64, torch.float32)
+    with pytest.raises(TypeError, match=r"dtype: expected float32 or float64, got dtype torch\.int32"):
+        g.to(torch.int32)
+
+
+@pytest.mark.parametrize("bad", ["a", (0, 1), 0.5, True, None, ..., torch.ones(2, 3).bool(), np.zeros((2, 2), int)])
+def test_an_index_is_of_the_batch_alone(bad):
+    g = eq.Affine.identity(2)
+    jitter = eq.ColorJitter(0.1).sample(2)
+    for what in (g, jitter, jitter.color, eq.RandomErasing(p=1).sample(2).filters[0]):
+        with pytest.raises(TypeError, match="index: expected an int, a slice, a list or a tensor"):
+            what[bad]
+
+
+@pytest.mark.parametrize(
+    "index", [0, -1, np.int64(1), torch.tensor(1), slice(1), [1, 0, 1], np.array([1, 1]), torch.tensor([1]), range(2)]
+)
+def test_an_index_may_be_anything_that_counts_rows(index):
+    g = eq.RandomRotation(45).sample(2).affine
+    expected = np.arange(2)[index.numpy() if isinstance(index, torch.Tensor) else index].reshape(-1)
+    assert g[index].matrix.equal(torch.stack([g.matrix[i] for i in expected]))
 
 
 def test_other_bad_input_is_refused():

@@ -9,6 +9,8 @@ from torch.testing import assert_close
 import equicon as eq
 from equicon._plane.matrix import normalize
 
+pytestmark = pytest.mark.filterwarnings("ignore:z1. expected a batch of several images")  # one is tried on purpose
+
 ODD = {
     "one image": (1, {}, True),
     "one image, an empty queue": (1, {"negatives": torch.zeros(0, 20)}, True),

@@ -175,5 +175,5 @@ def test_grad_cache_takes_it_and_gives_it_back():
 
 def test_an_element_of_another_group_is_refused():
     z = embeddings()
-    with pytest.raises(TypeError, match=r"g: expected an equicon\.Affine, got Rotations"):
+    with pytest.raises(TypeError, match=r"g1: expected an equicon\.Affine, got Rotations"):
         eq.PeCLRLoss(representation=eq.Points())(z, z, Rotations.random(6), Rotations.random(6))

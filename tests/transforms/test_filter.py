@@ -121,3 +121,51 @@ def test_fields_of_the_base_are_by_keyword_and_apply_must_be_written():
 
     with pytest.raises(TypeError, match="abstract method"):
         Nothing()
+
+
+def test_filters_are_equal_where_they_are_the_same_object():
+    assert FOG == FOG
+    assert copy.copy(FOG) != FOG
+    assert FOG in [copy.copy(FOG), FOG]
+    assert len({FOG, FOG, copy.copy(FOG)}) == 2
+    drawn = eq.RandomErasing(p=1).sample(4).filters[0]
+    assert drawn == drawn
+    assert drawn != eq.RandomErasing(p=1).sample(4).filters[0]
+
+
+def test_a_filter_may_say_what_equal_means():
+    @dataclass(frozen=True)
+    class Named(Fog):
+        def __eq__(self, other):
+            return isinstance(other, Named) and self.name == other.name
+
+        __hash__ = object.__hash__
+
+    assert Named(FOG.density, FOG.offsets) == Named(FOG.density + 1, FOG.offsets)
+
+
+def test_a_filter_without_dataclass_is_told_to_be_one():
+    class Haze(eq.Filter):
+        def __init__(self, density):
+            self.density = density
+
+        @override
+        def apply(self, views: Tensor, anchor: Tensor | None = None) -> Tensor:
+            return views * self.density
+
+    plain = eq.Action(eq.Affine.identity(4), filters=(Haze(0.5),))
+    assert plain(IMAGES).equal(IMAGES / 2)
+    for call in (lambda: plain.where(torch.ones(4, dtype=torch.bool)), lambda: plain[0], lambda: plain.to("meta")):
+        with pytest.raises(TypeError, match=r"Haze: expected a frozen dataclass.*Write @dataclass\(frozen=True\)"):
+            call()
+
+
+def test_a_filter_without_fields_needs_no_dataclass():
+    class Invert(eq.Filter):
+        @override
+        def apply(self, views: Tensor, anchor: Tensor | None = None) -> Tensor:
+            return 1 - views
+
+    drawn = eq.Action(eq.Affine.identity(4), filters=(Invert(),)).where(torch.tensor([True, False, True, False]))
+    assert drawn[1](IMAGES[1:2]).equal(IMAGES[1:2])
+    assert drawn[2](IMAGES[2:3]).equal(1 - IMAGES[2:3])

@@ -112,6 +112,15 @@ def test_a_backend_that_is_asked_for_is_taken_or_says_why_not(monkeypatch):
             call(images)
 
 
+def test_a_compiled_call_says_why_a_backend_cannot_make_its_views(monkeypatch):
+    monkeypatch.setenv("EQUICON_BACKEND", "kornia")
+    g, images = eq.Affine.identity(2), torch.rand(2, 3, 8, 8)
+    whole, parts = (torch.compile(lambda x: g.warp(x), fullgraph=f, backend="eager") for f in (True, False))
+    for compiled, error in ((whole, Exception), (parts, ValueError)):  # that of a whole graph is torch's own
+        with pytest.raises(error, match="kornia: a compiled call cannot tell whether products of float32 matrices are"):
+            compiled(images)
+
+
 def test_the_backend_is_taken_that_is_told(monkeypatch):
     """Where nothing stands against it, the kernel gets what the separate steps would have got."""
     module = pytest.importorskip("equicon._views.triton", reason="the kernels need Triton")

@@ -12,11 +12,13 @@ from equicon._checks import (
     check_factor,
     check_floating,
     check_int,
+    check_matrix_type,
     check_size,
+    describe,
     type_error,
     value_error,
 )
-from equicon._groups.crop_around import around_boxes, around_points
+from equicon._groups.crop_around import around_boxes, around_points, check_labelled
 from equicon._groups.labels import PlaneMap, size_or
 from equicon._plane.frames import unit_matrix
 from equicon._plane.matrix import affine_matrix, at_least_float32, inverse_affine, matmul, polar_angle, rows
@@ -69,8 +71,8 @@ class Affine(PlaneMap):
             >>> len(Affine.identity(4))
             4
         """
-        check_int("batch_size", batch_size, low=0)
-        return cls._of(torch.eye(3, device=device, dtype=_matrix_type(dtype)).repeat(batch_size, 1, 1))
+        batch_size = check_int("batch_size", batch_size, low=0)
+        return cls._of(torch.eye(3, device=device, dtype=check_matrix_type(dtype)).repeat(batch_size, 1, 1))
 
     @classmethod
     def from_linear(cls, linear: Tensor, translation: Tensor | None = None) -> Self:
@@ -134,7 +136,9 @@ class Affine(PlaneMap):
         return cls._of(around_boxes(boxes, check_size("source", source), check_factor("margin", margin)))
 
     @classmethod
-    def from_points(cls, xy: Tensor, source: tuple[int, int], margin: float = 1.0) -> Self:
+    def from_points(
+        cls, xy: Tensor, source: tuple[int, int], margin: float = 1.0, *, known: Tensor | None = None
+    ) -> Self:
         """Crop squares around points, such as a hand's joints: each square goes to [−1, 1]².
 
         The square is centred on the points' mean; its half-side is the largest distance from it, times ``margin``.
@@ -144,6 +148,13 @@ class Affine(PlaneMap):
             source: (H, W) of the source.
             margin: half-side of the square over the largest distance; the paper draws it from 0.9 to 1.5 (Spurr et
                 al. 2021).
+            known: (B, N) of type bool, the points that count, all by default: ``~xy.isnan().any(-1)`` where NaN stands
+                for those that nobody saw.
+
+        Raises:
+            ValueError: if a shape does not fit or, on the CPU, the points that count are not finite, or fewer than two
+                different ones. On an accelerator the matrix of such a row is not finite.
+            TypeError: if the points are not floating, or known is not of type bool.
 
         Examples:
             >>> joints = torch.tensor([[[10.0, 10.0], [20.0, 10.0]]])
@@ -151,10 +162,8 @@ class Affine(PlaneMap):
             tensor([[[-0.5000,  5.0000],
                      [10.5000,  5.0000]]])
         """
-        check_floating("xy", xy, "(B, N, 2)", last=(2,), ndim=3)
-        if xy.shape[1] == 0:
-            raise value_error("xy", "at least one point", xy)
-        return cls._of(around_points(xy, check_size("source", source), check_factor("margin", margin)))
+        check_labelled(xy, known)
+        return cls._of(around_points(xy, check_size("source", source), check_factor("margin", margin), known))
 
     @classmethod
     def cat(cls, affines: Sequence["Affine"]) -> Self:
@@ -210,7 +219,7 @@ class Affine(PlaneMap):
 
     def to(
         self,
-        device: torch.device | str | None = None,
+        device: torch.device | torch.dtype | str | None = None,
         dtype: torch.dtype | None = None,
         *,
         non_blocking: bool | None = None,
@@ -218,13 +227,17 @@ class Affine(PlaneMap):
         """Move to a device or a type.
 
         Args:
-            device: where to; where it is by default.
+            device: where to; where it is by default. A type in its place, as tensors take it, is ``dtype``.
             dtype: float32 or float64; half precision becomes float32.
             non_blocking: whether to go on while the matrices travel. By default it goes on where they leave the host's
                 memory, which is safe, and waits where they come to it.
         """
+        if isinstance(device, torch.dtype):
+            if dtype is not None:
+                raise type_error("device", "a device where dtype is given", describe(device))
+            device, dtype = None, device
         from_host = self.matrix.device.type == "cpu"
-        kept = None if dtype is None else _matrix_type(dtype)
+        kept = None if dtype is None else check_matrix_type(dtype)
         goes_on = from_host if non_blocking is None else non_blocking
         return Affine._of(self.matrix.to(device=device, dtype=kept, non_blocking=goes_on))
 
@@ -260,10 +273,7 @@ class Affine(PlaneMap):
 
     def __getitem__(self, index: Any) -> "Affine":
         """Take part of the batch by an int, a slice, a list, or a tensor (N,); one index gives a batch of one."""
-        chosen = rows(self.matrix, index)
-        if chosen.shape[-2:] != (3, 3) or chosen.ndim > 3 or isinstance(index, tuple):
-            raise type_error("index", "an int, a slice, a list or a tensor (N,), of the batch alone", index)
-        return Affine._of(chosen)
+        return Affine._of(rows(self.matrix, index))
 
     def __repr__(self) -> str:
         return f"Affine({len(self)} elements, {self.dtype}, {self.device})"
@@ -279,21 +289,10 @@ class Affine(PlaneMap):
 def check_affine(argument: str, value: object) -> Affine:
     """Check for an ``Affine``, and tell the owner of a bare matrix how to make one."""
     if not isinstance(value, Affine):
-        raise type_error(
-            argument,
-            "an equicon.Affine",
-            value,
-            "Wrap pixels with Affine.from_pixels(matrix, source, view), one in the unit frame with Affine(matrix).",
-        )
+        fix = "Wrap pixels with Affine.from_pixels(matrix, source, view), one in the unit frame with Affine(matrix)."
+        raise type_error(argument, "an equicon.Affine", describe(value), fix)
     return value
 
 
 collate_by(Affine, Affine.cat)
 torch.serialization.add_safe_globals([Affine])
-
-
-def _matrix_type(dtype: torch.dtype) -> torch.dtype:
-    """Check the type of a matrix; half precision becomes float32."""
-    if not dtype.is_floating_point:
-        raise type_error("dtype", "float32 or float64", str(dtype))
-    return torch.float64 if dtype == torch.float64 else torch.float32

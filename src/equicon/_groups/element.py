@@ -6,7 +6,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 import torch
 from typing_extensions import TypeIs
 
-from equicon._checks import type_error
+from equicon._checks import describe, type_error
 
 _ASKED = ("__len__", "__getitem__", "__matmul__", "inverse", "to", "device", "identity", "cat")
 
@@ -80,5 +80,5 @@ def check_element(argument: str, value: object) -> GroupElement:
             fix = "Take the element of the Action: action.affine."
         else:
             fix = f"It lacks {', '.join(name for name in _ASKED if not hasattr(value, name))}."
-        raise type_error(argument, "a group element, such as an equicon.Affine", value, fix)
+        raise type_error(argument, "a group element, such as an equicon.Affine", describe(value), fix)
     return value

@@ -5,10 +5,20 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from equicon._checks import check_batch, check_choice, check_floating, check_images, check_size, readable, value_error
+from equicon._checks import (
+    check_batch,
+    check_choice,
+    check_floating,
+    check_images,
+    check_size,
+    describe,
+    readable,
+    value_error,
+)
 from equicon._plane.frames import map_points, pixel_matrix, pixel_points, unit_points
 from equicon._plane.matrix import at_least_float32, matmul
 from equicon._plane.values import check_intrinsics
+from equicon._views.masks import from_words, to_words
 from equicon._views.view import make_view
 from equicon._views.warp import Mode, PaddingMode
 
@@ -47,23 +57,28 @@ class PlaneMap:
         """Move the pictures: one resampling per image, as Kornia's warp does, from a pyramid where the map shrinks it.
 
         Args:
-            images: (B, C, H, W), uint8 or floating. uint8 gives float32 in [0, 1]; half precision is computed in
-                float32 and given back
-                in its own type.
+            images: (B, C, H, W), uint8 or floating; with ``nearest`` also masks of whole numbers and bool. uint8 gives
+                float32 in [0, 1]; half precision is computed in float32 and given back in its own type.
             size: (h, w) of the views; the source's by default.
             antialias: low-pass an image first where the map shrinks it, as far as it shrinks it, up to twice the ratio
                 of the sizes.
-            mode: ``bilinear``, or ``nearest`` for masks: never anti-aliased, and uint8 labels stay uint8.
+            mode: ``bilinear``, or ``nearest`` for masks: never anti-aliased, and whole numbers and bool keep their type
+                and every value.
             padding_mode: what lies outside the source: ``zeros``, ``border`` or ``reflection``.
 
         Returns:
             Views (B, C, h, w).
 
+        Raises:
+            ValueError: if shapes, batch sizes or devices do not fit, or a mode is not known.
+            TypeError: if images hold whole numbers other than uint8, or bool, and mode is ``bilinear``.
+
         Examples:
             >>> Affine.identity(2).warp(torch.rand(2, 3, 48, 64), (24, 24)).shape
             torch.Size([2, 3, 24, 24])
         """
-        check_images(images)
+        check_choice("mode", mode, get_args(Mode))
+        check_images(images, masks=mode == "nearest")
         check_batch("images", images, self.matrix, "the map")
         if images.device != self.matrix.device:
             raise value_error(
@@ -72,21 +87,21 @@ class PlaneMap:
                 f"images on {images.device}",
                 "Move the map with .to(device).",
             )
-        check_choice("mode", mode, get_args(Mode))
         check_choice("padding_mode", padding_mode, get_args(PaddingMode))
         view = size_or("size", size, (images.shape[-2], images.shape[-1]))
-        labels = mode == "nearest" and images.dtype == torch.uint8
-        kept = images.dtype if images.is_floating_point() or labels else torch.float32
+        whole = mode == "nearest" and not images.is_floating_point()
+        words = to_words(images) if whole else images
         with torch.autocast(images.device.type, enabled=False):
-            return make_view(
-                images.float() if labels else images,
+            views = make_view(
+                words,
                 self.matrix,
                 view,
-                dtype=kept,
+                dtype=torch.float32 if words.dtype == torch.uint8 else words.dtype,
                 antialias=antialias,
                 mode=mode,
                 padding_mode=padding_mode,
             )
+        return from_words(views, images.dtype) if whole else views
 
     def points(self, xy: Tensor, source: tuple[int, int] | None = None, view: tuple[int, int] | None = None) -> Tensor:
         """Move points to where the pixels under them go.
@@ -106,7 +121,7 @@ class PlaneMap:
         check_batch("xy", xy, self.matrix, "the map")
         if source is None:
             if view is not None:
-                raise value_error("view", "None where source is None", view, "Give source, or neither.")
+                raise value_error("view", "None where source is None", describe(view), "Give source, or neither.")
             return map_points(self.matrix, xy)
         source = check_size("source", source)
         moved = map_points(self.matrix, unit_points(at_least_float32(xy), source))

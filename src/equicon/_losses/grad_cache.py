@@ -49,7 +49,7 @@ class GradCache(nn.Module):
     def __init__(self, module: nn.Module, chunk_size: int) -> None:
         super().__init__()
         if not isinstance(module, nn.Module):
-            raise type_error("module", "a torch.nn.Module", module)
+            raise type_error("module", "a torch.nn.Module", describe(module))
         if isinstance(module, DistributedDataParallel):
             fix = "Wrap the other way round: DistributedDataParallel(GradCache(model, chunk_size))."
             raise type_error("module", "one that is not wrapped for many ranks", "a DistributedDataParallel", fix)

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from equicon._checks import check_int, check_positive, readable, type_error, value_error
+from equicon._checks import check_int, check_positive, describe, readable, type_error, value_error
 from equicon._losses.negatives import block_size, blockwise_negatives, dense_negatives, gradient_is_enough
 from equicon._losses.ranks import Batch, exchange, gather_others, many_ranks, refuse_together
 from equicon._plane.matrix import at_least_float32, normalize
@@ -83,12 +83,12 @@ def nt_xent(
     """
     gather = gather_distributed and many_ranks()
     with refuse_together(gather):
-        _check_temperature(temperature)
+        temperature = _check_temperature(temperature)
         views = _name_views(z1, z2, more_views)
         _check_views(views)
         _check_extras(z1, weights, labels, negatives, temperature)
         if chunk_size is not None:
-            check_int("chunk_size", chunk_size, low=1)
+            chunk_size = check_int("chunk_size", chunk_size, low=1)
     with torch.autocast(z1.device.type, enabled=False):  # also of what stacks: it would bring all to one type
         z = normalize(torch.stack([at_least_float32(view) for view in views.values()], 1))
     (count, number, width), keys = z.shape, z.flatten(0, 1)  # views of an image are neighbours
@@ -133,30 +133,32 @@ def _mean_of_ranks(share: Tensor) -> Tensor:
     return whole + (local - local.detach())
 
 
-def _check_temperature(value: Any) -> None:
-    """Check for a number that is not too low, or for a floating tensor that stands for one."""
+def _check_temperature(value: Any) -> Any:
+    """Check for a number that is not too low, given back as a float, or for a floating tensor that stands for one."""
     if not isinstance(value, Tensor):
-        _check_low(check_positive("temperature", value))
-    elif value.ndim:
+        return _check_low(check_positive("temperature", value))
+    if value.ndim:
         fix = "Write torch.nn.Parameter(torch.tensor(0.5))."
         raise value_error("temperature", "a number, or a tensor of shape ()", value, fix)
-    elif not value.is_floating_point():
+    if not value.is_floating_point():
         raise type_error("temperature", "a floating type", value)
-    elif readable(value):
+    if readable(value):
         _check_low(value.item())
+    return value
 
 
-def _check_low(temperature: float) -> None:
+def _check_low(temperature: float) -> float:
     # Cosines are rounded by 1e-7 in float32. Divided by less than this, the exponentials of two that are equal differ.
     if not temperature >= _LEAST:
         fix = "From 0.01 to 1 is usual. One that learns stays there by a clamp after each step."
         raise value_error("temperature", "at least 1e-6", temperature, fix)
+    return temperature
 
 
 def _check_embeddings(argument: str, z: Any) -> None:
     """Check for embeddings (B, D), floating and not empty."""
     if not isinstance(z, Tensor):
-        raise type_error(argument, "embeddings (B, D)", z)
+        raise type_error(argument, "embeddings (B, D)", describe(z))
     if z.ndim != 2 or 0 in z.shape:
         raise value_error(argument, "embeddings of shape (B, D), neither 0", z, "Flatten each with z.flatten(1).")
     if not z.is_floating_point():
@@ -174,7 +176,8 @@ def _check_views(views: dict[str, Tensor]) -> None:
 
 def _name_views(z1: Tensor, z2: Tensor, more_views: Any) -> dict[str, Tensor]:
     if not isinstance(more_views, Sequence):
-        raise type_error("more_views", "a list of embeddings (B, D)", more_views, "Put it in a list: [z3].")
+        fix = "Leave it out where there are none." if more_views is None else "Put it in a list: [z3]."
+        raise type_error("more_views", "a list of embeddings (B, D)", describe(more_views), fix)
     return {"z1": z1, "z2": z2} | {f"more_views[{i}]": z for i, z in enumerate(more_views)}
 
 
@@ -184,7 +187,7 @@ def _check_extras(z1: Tensor, weights: Any, labels: Any, negatives: Any, tempera
         if value is None:
             continue
         if not isinstance(value, Tensor):
-            raise type_error(name, "a tensor", value, "Convert it with torch.as_tensor.")
+            raise type_error(name, "a tensor", describe(value), "Convert it with torch.as_tensor.")
         if name != "negatives" and value.shape != (count,):
             raise value_error(name, f"one for each image, of shape ({count},)", value)
         _check_device(name, value, z1)
@@ -237,8 +240,7 @@ class NTXentLoss(nn.Module):
         if isinstance(temperature, Tensor) and not isinstance(temperature, nn.Parameter):
             fix = "Write torch.nn.Parameter(temperature), or pass the tensor to equicon.nt_xent."
             raise type_error("temperature", "a number or a torch.nn.Parameter", temperature, fix)
-        _check_temperature(temperature)
-        self.temperature = temperature if isinstance(temperature, Tensor) else float(temperature)
+        self.temperature: float | nn.Parameter = _check_temperature(temperature)
         self.gather_distributed = gather_distributed
         self.chunk_size = None if chunk_size is None else check_int("chunk_size", chunk_size, low=1)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from equicon._checks import type_error, value_error
+from equicon._checks import describe, type_error, value_error
 from equicon._groups.element import GroupElement
 from equicon._losses.ntxent import NTXentLoss
 from equicon._losses.ranks import many_ranks, refuse_together
@@ -57,12 +57,12 @@ class PeCLRLoss(nn.Module):
         super().__init__()
         if not isinstance(representation, Representation):
             fix = "Call the class: Points()." if isinstance(representation, type) else ""
-            raise type_error("representation", "an equicon.Representation", representation, fix)
+            raise type_error("representation", "an equicon.Representation", describe(representation), fix)
         if base_loss is None:
             base_loss = NTXentLoss(temperature, gather_distributed=gather_distributed, chunk_size=chunk_size)
         elif isinstance(base_loss, type) or not callable(base_loss):
             fix = f"Make one: {base_loss.__name__}()." if isinstance(base_loss, type) else ""
-            raise type_error("base_loss", "a function (z1, z2, **keywords) -> scalar", base_loss, fix)
+            raise type_error("base_loss", "a function (z1, z2, **keywords) -> scalar", describe(base_loss), fix)
         else:
             _refuse_shorthand(temperature, gather_distributed, chunk_size)
         self.representation = representation
@@ -102,9 +102,13 @@ class PeCLRLoss(nn.Module):
         gather = isinstance(self.base_loss, NTXentLoss) and self.base_loss.gather_distributed and many_ranks()
         with refuse_together(gather):
             home = [self._bring_back("z1", z1, "g1", g1, z1), self._bring_back("z2", z2, "g2", g2, z1)]
+            if not isinstance(more_views, Sequence):
+                fix = "Leave it out where there are none."
+                raise type_error("more_views", "a list of pairs (z, g)", describe(more_views), fix)
             for i, pair in enumerate(more_views):
                 if not isinstance(pair, Sequence) or len(pair) != 2:
-                    raise type_error(f"more_views[{i}]", "a pair (z, g)", pair)
+                    fix = "Put it in a list: [(z3, g3)]." if isinstance(pair, Tensor) else ""
+                    raise type_error(f"more_views[{i}]", "a pair (z, g)", describe(pair), fix)
                 z, g = pair
                 home.append(self._bring_back(f"z of more_views[{i}]", z, f"g of more_views[{i}]", g, z1))
             if len(home) > 2:
@@ -137,7 +141,7 @@ def _refuse_shorthand(temperature: Any, gather_distributed: bool, chunk_size: in
     ):
         if not default:
             fix = "It configures the default NT-Xent: give it to base_loss."
-            raise value_error(name, "nothing where another base_loss is given", value, fix)
+            raise value_error(name, "nothing where another base_loss is given", describe(value), fix)
 
 
 def _keywords(base_loss: Callable[..., Tensor]) -> tuple[str, ...] | None:

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equicon._checks import describe, type_error
+
 
 def at_least_float32(tensor: Tensor) -> Tensor:
     """Keep float64, and bring every other type to float32."""
@@ -29,6 +31,10 @@ def constant(values: Sequence[float], device: torch.device, dtype: torch.dtype =
 
 def rows(batch: Tensor, index: Any) -> Tensor:
     """Take part of a batch (B, ...) by an int, a slice, a list, or a tensor (N,); one index gives a batch of one."""
+    several = getattr(index, "ndim", 0) > 1
+    if several or isinstance(index, str | tuple | float | bool) or index is None or index is Ellipsis:
+        expected = "an int, a slice, a list or a tensor (N,), of the batch alone"
+        raise type_error("index", expected, describe(index))
     chosen = batch[index]
     return chosen[None] if chosen.ndim < batch.ndim else chosen
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from typing_extensions import TypeVar
 
-from equicon._checks import check_batch, type_error, value_error
+from equicon._checks import check_batch, describe, type_error, value_error
 from equicon._groups.affine import Affine
 from equicon._groups.element import GroupElement, check_element
 from equicon._plane.matrix import at_least_float32
@@ -43,7 +43,10 @@ class Representation(ABC, Generic[G]):
         """Undo the action on embeddings (B, ...) of float32 or float64."""
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
-        """Refuse the shape of one embedding, that of z without its first dimension, by a ``ValueError``."""
+        """Refuse the shape of one embedding, that of z without its first dimension, by a ``ValueError``.
+
+        What its message calls ``z: ...`` is called as the caller knows it, such as ``z2``.
+        """
 
     @final
     def act(self, g: G, z: Tensor) -> Tensor:
@@ -95,7 +98,7 @@ class Representation(ABC, Generic[G]):
     def _run(self, hook: Callable[[G, Tensor], Tensor], name: str, g: G, z: Tensor, g_name: str, z_name: str) -> Tensor:
         check_element(g_name, g)
         if not isinstance(z, Tensor):
-            raise type_error(z_name, "embeddings (B, ...)", z)
+            raise type_error(z_name, "embeddings (B, ...)", describe(z))
         if z.ndim == 0 or 0 in z.shape:
             raise value_error(z_name, "embeddings of shape (B, ...), none of them 0", z)
         if not z.is_floating_point():
@@ -105,18 +108,26 @@ class Representation(ABC, Generic[G]):
         if g.device != z.device:
             came = f"one on {g.device}"
             raise value_error(g_name, f"an element on {z.device}, where {z_name} is", came, "Move it with .to(device).")
-        self._check_shape(tuple(z.shape[1:]))
         with torch.autocast(z.device.type, enabled=False):
-            found = self._call(hook, name, g, at_least_float32(z), z_name)
+            found = self._call(hook, name, g, at_least_float32(z), g_name, z_name)
         if not isinstance(found, Tensor) or found.ndim == 0 or found.shape[0] != z.shape[0]:
-            raise type_error(f"{type(self).__name__}.{name}", f"a tensor of {z.shape[0]} embeddings in return", found)
+            wanted = f"a tensor of {z.shape[0]} embeddings in return"
+            raise type_error(f"{type(self).__name__}.{name}", wanted, describe(found))
         return found
 
-    def _call(self, hook: Callable[[G, Tensor], Tensor], name: str, g: G, z: Tensor, z_name: str) -> Tensor:
+    def _call(
+        self, hook: Callable[[G, Tensor], Tensor], name: str, g: G, z: Tensor, g_name: str, z_name: str
+    ) -> Tensor:
+        shape = tuple(z.shape[1:])
         if torch.compiler.is_compiling():
+            self._check_shape(shape)
             return hook(g, z)
         try:
+            self._check_shape(shape)
             return hook(g, z)
+        except (TypeError, ValueError) as error:
+            _rename(error, {"g": g_name, "z": z_name})
+            raise
         except RuntimeError as error:
             # Torch refuses a shape by a RuntimeError. What derives from it, such as LinAlgError, says what it is; and
             # what went wrong on a device or with memory is no matter of the embeddings.
@@ -125,3 +136,10 @@ class Representation(ABC, Generic[G]):
             where = f"{z_name}: {type(self).__name__}.{name} failed on embeddings of shape {tuple(z.shape)}"
             fix = "If the shape does not fit, a method _check_shape(shape) may say so."
             raise ValueError(f"{where} and type {z.dtype} on {z.device}: {error}. {fix}") from error
+
+
+def _rename(error: Exception, names: dict[str, str]) -> None:
+    """Let an error call an argument as its caller knows it: ``z: ...`` becomes ``z2: ...``."""
+    argument, colon, rest = str(error).partition(":")
+    if colon and argument in names:
+        error.args = (f"{names[argument]}:{rest}",)

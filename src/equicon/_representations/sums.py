@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from equicon._checks import check_int, type_error, value_error
+from equicon._checks import check_int, describe, type_error, value_error
 from equicon._groups.element import GroupElement
 from equicon._representations.base import Representation
 
@@ -57,14 +57,15 @@ class DirectSum(Representation[Any], nn.Module):
     def __init__(self, parts: Sequence[Part]) -> None:
         super().__init__()
         if not isinstance(parts, Sequence):
-            raise type_error("parts", "a list of pairs (representation, width)", parts)
+            raise type_error("parts", "a list of pairs (representation, width)", describe(parts))
         if len(parts) == 0:
             raise value_error("parts", "at least one pair (representation, width)", "none")
         for i, part in enumerate(parts):
             if not isinstance(part, Sequence) or len(part) != 2 or not isinstance(part[0], Representation):
-                raise type_error(f"parts[{i}]", "a pair (representation, width)", part)
-            part[0]._check_shape((check_int(f"parts[{i}]", part[1], low=1),))
-        self._widths = tuple(width for _, width in parts)
+                raise type_error(f"parts[{i}]", "a pair (representation, width)", describe(part))
+        self._widths = tuple(check_int(f"parts[{i}]", width, low=1) for i, (_, width) in enumerate(parts))
+        for (representation, _), width in zip(parts, self._widths, strict=True):
+            representation._check_shape((width,))
         self._plain = {i: part for i, (part, _) in enumerate(parts) if not isinstance(part, nn.Module)}
         self.learned = nn.ModuleDict({str(i): part for i, (part, _) in enumerate(parts) if isinstance(part, nn.Module)})
 
@@ -98,6 +99,6 @@ class DirectSum(Representation[Any], nn.Module):
             found = move(part, piece)
             if not isinstance(found, Tensor) or found.shape != piece.shape:
                 where = f"parts[{len(moved)}], {type(part).__name__}"
-                raise type_error(where, f"embeddings of shape {tuple(piece.shape)} in return", found)
+                raise type_error(where, f"embeddings of shape {tuple(piece.shape)} in return", describe(found))
             moved.append(found)
         return torch.cat(moved, 1)

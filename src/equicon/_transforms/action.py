@@ -56,14 +56,15 @@ class Action:
         check_affine("affine", self.affine)
         if self.color is not None:
             if not isinstance(self.color, ColorMap):
-                raise type_error("color", "an equicon.ColorMap or None", self.color, "Write ColorMap.make(matrices).")
+                fix = "Write ColorMap.make(matrices)."
+                raise type_error("color", "an equicon.ColorMap or None", describe(self.color), fix)
             check_batch("color", self.color, self.affine, "affine")
         if not isinstance(self.filters, tuple | list) or not all(isinstance(f, Filter) for f in self.filters):
             fix = "Write filters=(one,), with the comma, for one."
             raise type_error("filters", "a tuple of equicon.Filter", describe(self.filters), fix)
         object.__setattr__(self, "filters", tuple(self.filters))
         if self.normalization is not None and not isinstance(self.normalization, Normalization):
-            raise type_error("normalization", "an equicon.Normalization or None", self.normalization)
+            raise type_error("normalization", "an equicon.Normalization or None", describe(self.normalization))
 
     def __len__(self) -> int:
         return self.affine.matrix.shape[0]
@@ -88,11 +89,13 @@ class Action:
             >>> clips = torch.rand(2, 5, 3, 64, 64)  # two clips of five frames
             >>> views = RandomRotation(45).sample(2).repeat_interleave(5)(clips.flatten(0, 1)).unflatten(0, (2, 5))
         """
-        check_int("repeats", repeats, low=1)
+        repeats = check_int("repeats", repeats, low=1)
         return self[torch.arange(self.affine.matrix.shape[0], device=self.affine.device).repeat_interleave(repeats)]
 
     def to(self, device: torch.device | str) -> "Action":
         """Move to a device without waiting for it."""
+        if isinstance(device, torch.dtype):
+            raise type_error("device", "a device", describe(device), "Views take a type in the call: dtype=.")
         if torch.device(device) == self.affine.device:
             return self
         color = None if self.color is None else self.color.to(device)

@@ -46,7 +46,7 @@ class Appearance(EquivariantTransform):
 
     def __post_init__(self) -> None:
         if not callable(self.module):
-            raise type_error("module", "something to call with a batch of images", self.module)
+            raise type_error("module", "something to call with a batch of images", describe(self.module))
         fault = fault_of_module(self.module)
         if fault:
             warnings.warn(f"module: {fault}", UserWarning, stacklevel=3)  # by way of the __init__ of a dataclass

@@ -11,7 +11,18 @@ from torch import Tensor
 from typing_extensions import override
 
 from equicon import draw
-from equicon._checks import check_batch, check_images, check_int, check_probability, describe, type_error, value_error
+from equicon._checks import (
+    check_batch,
+    check_generator,
+    check_images,
+    check_int,
+    check_probability,
+    describe,
+    is_several,
+    plain_fields,
+    type_error,
+    value_error,
+)
 from equicon._groups.affine import Affine
 from equicon._transforms.action import Action
 
@@ -45,7 +56,8 @@ class EquivariantTransform(ABC):
     def _checked_draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
         action = self._draw(batch_size, generator)
         if not isinstance(action, Action):
-            raise type_error(f"{type(self).__name__}._draw", "an Action in return", action, "Write Action(affine).")
+            fix = "Write Action(affine)."
+            raise type_error(f"{type(self).__name__}._draw", "an Action in return", describe(action), fix)
         check_batch(f"{type(self).__name__}._draw", action, batch_size, "the images")
         return action
 
@@ -68,10 +80,8 @@ class EquivariantTransform(ABC):
             >>> len(RandomRotation(45).sample(8, generator=torch.Generator().manual_seed(0)))
             8
         """
-        check_int("batch_size", batch_size, low=0)
-        if generator is not None and not isinstance(generator, torch.Generator):
-            fix = "Write torch.Generator().manual_seed(0)."
-            raise type_error("generator", "a torch.Generator or None", describe(generator), fix)
+        batch_size = check_int("batch_size", batch_size, low=0)
+        check_generator(generator)
         action = self._checked_draw(batch_size, generator)
         return action if device is None else action.to(device)
 
@@ -131,8 +141,8 @@ class Compose(EquivariantTransform):
     transforms: Sequence[EquivariantTransform]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.transforms, Sequence):
-            raise type_error("transforms", "a list of transforms", self.transforms)
+        if not is_several(self.transforms):
+            raise type_error("transforms", "a list of transforms", describe(self.transforms))
         if len(self.transforms) == 0:
             raise value_error("transforms", "at least one transform", "none")
         for i, transform in enumerate(self.transforms):
@@ -175,6 +185,7 @@ class RandomApply(EquivariantTransform):
     p: float = 0.5
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         check_transform("transform", self.transform)
         check_probability("p", self.p)
         if self.transform._normalizes:
@@ -191,4 +202,4 @@ def check_transform(argument: str, value: object) -> None:
     """Check for a transform."""
     if not isinstance(value, EquivariantTransform):
         fix = "Wrap an operation on image batches in equicon.Appearance." if callable(value) else ""
-        raise type_error(argument, "an EquivariantTransform", value, fix)
+        raise type_error(argument, "an EquivariantTransform", describe(value), fix)

@@ -8,19 +8,19 @@ from typing import Any, Self, final
 import torch
 from torch import Tensor
 
-from equicon._checks import type_error
+from equicon._checks import describe, type_error
 from equicon._groups.affine import Affine
 from equicon._plane.matrix import rows
 from equicon._views.color import ColorMap
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Filter(ABC):
     """What was drawn for a batch of views, and what to do to them with it: blur, noise, erasing, anything.
 
     To write your own, make a frozen dataclass with fields for what was drawn, and one method ``apply``. A field that
     holds a tensor, an ``Affine`` or a ``ColorMap`` has the batch as its first dimension; ``where``, ``to`` and ``[]``
-    act on each of them.
+    act on each of them. Filters are equal where they are the same object, as tensors have no single answer to ``==``.
 
     Args:
         applied: (B,) of type bool, the images that it is applied to; all where None.
@@ -38,6 +38,13 @@ class Filter(ABC):
 
     __iter__ = None  # what has [] would be iterated over: filters=(fog) is no tuple
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        # What stands in a class before @dataclass comes to it stays: or it would compare tensors, and hash them.
+        for name in ("__eq__", "__hash__"):
+            if name not in vars(cls):
+                setattr(cls, name, getattr(object, name))
+
     @abstractmethod
     def apply(self, views: Tensor, anchor: Tensor | None = None) -> Tensor:
         """Filter all views, without changing them in place.
@@ -53,7 +60,7 @@ class Filter(ABC):
     @final
     def where(self, applied: Tensor) -> Self:
         """Restrict to the images where ``applied`` (B,) of type bool."""
-        return replace(self, applied=applied if self.applied is None else self.applied & applied)
+        return self._replace(applied=applied if self.applied is None else self.applied & applied)
 
     @final
     def to(self, device: torch.device | str) -> Self:
@@ -73,7 +80,7 @@ class Filter(ABC):
         filtered = self.apply(views, anchor)
         if not isinstance(filtered, Tensor) or filtered.shape != views.shape or filtered.dtype != views.dtype:
             wanted = f"views of shape {tuple(views.shape)} and type {views.dtype} in return"
-            raise type_error(f"{type(self).__name__}.apply", wanted, filtered)
+            raise type_error(f"{type(self).__name__}.apply", wanted, describe(filtered))
         if self.applied is None:
             return filtered
         return torch.where(self.applied[:, None, None, None], filtered, views)
@@ -86,4 +93,12 @@ class Filter(ABC):
                 changed[field.name] = change(value)
             elif isinstance(value, Affine | ColorMap):
                 changed[field.name] = change_other(value)
-        return replace(self, **changed)
+        return self._replace(**changed)
+
+    def _replace(self, **changed: Any) -> Self:
+        try:
+            return replace(self, **changed)
+        except TypeError as error:
+            kind = type(self).__name__
+            fix = f"Write @dataclass(frozen=True) above class {kind}, a field for each thing, and no __init__."
+            raise type_error(kind, "a frozen dataclass", f"one that cannot be made again: {error}", fix) from error

@@ -12,12 +12,12 @@ from typing_extensions import override
 from equicon import draw
 from equicon._checks import (
     LARGEST,
-    as_tuples,
     check_factors,
     check_int,
     check_number,
     check_probability,
     check_range,
+    plain_fields,
     value_error,
 )
 from equicon._groups.affine import Affine
@@ -58,11 +58,11 @@ class RandomGaussianBlur(EquivariantTransform):
     p: float = 0.5
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         check_probability("p", self.p)
         if check_int("kernel_size", self.kernel_size, low=1) % 2 == 0:
             raise value_error("kernel_size", "an odd number", self.kernel_size)
         check_factors("sigma", self.sigma)
-        as_tuples(self)
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
@@ -117,24 +117,22 @@ class RandomErasing(EquivariantTransform):
     p: float = 0.5
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         check_probability("p", self.p)
         check_factors("scale", self.scale, low=0.0, high=1.0)
         check_factors("ratio", self.ratio)
-        self._values()
-        as_tuples(self)
-
-    def _values(self) -> tuple[float, float]:
-        if isinstance(self.value, int | float):
-            value = check_number("value", self.value, low=-LARGEST, high=LARGEST)
-            return value, value
-        return check_range("value", self.value, low=-LARGEST, high=LARGEST)
+        if isinstance(self.value, tuple):
+            check_range("value", self.value, low=-LARGEST, high=LARGEST)
+        else:
+            check_number("value", self.value, low=-LARGEST, high=LARGEST)
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
         area = draw.uniform(batch_size, *self.scale, generator)
         ratio = draw.log_uniform(batch_size, *self.ratio, generator)
         place = torch.stack([draw.uniform(batch_size, 0.0, 1.0, generator) for _ in "xy"], -1)
-        value = draw.uniform(batch_size, *self._values(), generator)
+        low, high = self.value if isinstance(self.value, tuple) else (self.value, self.value)
+        value = draw.uniform(batch_size, low, high, generator)
         return filtering(_Erasing(area, ratio, place, value), batch_size, self.p, generator)
 
 
@@ -181,6 +179,7 @@ class RandomSobel(EquivariantTransform):
     p: float = 0.5
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         check_probability("p", self.p)
 
     @override

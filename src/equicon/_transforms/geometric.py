@@ -1,8 +1,7 @@
 """Rotations, translations, scales, shears and flips, all about the image's centre in the unit frame."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, final
+from typing import Any, TypeAlias, final
 
 import torch
 from torch import Tensor
@@ -10,11 +9,12 @@ from typing_extensions import override
 
 from equicon import draw
 from equicon._checks import (
-    as_tuples,
     check_factors,
     check_number,
     check_probability,
     check_symmetric,
+    plain_fields,
+    symmetric,
     type_error,
     value_error,
 )
@@ -32,19 +32,17 @@ _STEEPEST = 89.9
 """Degrees of shear: at 90 an upright line has no image."""
 
 
-def _fractions(argument: str, value: float | tuple[float, float]) -> tuple[float, float]:
-    if not isinstance(value, Sequence):
-        return (_fraction(argument, value),) * 2
-    if len(value) != 2:
+def _check_fractions(argument: str, value: Any) -> None:
+    several = isinstance(value, tuple)
+    if several and len(value) != 2:
         raise type_error(argument, "a number or a pair (x, y)", value)
-    x, y = (_fraction(argument, v) for v in value)
-    return x, y
+    for fraction in value if several else (value,):
+        _check_fraction(argument, fraction)
 
 
-def _fraction(argument: str, value: float) -> float:
+def _check_fraction(argument: str, value: Any) -> None:
     if check_number(argument, value, low=0.0) > 1:  # beyond which nothing is left of a square image
         raise value_error(argument, "a share of the side, in [0, 1]", value, "Divide pixels by the shorter side.")
-    return float(value)
 
 
 def diagonal(x: Tensor, y: Tensor) -> Tensor:
@@ -53,18 +51,19 @@ def diagonal(x: Tensor, y: Tensor) -> Tensor:
     return linear_matrix(x, zero, zero, y)
 
 
-def _rotations(batch_size: int, span: tuple[float, float], generator: torch.Generator | None) -> Tensor:
-    return rotation(torch.deg2rad(draw.uniform(batch_size, *span, generator)))
+def _rotations(batch_size: int, span: Span, generator: torch.Generator | None) -> Tensor:
+    return rotation(torch.deg2rad(draw.uniform(batch_size, *symmetric(span), generator)))
 
 
-def _shears(batch_size: int, span: tuple[float, float], generator: torch.Generator | None) -> Tensor:
-    slope = torch.deg2rad(draw.uniform(batch_size, *span, generator)).tan()
+def _shears(batch_size: int, span: Span, generator: torch.Generator | None) -> Tensor:
+    slope = torch.deg2rad(draw.uniform(batch_size, *symmetric(span), generator)).tan()
     one, zero = torch.ones_like(slope), torch.zeros_like(slope)
     return linear_matrix(one, slope, zero, one)
 
 
-def _shifts(batch_size: int, fractions: tuple[float, float], generator: torch.Generator | None) -> Tensor:
-    return torch.stack([draw.uniform(batch_size, -2 * a, 2 * a, generator) for a in fractions], -1)
+def _shifts(batch_size: int, fraction: float | tuple[float, float], generator: torch.Generator | None) -> Tensor:
+    x, y = fraction if isinstance(fraction, tuple) else (fraction, fraction)
+    return torch.stack([draw.uniform(batch_size, -2 * a, 2 * a, generator) for a in (x, y)], -1)
 
 
 @final
@@ -90,12 +89,12 @@ class RandomRotation(EquivariantTransform):
     degrees: Span
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         check_symmetric("degrees", self.degrees, limit=_FARTHEST)
-        as_tuples(self)
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        return geometry(_rotations(batch_size, check_symmetric("degrees", self.degrees), generator))
+        return geometry(_rotations(batch_size, self.degrees, generator))
 
 
 @final
@@ -121,12 +120,12 @@ class RandomTranslate(EquivariantTransform):
     fraction: float | tuple[float, float]
 
     def __post_init__(self) -> None:
-        _fractions("fraction", self.fraction)
-        as_tuples(self)
+        plain_fields(self)
+        _check_fractions("fraction", self.fraction)
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        shift = _shifts(batch_size, _fractions("fraction", self.fraction), generator)
+        shift = _shifts(batch_size, self.fraction, generator)
         one = torch.ones_like(shift[:, 0])
         return geometry(diagonal(one, one), shift)
 
@@ -151,8 +150,8 @@ class RandomScale(EquivariantTransform):
     range: tuple[float, float]
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         check_factors("range", self.range)
-        as_tuples(self)
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
@@ -181,12 +180,12 @@ class RandomShear(EquivariantTransform):
     degrees: Span
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         check_symmetric("degrees", self.degrees, limit=_STEEPEST)
-        as_tuples(self)
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        return geometry(_shears(batch_size, check_symmetric("degrees", self.degrees), generator))
+        return geometry(_shears(batch_size, self.degrees, generator))
 
 
 @final
@@ -207,6 +206,7 @@ class RandomHorizontalFlip(EquivariantTransform):
     p: float = 0.5
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         check_probability("p", self.p)
 
     @override
@@ -230,6 +230,7 @@ class RandomVerticalFlip(EquivariantTransform):
     p: float = 0.5
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         check_probability("p", self.p)
 
     @override
@@ -262,24 +263,24 @@ class RandomAffine(EquivariantTransform):
     shear: Span | None = None
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         check_symmetric("degrees", self.degrees, limit=_FARTHEST)
         if self.translate is not None:
-            _fractions("translate", self.translate)
+            _check_fractions("translate", self.translate)
         if self.scale is not None:
             check_factors("scale", self.scale)
         if self.shear is not None:
             check_symmetric("shear", self.shear, limit=_STEEPEST)
-        as_tuples(self)
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
         one = torch.ones(batch_size, device=draw.device_of(generator))
         linear = diagonal(one, one)
         if self.shear is not None:
-            linear = _shears(batch_size, check_symmetric("shear", self.shear), generator)
+            linear = _shears(batch_size, self.shear, generator)
         if self.scale is not None:
             linear = draw.uniform(batch_size, *self.scale, generator)[:, None, None] * linear
-        linear = matmul(_rotations(batch_size, check_symmetric("degrees", self.degrees), generator), linear)
+        linear = matmul(_rotations(batch_size, self.degrees, generator), linear)
         if self.translate is None:
             return geometry(linear)
-        return geometry(linear, _shifts(batch_size, _fractions("translate", self.translate), generator))
+        return geometry(linear, _shifts(batch_size, self.translate, generator))

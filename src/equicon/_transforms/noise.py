@@ -10,7 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from equicon import draw
-from equicon._checks import LARGEST, check_number, check_probability
+from equicon._checks import LARGEST, check_number, check_probability, plain_fields
 from equicon._transforms.action import Action
 from equicon._transforms.base import EquivariantTransform
 from equicon._transforms.filter import Filter
@@ -38,6 +38,7 @@ class RandomGaussianNoise(EquivariantTransform):
     p: float = 0.5
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         check_probability("p", self.p)
         check_number("std", self.std, low=0.0, high=LARGEST)
 

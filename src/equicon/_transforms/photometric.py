@@ -1,9 +1,8 @@
 """Colour as one fused affine map, and ``Normalize``."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self, TypeAlias, final
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeAlias, final
 
 import torch
 from torch import Tensor
@@ -12,11 +11,12 @@ from typing_extensions import override
 from equicon import draw
 from equicon._checks import (
     LARGEST,
-    as_tuples,
     check_number,
     check_probability,
     check_range,
     check_symmetric,
+    plain_fields,
+    symmetric,
 )
 from equicon._groups.affine import Affine
 from equicon._plane.matrix import constant
@@ -44,11 +44,15 @@ def _constant(numbers: tuple[float, ...], device: torch.device) -> Tensor:
     return constant(numbers, device).view(3, 3)
 
 
-def _factor(argument: str, value: Factor) -> tuple[float, float]:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return check_range(argument, value, low=0.0, high=LARGEST)
-    amount = check_number(argument, value, low=0.0, high=LARGEST)
-    return max(0.0, 1 - amount), 1 + amount
+def _check_factor(argument: str, value: Any) -> None:
+    if isinstance(value, tuple):
+        check_range(argument, value, low=0.0, high=LARGEST)
+    else:
+        check_number(argument, value, low=0.0, high=LARGEST)
+
+
+def _factors(value: Factor) -> tuple[float, float]:
+    return value if isinstance(value, tuple) else (max(0.0, 1 - value), 1 + value)
 
 
 @final
@@ -81,27 +85,23 @@ class ColorJitter(EquivariantTransform):
     hue: Factor = 0.0
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         for name in ("brightness", "contrast", "saturation"):
-            _factor(name, getattr(self, name))
+            _check_factor(name, getattr(self, name))
         check_symmetric("hue", self.hue, limit=0.5)
-        as_tuples(self)
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
         device = draw.device_of(generator)
-        brightness = draw.uniform(batch_size, *_factor("brightness", self.brightness), generator)[:, None, None]
-        contrast = draw.uniform(batch_size, *_factor("contrast", self.contrast), generator)[:, None, None]
-        saturation = draw.uniform(batch_size, *_factor("saturation", self.saturation), generator)[:, None, None]
-        angle = (
-            2
-            * math.pi
-            * draw.uniform(batch_size, *check_symmetric("hue", self.hue, limit=0.5), generator)[:, None, None]
-        )
+        brightness = draw.uniform(batch_size, *_factors(self.brightness), generator)[:, None, None]
+        contrast = draw.uniform(batch_size, *_factors(self.contrast), generator)[:, None, None]
+        saturation = draw.uniform(batch_size, *_factors(self.saturation), generator)[:, None, None]
+        angle = 2 * math.pi * draw.uniform(batch_size, *symmetric(self.hue), generator)[:, None, None]
         grey = _constant(_ONTO_GREY, device)
         turned = angle.cos() * _constant(_HUE_COS, device) + angle.sin() * _constant(_HUE_SIN, device)
         # All four fix grey, so their product has this closed form: chroma turned and scaled, grey pulled to its mean.
         pixel = brightness * contrast * (grey + saturation * turned)
-        uses_mean = _factor("contrast", self.contrast) != (1, 1)
+        uses_mean = _factors(self.contrast) != (1, 1)
         return _coloring(ColorMap.make(pixel, brightness * (1 - contrast) * grey if uses_mean else None))
 
 
@@ -120,6 +120,7 @@ class RandomGrayscale(EquivariantTransform):
     p: float = 0.1
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         check_probability("p", self.p)
 
     @override
@@ -147,6 +148,7 @@ class Normalize(EquivariantTransform):
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    _drawn: Normalization = field(init=False, repr=False, compare=False)
 
     @classmethod
     def imagenet(cls) -> Self:
@@ -162,11 +164,12 @@ class Normalize(EquivariantTransform):
         checked = Normalization(self.mean, self.std)
         object.__setattr__(self, "mean", checked.mean)
         object.__setattr__(self, "std", checked.std)
+        object.__setattr__(self, "_drawn", checked)
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
         affine = Affine.identity(batch_size, device=draw.device_of(generator))
-        return Action(affine, normalization=Normalization(self.mean, self.std))
+        return Action(affine, normalization=self._drawn)
 
     @property
     @override

@@ -1,13 +1,13 @@
 """``RandomResizedCrop``, about the image's centre in the unit frame."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from typing_extensions import override
 
 from equicon import draw
-from equicon._checks import as_tuples, check_factors
+from equicon._checks import check_factors, describe, plain_fields, type_error, value_error
 from equicon._transforms.action import Action, geometry
 from equicon._transforms.base import EquivariantTransform
 from equicon._transforms.geometric import diagonal
@@ -25,6 +25,8 @@ class RandomResizedCrop(EquivariantTransform):
         scale: (lowest, highest) share of the square's area, in [1e-4, 1]; below 1 it magnifies.
         ratio: (lowest, highest) width over height of the crop, drawn evenly on a log scale.
 
+    The size of the views is none of its arguments, as it is in torchvision and Kornia: it goes to the call.
+
     Raises:
         ValueError: if a share is outside [1e-4, 1], a ratio is outside [1e-4, 1e4], or lowest > highest.
 
@@ -36,9 +38,10 @@ class RandomResizedCrop(EquivariantTransform):
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
 
     def __post_init__(self) -> None:
+        plain_fields(self)
+        _refuse_size(self.scale)
         check_factors("scale", self.scale, high=1.0)
         check_factors("ratio", self.ratio)
-        as_tuples(self)
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
@@ -48,3 +51,13 @@ class RandomResizedCrop(EquivariantTransform):
         side = torch.stack([(area * ratio).sqrt(), (area / ratio).sqrt()], -1)
         position = torch.stack([draw.uniform(batch_size, -1.0, 1.0, generator) for _ in "xy"], -1)
         return geometry(diagonal(*(1 / side).unbind(-1)), -position * (1 - side) / side)
+
+
+def _refuse_size(scale: Any) -> None:
+    """Tell who gives the size first, as torchvision and Kornia have it, where it goes."""
+    numbers = scale if isinstance(scale, tuple) else (scale,)
+    if numbers and all(isinstance(number, int) and number > 1 for number in numbers):
+        make = value_error if isinstance(scale, tuple) else type_error
+        size = f"{numbers[0]}, {numbers[-1]}"
+        fix = f"The size of the views goes to the call: transform(images, size=({size}))."
+        raise make("scale", "(lowest, highest) share of the area, in (0, 1]", describe(scale), fix)

@@ -1,13 +1,22 @@
 """What is done to colours: a chain of operations as one small matrix for each image, then a normalisation."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, final
 
 import torch
 from torch import Tensor
 
-from equicon._checks import LARGEST, check_batch, check_factor, check_floating, check_number, type_error, value_error
+from equicon._checks import (
+    LARGEST,
+    check_batch,
+    check_factor,
+    check_floating,
+    check_number,
+    describe,
+    plain,
+    type_error,
+    value_error,
+)
 from equicon._plane.matrix import constant, matmul, matvec, rows
 
 GREY = (0.299, 0.587, 0.114)
@@ -113,9 +122,9 @@ class Normalization:
 
     def __post_init__(self) -> None:
         for name in ("mean", "std"):
-            values = getattr(self, name)
-            if not isinstance(values, Sequence) or isinstance(values, str) or not values:
-                raise type_error(name, "one number for each channel", values)
+            values = plain(getattr(self, name))
+            if not isinstance(values, tuple) or not values:
+                raise type_error(name, "one number for each channel", describe(values))
             object.__setattr__(self, name, tuple(check_number(name, v, low=-LARGEST, high=LARGEST) for v in values))
         for deviation in self.std:
             check_factor("std", deviation)

@@ -66,7 +66,7 @@ def extract_features(
     if not isinstance(encoder, nn.Module):
         raise type_error("encoder", "a torch.nn.Module", describe(encoder))
     if progress is not None and not callable(progress):
-        raise type_error("progress", "a callable such as tqdm", progress)
+        raise type_error("progress", "a callable such as tqdm", describe(progress))
     device = next((parameter.device for parameter in encoder.parameters()), None)
     modes = [(module, module.training) for module in encoder.modules()]
     found: list[Features] = []
@@ -141,7 +141,7 @@ def check_pair(train: Features, test: Features) -> None:
 def _check_batch(batch: Any) -> Sequence[Tensor]:
     wanted = "tuples (views, xy) or (views, xy, xyz)"
     if not isinstance(batch, Sequence):
-        raise type_error("batches", wanted, batch)
+        raise type_error("batches", wanted, describe(batch))
     if len(batch) not in (2, 3):
         raise value_error("batches", wanted, f"a tuple of {len(batch)}")
     return batch

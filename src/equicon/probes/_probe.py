@@ -99,7 +99,7 @@ def probe(
     """
     check_pair(train, test)
     check_choice("kind", kind, get_args(Kind))
-    check_settings(train.xy.shape[1], seed, root, names, progress)
+    seed, root = check_settings(train.xy.shape[1], seed, root, names, progress)
     labels = count_labels(len(train.z), fraction, "fraction")
     chosen = torch.randperm(len(train.z), generator=torch.Generator().manual_seed(seed))[:labels].to(train.z.device)
     z, targets, truth = train.z[chosen].double(), [train.xy[chosen].double()], [test.xy.double()]
@@ -123,28 +123,30 @@ def probe(
 
 def count_labels(n: int, fraction: Any, argument: str) -> int:
     """Count the labels of a fraction, and check that they are enough."""
-    labels = round(check_probability(argument, fraction) * n)
+    share = check_probability(argument, fraction)
+    labels = round(share * n)
     if labels < _LEAST:
-        came = f"{fraction:g} of {n}, which is {labels}"
+        came = f"{share:g} of {n}, which is {labels}"
         raise value_error(argument, f"at least {_LEAST} labels", came, "Raise it, or give more views to learn from.")
     return labels
 
 
-def check_settings(count: int, seed: Any, root: Any, names: Any, progress: Any) -> None:
-    """Check what does not depend on the kind of probe, ``count`` being the number of keypoints."""
-    check_int("seed", seed, low=0)
-    if check_int("root", root, low=0) >= count:
+def check_settings(count: int, seed: Any, root: Any, names: Any, progress: Any) -> tuple[int, int]:
+    """Check what does not depend on the kind of probe, ``count`` being the number of keypoints: seed and root."""
+    seed, root = check_int("seed", seed, low=0), check_int("root", root, low=0)
+    if root >= count:
         raise value_error("root", f"one of {count} keypoints, in [0, {count - 1}]", root)
     if progress is not None and not callable(progress):
-        raise type_error("progress", "a callable such as tqdm", progress)
+        raise type_error("progress", "a callable such as tqdm", describe(progress))
     if names is None:
-        return
+        return seed, root
     if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise type_error("names", "a list of texts", describe(names))
     if len(names) != count:
         raise value_error("names", f"{count}, one for each keypoint", f"{len(names)}")
     if len(set(names)) < count:
         raise value_error("names", "each keypoint's own", describe(names), "Tell those of one name apart.")
+    return seed, root
 
 
 def _less_root(xyz: Tensor, root: int) -> Tensor:

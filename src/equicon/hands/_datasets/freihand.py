@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from equicon._checks import check_index, check_int, check_probability, describe, type_error, value_error
+from equicon._checks import check_index, check_int, check_probability, describe, is_several, type_error, value_error
 from equicon._plane.values import has_inverse, is_affine
 from equicon.data._reading import read_rgb
 from equicon.data._records import check_records, check_there, read_records
@@ -164,7 +164,7 @@ class FreiHAND(Dataset[Hand]):
         if samples is not None:
             chosen, count = torch.as_tensor(samples), len(self.samples)
             if chosen.ndim != 1 or len(chosen) == 0:
-                raise value_error("samples", "at least one position, in a list or a tensor (n,)", samples)
+                raise value_error("samples", "at least one position, in a list or a tensor (n,)", describe(samples))
             if chosen.is_floating_point() or chosen.dtype == torch.bool:
                 raise type_error("samples", "whole numbers", chosen, "For a mask, give mask.nonzero()[:, 0].")
             low, high = int(chosen.min()), int(chosen.max())
@@ -192,7 +192,8 @@ class FreiHAND(Dataset[Hand]):
             ValueError: If the fraction is not in (0, 1), or there is only one sample.
         """
         count = len(self.samples)
-        if check_probability("fraction", fraction) in (0, 1) or count < 2:
+        fraction = check_probability("fraction", fraction)
+        if fraction in (0, 1) or count < 2:
             raise value_error("fraction", "a share in (0, 1) of two samples or more", f"{fraction} of {count}")
         held = min(max(round(fraction * count), 1), count - 1)
         order = torch.randperm(count, generator=torch.Generator().manual_seed(check_int("seed", seed, low=0)))
@@ -260,10 +261,10 @@ class FreiHAND(Dataset[Hand]):
 
 def _check_versions(versions: Sequence[int], split: str) -> tuple[int, ...]:
     every = _VERSIONS[split]
-    if not isinstance(versions, Sequence):
-        raise type_error("versions", "a sequence of whole numbers", versions, "Write (0,) for the photographs alone.")
-    for version in versions:
-        check_int("versions", version, low=0)
+    if not is_several(versions):
+        fix = "Write (0,) for the photographs alone."
+        raise type_error("versions", "a sequence of whole numbers", describe(versions), fix)
+    versions = [check_int("versions", version, low=0) for version in versions]
     if not versions or len(set(versions)) < len(versions) or not set(versions) <= set(every):
-        raise value_error("versions", f"different ones of {every}, those of {split}", versions)
+        raise value_error("versions", f"different ones of {every}, those of {split}", tuple(versions))
     return tuple(versions)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from kornia.io import write_image
 
-from equicon._checks import check_int, type_error, value_error
+from equicon._checks import check_int, describe, type_error, value_error
 from equicon.data._files import write_text
 from equicon.hands._rendered.domain import DomainName, find_domain
 from equicon.hands._rendered.synthetic import render_hands
@@ -60,15 +60,14 @@ def write_freihand(
         >>> len(FreiHAND(root)), len(FreiHAND(root, "evaluation"))
         (8, 1)
     """
-    check_int("num_samples", num_samples, low=1)
+    num_samples = check_int("num_samples", num_samples, low=1)
     if num_evaluation is None:
         num_evaluation = max(1, num_samples // 8)
-    check_int("num_evaluation", num_evaluation, low=1)
-    check_int("size", size, low=8)
-    check_int("seed", seed, low=0)
+    num_evaluation = check_int("num_evaluation", num_evaluation, low=1)
+    size, seed = check_int("size", size, low=8), check_int("seed", seed, low=0)
     find_domain(domain)
     if progress is not None and not callable(progress):
-        raise type_error("progress", "a callable such as tqdm", progress)
+        raise type_error("progress", "a callable such as tqdm", describe(progress))
     folder = Path(root)
     _check_free(folder)
 

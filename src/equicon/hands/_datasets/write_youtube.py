@@ -49,9 +49,8 @@ def write_youtube(root: str | os.PathLike[str], num_images: int, *, size: int = 
         >>> len(YouTube3DHands(root, size=48))
         6
     """
-    check_int("num_images", num_images, low=1)
-    check_int("size", size, low=8)
-    check_int("seed", seed, low=0)
+    num_images = check_int("num_images", num_images, low=1)
+    size, seed = check_int("size", size, low=8), check_int("seed", seed, low=0)
     folder = Path(root)
     for found in (*folder.glob("youtube_*.json"), *folder.glob("youtube")):
         there = f"{folder}, which already holds {found.relative_to(folder)}"

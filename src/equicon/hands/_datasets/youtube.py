@@ -124,9 +124,9 @@ class YouTube3DHands(Dataset[Boxed]):
         self.size = check_int("size", size, low=1)
         self.margin = check_factor("margin", margin)
         if not isinstance(mirror_left, bool):
-            raise type_error("mirror_left", "True or False", mirror_left)
+            raise type_error("mirror_left", "True or False", describe(mirror_left))
         if progress is not None and not callable(progress):
-            raise type_error("progress", "a callable such as tqdm", progress)
+            raise type_error("progress", "a callable such as tqdm", describe(progress))
         self.mirror_left = mirror_left
 
         annotations = self.root / f"youtube_{split}.json"

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from equicon._checks import check_batch, check_number, value_error
+from equicon._checks import check_batch, check_number, describe, is_several, value_error
 from equicon.hands._pose.pose25d import Pose
 from equicon.hands._pose.target import PoseTarget
 
@@ -38,14 +38,13 @@ def pose_loss(pose: Pose, target: PoseTarget, weights: tuple[float, float, float
 
     Source: Iqbal et al., ECCV 2018; Spurr et al., ECCV 2020.
     """
-    if len(weights) != len(_PARTS):
-        raise value_error("weights", f"{len(_PARTS)} numbers, of {', '.join(_PARTS)}", f"{len(weights)}")
-    for weight in weights:
-        check_number("weights", weight, low=0.0)
+    if not is_several(weights) or len(weights) != len(_PARTS):
+        raise value_error("weights", f"{len(_PARTS)} numbers, of {', '.join(_PARTS)}", describe(weights))
+    each = [check_number("weights", weight, low=0.0) for weight in weights]
     check_batch("pose", pose.xyz, target.xyz, "target")
     misses = (
         (pose.xy - target.xy) * (2 / min(target.images.shape[-2:])),
         pose.depth - (target.xyz[..., 2] - target.xyz[:, :1, 2]),
         pose.xyz - target.xyz,
     )
-    return {name: weight * miss.abs().mean() for name, weight, miss in zip(_PARTS, weights, misses, strict=True)}
+    return {name: weight * miss.abs().mean() for name, weight, miss in zip(_PARTS, each, misses, strict=True)}

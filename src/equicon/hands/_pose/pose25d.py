@@ -86,8 +86,7 @@ class Pose25D(nn.Module):
 
     def __init__(self, encoder: nn.Module, width: int, hidden: int = 128) -> None:
         super().__init__()
-        check_int("width", width, low=1)
-        check_int("hidden", hidden, low=1)
+        width, hidden = check_int("width", width, low=1), check_int("hidden", hidden, low=1)
         self.encoder = encoder
         self.head = nn.Linear(width, 63)
         last = nn.Linear(hidden, 1)

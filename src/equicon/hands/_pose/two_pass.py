@@ -117,7 +117,7 @@ def predict_two_pass(
     check_floating("K", K, "(B, 3, 3)", last=(3, 3), ndim=3)
     check_batch("K", K, images, "images")
     views = (check_int("size", size, low=1),) * 2
-    check_factor("first", first)
+    first = check_factor("first", first)
     source = (images.shape[-2], images.shape[-1])
 
     def predict(frame: Affine) -> Pose:

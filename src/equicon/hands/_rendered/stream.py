@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from equicon._checks import check_int, value_error
+from equicon._checks import check_int, plain_fields, value_error
 from equicon.hands._rendered.domain import DomainName, find_domain
 from equicon.hands._rendered.synthetic import render_hands
 from equicon.hands._skeleton import Hand
@@ -54,6 +54,7 @@ class SyntheticHandStream(IterableDataset[Hand]):
     device: torch.device | str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         check_int("batch_size", self.batch_size, low=1)
         check_int("size", self.size, low=8)
         check_int("seed", self.seed, low=0)

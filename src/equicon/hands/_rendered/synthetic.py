@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from equicon._checks import check_int, describe
+from equicon._checks import check_int, describe, plain_fields
 from equicon.hands._rendered.background import Scene, draw_scene, paint_scene
 from equicon.hands._rendered.cones import Cones, join
 from equicon.hands._rendered.domain import DomainName, find_domain
@@ -63,6 +63,7 @@ class SyntheticHands(Dataset[Hand]):
     domain: DomainName = "wild"
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         check_int("num_samples", self.num_samples, low=0)
         check_int("size", self.size, low=8)
         check_int("seed", self.seed, low=0)
