@@ -76,6 +76,21 @@ def test_a_loss_of_ones_own_compiles_whole_with_its_keywords():
     assert_close(compiled(z[0], z[1], g, g, **given), criterion(z[0], z[1], g, g, **given))
 
 
+def test_more_kinds_of_transforms_than_torch_keeps_need_the_documented_limit():
+    assert torch._dynamo.config.recompile_limit == 8, "docs/conventions.md names it"
+    kinds = [eq.RandomHorizontalFlip(1.0), eq.RandomVerticalFlip(1.0)]
+
+    def compile_all(limit: int) -> list[torch.Tensor]:
+        torch.compiler.reset()
+        with torch._dynamo.config.patch(recompile_limit=limit):
+            return [torch.compile(kind, fullgraph=True, backend="eager")(IMAGES)[0] for kind in kinds]
+
+    with pytest.raises(torch._dynamo.exc.FailOnRecompileLimitHit):
+        compile_all(1)
+    for axis, views in zip((3, 2), compile_all(2), strict=True):
+        assert_close(views, IMAGES.flip(axis), atol=1e-5, rtol=0)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch 2.11's own
 def test_inductor_makes_the_same_views_and_loss():

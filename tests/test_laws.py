@@ -126,6 +126,17 @@ def test_every_transform_keeps_its_promises(name, seed, height, width, out):
     )
 
 
+@transforms
+@pytest.mark.parametrize("grey", [0.0, 0.5, 1.0])
+def test_no_transform_makes_what_is_not_a_number_of_a_flat_picture(name, grey):
+    images = torch.full((4, 3, 24, 32), grey, requires_grad=True)
+    with torch.autograd.set_detect_anomaly(True):
+        views, _ = TRANSFORMS[name].transform(images, generator=torch.Generator().manual_seed(0))
+        views.square().sum().backward()
+    assert views.isfinite().all()
+    assert images.grad.isfinite().all()
+
+
 @few
 @given(seeds, sides, sides, sides, sides)
 def test_points_move_where_pixels_move_through_a_frame(seed, h0, w0, h1, w1):

@@ -47,13 +47,14 @@ def dense_negatives(keys: Tensor, rows: int, views: int, labels: Tensor | None, 
         (n,); −∞ for a row that has no negatives.
     """
     images = torch.arange(rows, device=keys.device) // views if labels is None else labels
-    same = images[:rows, None] == images
     if keys.shape[0] > images.shape[0]:
-        same = pad(same, (0, keys.shape[0] - images.shape[0]))
-    # A row without negatives keeps its scores until the end: of −∞ alone, the gradient of logsumexp is not a number.
-    none = same.all(1)
-    scores = (keys[:rows] / temperature @ keys.T).masked_fill_(same & ~none[:, None], -math.inf)
-    return scores.logsumexp(1).masked_fill(none, -math.inf)
+        same = pad(images[:rows, None] == images, (0, keys.shape[0] - images.shape[0]))
+        return (keys[:rows] / temperature @ keys.T).masked_fill_(same, -math.inf).logsumexp(1)
+    # Of −∞ alone the gradient of logsumexp is not a number. So where no row has negatives, as all images are the same,
+    # all keys are left in until the end, by labels that are not theirs.
+    none = (images == images[0]).all()
+    same = (images[:rows, None] + none) == images
+    return (keys[:rows] / temperature @ keys.T).masked_fill_(same, -math.inf).logsumexp(1).masked_fill(none, -math.inf)
 
 
 def blockwise_negatives(

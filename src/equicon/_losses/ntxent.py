@@ -60,7 +60,7 @@ def nt_xent(
             are each rank's own.
         chunk_size: how many embeddings are compared with how many at a time. If all fit in one, the path is dense, and
             can be differentiated twice; across ranks it never is, and for ``torch.func`` and forward-mode derivatives
-            always. Chosen by the device where None.
+            always. Chosen by the device where None. What ``torch.export`` makes is dense where None, else in blocks.
 
     Returns:
         The loss, a scalar, computed in float32 at least, also under autocast. The product of embeddings follows
