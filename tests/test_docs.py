@@ -19,7 +19,7 @@ import equicon.testing
 import equicon.training
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *(ROOT / "examples").rglob("*.md")]
 PUBLIC = [eq, eq.data, eq.draw, eq.hands, eq.metrics, eq.presets, eq.probes, eq.testing, eq.training]
 
 
@@ -68,7 +68,7 @@ SCRIPT = re.compile(r"\b(examples|benchmarks)/[\w/]+\.py")
 @pytest.mark.parametrize("line", sorted({line for p in PAGES for line in commands(p) if SCRIPT.search(line)}))
 def test_commands_of_examples_and_benchmarks_parse(line, monkeypatch):
     pytest.importorskip("torchvision", reason="the examples need torchvision")
-    words = shlex.split(line.split("&&")[-1])
+    words = shlex.split(line.split("&&")[-1], comments=True)
     script = next(word for word in words if SCRIPT.fullmatch(word))
     monkeypatch.syspath_prepend(str((ROOT / script).parent))  # as Python does with a script's folder
     spec = importlib.util.spec_from_file_location(Path(script).stem, ROOT / script)

@@ -34,7 +34,7 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
-if __name__ in ("__main__", "__mp_main__"):  # Ctrl-C during the imports, and in a piece, ends it without a traceback
+if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 from equicon.training import need
@@ -122,7 +122,10 @@ def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> N
                 begun = set(running.values())
                 for piece in missing(ready(preset, done), done):
                     if left and len(running) < preset.processes and piece not in begun:
+                        # Processes inherit it: Ctrl-C is for this one alone, which ends them.
+                        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
                         running[pool.submit(run, piece, preset, args.out, args.device, threads)] = piece
+                        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
                         left -= 1
                 if not running:
                     return

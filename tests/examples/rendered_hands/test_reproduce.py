@@ -32,6 +32,19 @@ def test_goes_on_with_the_pieces_that_are_missing(tmp_path, capsys, monkeypatch)
     assert not list(tmp_path.rglob("*.part"))
 
 
+def test_ctrl_c_says_how_far_it_came(tmp_path, capsys, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reproduce, "ProcessPoolExecutor", lambda number, context: ThreadPoolExecutor(1))
+    monkeypatch.setattr(reproduce, "wait", interrupt)
+    with pytest.raises(SystemExit) as stopped:
+        main(tmp_path)
+    assert stopped.value.code == 130
+    count = plan.count(plan.PRESETS["toy"])
+    assert f"Stopped after 0 of {count} pieces; the same command goes on." in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_pieces_run_in_processes_of_their_own(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES / "rendered_hands")  # where its processes look, too
