@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self, TypeAlias, final
+from typing import Any, Self, TypeAlias, final
 
 import torch
 from torch import Tensor
@@ -31,11 +31,12 @@ def _numbers(matrix: Tensor) -> tuple[float, ...]:
     return tuple(matrix.flatten().tolist())
 
 
+_HOST: dict[str, Any] = {"dtype": torch.float64, "device": "cpu"}
 # RGB to YIQ (NTSC, FCC 1953); its first row is the same grey, so hue and saturation leave luminance alone.
-_YIQ = torch.tensor([GREY, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)], dtype=torch.float64)
-_QUARTER_TURN = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]], dtype=torch.float64)
+_YIQ = torch.tensor([GREY, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)], **_HOST)
+_QUARTER_TURN = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]], **_HOST)
 _ONTO_GREY = GREY * 3
-_HUE_COS = _numbers(torch.eye(3, dtype=torch.float64) - torch.tensor([GREY] * 3, dtype=torch.float64))
+_HUE_COS = _numbers(torch.eye(3, **_HOST) - torch.tensor([GREY] * 3, **_HOST))
 _HUE_SIN = _numbers(torch.linalg.inv(_YIQ) @ _QUARTER_TURN @ _YIQ)
 
 

@@ -10,6 +10,7 @@ from kornia.geometry.transform import remap, warp_affine
 from torch import Tensor
 
 from equicon._checks import Size
+from equicon._exact import rounded_to
 from equicon._plane.frames import (
     apply,
     before,
@@ -33,11 +34,8 @@ def why_not_kornia(images: Tensor) -> str:
         return ""
     if torch.compiler.is_compiling():
         return "a compiled call cannot tell whether products of float32 matrices are rounded"
-    backend = torch.backends.cuda if images.device.type == "cuda" else torch.backends.mkldnn
-    precision = backend.matmul.fp32_precision
-    if precision not in ("none", "ieee"):
-        return f"products of float32 matrices are rounded to {precision}"
-    return ""
+    rounded = rounded_to(images.device)
+    return f"products of float32 matrices are rounded to {rounded}" if rounded else ""
 
 
 def warped_view(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from equicon._checks import check_batch, check_floating, check_images, check_int
+from equicon._exact import without_autocast
 from equicon._plane.frames import pixel_points
 from equicon.hands._pose.lift import along_rays, rays, root_of_rays, wrist_from_palm
 
@@ -117,7 +118,7 @@ class Pose25D(nn.Module):
         check_floating("encoder(images)", features, "(B, width)", last=(self.head.in_features,), ndim=2)
         check_batch("encoder(images)", len(features), len(images), "images")
         weight = self.head.weight
-        with torch.autocast(weight.device.type, enabled=False):
+        with without_autocast(weight.device):
             out = self.head(features.to(weight.dtype)).unflatten(1, (21, 3))
             out = out.to(torch.promote_types(out.dtype, torch.float32))
             depth = torch.cat([torch.zeros_like(out[:, :1, 2]), out[:, 1:, 2]], 1)
