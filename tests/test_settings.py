@@ -1,8 +1,14 @@
-"""What a program sets for all of torch changes nothing: autocast, the precision of products, default type and device."""
+"""Nothing that a program sets for all of torch changes a result: autocast, products, default type and device."""
 
+import ast
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -11,10 +17,11 @@ from registry import REPRESENTATIONS, TRANSFORMS
 from torch.utils._pytree import tree_leaves
 
 import equicon as eq
-from equicon import hands, metrics, probes
+from equicon import data, hands, metrics, probes
 from equicon.testing import assert_equivariant, assert_representation, assert_transform
+from equicon.training import Batches, Shares
 
-# A matrix product of this width is rounded on CPUs that have the instructions; "meta" is a device that no value is on.
+# Wide enough for a product to be rounded, where a CPU has the instructions.
 WIDE = 256
 
 
@@ -63,10 +70,9 @@ def represent(representation: eq.Representation, width: int) -> list[torch.Tenso
 
 
 def warp() -> list[torch.Tensor]:
-    g, found = drawn(AFFINE, 4), []
-    for mode in ("bilinear", "nearest"):
-        for padding_mode in ("zeros", "border", "reflection"):
-            found.append(g.warp(IMAGES, (30, 30), mode=mode, padding_mode=padding_mode))
+    g = drawn(AFFINE, 4)
+    kinds = product(("bilinear", "nearest"), ("zeros", "border", "reflection"))
+    found = [g.warp(IMAGES, (30, 30), mode=mode, padding_mode=padding_mode) for mode, padding_mode in kinds]
     return [*found, *with_gradients(lambda x: g.warp(x, (30, 30)).square().sum(), random(4, 3, 72, 96))]
 
 
@@ -135,6 +141,22 @@ def rendered(domain: str) -> list[torch.Tensor]:
     return [*data.render(range(4)), *data[1], *next(iter(hands.SyntheticHandStream(2, 48, domain=domain)))]
 
 
+def files() -> list[Any]:
+    """Write sets and read them."""
+    with TemporaryDirectory() as name:
+        root = Path(name)
+        hands.write_freihand(root / "freihand", 4, size=24)
+        train, held = hands.FreiHAND(root / "freihand").holdout(0.5)
+        found = [*train[1], *held[2], train.scale, held.select([1]).K, train.samples, held.xyz]
+        hands.write_youtube(root / "youtube", 3, size=24)
+        youtube = hands.YouTube3DHands(root / "youtube", size=16)
+        folder = data.UnlabelledImages(root / "youtube", 16)
+        found += [*youtube[0], *data.SkipCorrupt(folder)[0], len(youtube), len(folder)]
+        hands.write_leaderboard(root / "pred.zip", XYZ)
+        torch.save({"conv1.weight": XYZ}, root / "encoder.pt")
+        return [*found, *hands.read_encoder(root / "encoder.pt").values()]
+
+
 def asserted() -> list[Any]:
     assert_transform(eq.RandomRotation(45), source=(48, 64))
     assert_representation(eq.Points(), 8)
@@ -161,62 +183,52 @@ RUNS: dict[str, Callable[[], Any]] = {
     "pose": pose,
     "rendered, studio": lambda: rendered("studio"),
     "rendered, wild": lambda: rendered("wild"),
+    "files": files,
+    "batches": lambda: list(Batches(20, 4, 0, 0, 6, shares=Shares((15, 5), (1, 1)))),
     "asserters": asserted,
 }
 
 
 @contextmanager
-def default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
+def changed(read: Callable[[], Any], change: Callable[[Any], None], value: Any) -> Iterator[None]:
+    before = read()
+    change(value)
     try:
         yield
     finally:
-        torch.set_default_dtype(before)
+        change(before)
 
 
-@contextmanager
-def default_device(device: str) -> Iterator[None]:
-    torch.set_default_device(device)
-    try:
-        yield
-    finally:
-        torch.set_default_device(None)
+def default_type(dtype: torch.dtype) -> AbstractContextManager[None]:
+    return changed(torch.get_default_dtype, torch.set_default_dtype, dtype)
 
 
-@contextmanager
-def rounded_products() -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
+# What was made without a device is on the meta device then, where no number is, and so it is an error to use it.
 SETTINGS = {
     "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
-    "rounded products": rounded_products,
-    "bfloat16": lambda: default_dtype(torch.bfloat16),
-    "float16": lambda: default_dtype(torch.float16),
-    "float64": lambda: default_dtype(torch.float64),
-    "device": lambda: default_device("meta"),
+    "rounded products": lambda: changed(
+        torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "medium"
+    ),
+    "bfloat16": lambda: default_type(torch.bfloat16),
+    "float16": lambda: default_type(torch.float16),
+    "float64": lambda: default_type(torch.float64),
+    "device": lambda: changed(lambda: None, torch.set_default_device, "meta"),
 }
 
 
 def assert_same(found: Any, expected: Any) -> None:
     found, expected = tree_leaves(found), tree_leaves(expected)
     assert len(found) == len(expected)
-    for i, (a, b) in enumerate(zip(found, expected, strict=True)):
-        if isinstance(b, torch.Tensor):
-            assert (a.dtype, a.device) == (b.dtype, b.device), i
-            assert torch.equal(a, b), (i, (a.double() - b.double()).abs().max())
+    for place, (value, before) in enumerate(zip(found, expected, strict=True)):
+        if isinstance(before, torch.Tensor):
+            assert (value.dtype, value.device) == (before.dtype, before.device), place
+            assert torch.equal(value, before), (place, (value.double() - before.double()).abs().max())
         else:
-            assert a == b, i
+            assert value == before, place
 
 
 @cache
-def expected(name: str) -> Any:
+def without(name: str) -> Any:
     return RUNS[name]()
 
 
@@ -228,7 +240,48 @@ def short(monkeypatch):
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("name", RUNS)
 def test_no_setting_changes_anything(name, setting):
-    before = expected(name)
+    expected = without(name)
     with SETTINGS[setting]():
         found = RUNS[name]()
-    assert_same(found, before)
+    assert_same(found, expected)
+
+
+@pytest.mark.parametrize("setting", [name for name in SETTINGS if name != "rounded products"])
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_nor_does_one_change_the_reference(name, setting, monkeypatch):
+    """Kornia's views, which are not made where products are rounded."""
+    monkeypatch.setenv("EQUICON_BACKEND", "kornia")
+    expected = view(TRANSFORMS[name].transform)
+    with SETTINGS[setting]():
+        found = view(TRANSFORMS[name].transform)
+    assert_same(found, expected)
+
+
+@pytest.mark.slow
+def test_they_may_be_set_before_the_import():
+    code = (
+        "import torch; torch.set_default_dtype(torch.float16); torch.set_default_device('meta')\n"
+        "import equicon as eq, equicon.hands, equicon.probes, equicon.training\n"
+        "images = torch.full((2, 3, 24, 24), 100, dtype=torch.uint8, device='cpu')\n"
+        "views, g = eq.presets.simclr(24)(images)\n"
+        "hand = equicon.hands.SyntheticHands(2, 24).render(range(2))\n"
+        "print(views.dtype, g.dtype, views.device, *(part.device for part in hand))"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["torch.float32"] * 2 + ["cpu"] * 4
+
+
+MAKERS = {"tensor", "as_tensor", "zeros", "ones", "full", "empty", "eye", "arange", "linspace"}
+MAKERS |= {"rand", "randn", "randint", "randperm"}
+
+
+def test_whatever_makes_a_tensor_says_where():
+    """The runs above do not go everywhere."""
+    silent = []
+    for path in (Path(__file__).parents[1] / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MAKERS:
+                of_torch = isinstance(node.func.value, ast.Name) and node.func.value.id == "torch"
+                if of_torch and not {"device", "out"} & {keyword.arg for keyword in node.keywords}:
+                    silent.append(f"{path.name}:{node.lineno}")
+    assert not silent

@@ -6,7 +6,7 @@ torch leaves alone; what multiplies large matrices does it here.
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -14,15 +14,10 @@ from torch import Tensor
 
 from equicon._torch import has_tangent, in_function_transform, is_tracing
 
-_BACKENDS = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+_BACKENDS = [backend.matmul for backend in (torch.backends.cuda, torch.backends.mkldnn)]
 _LOCK = threading.Lock()
 _inside = 0
 _before: list[str] = []
-
-
-def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """Switch autocast off for a device; the meta device has none, and refuses to be asked."""
-    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def rounded_to(device: torch.device) -> str:
@@ -30,11 +25,6 @@ def rounded_to(device: torch.device) -> str:
     backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
     precision: str = backend.matmul.fp32_precision
     return "" if precision in ("none", "ieee") else precision
-
-
-def in_float64(tensor: Tensor) -> Tensor:
-    """Bring a tensor to float64, by way of the CPU where its device, MPS, has no such type."""
-    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 
 @contextmanager
@@ -78,7 +68,7 @@ def product(a: Tensor, b: Tensor) -> Tensor:
         rounded = a.dtype == torch.float32 and rounded_to(a.device)
         result = (a.double() @ b.double()).to(a.dtype) if rounded else a @ b
     else:
-        result = _Product.apply(a, b)  # type: ignore[no-untyped-call]
+        result = _Product.apply(a, b)
     return result
 
 
@@ -98,7 +88,7 @@ class _Product(torch.autograd.Function):
         return _multiply(a, b)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         return _gradients(ctx, grad, _Product.apply)
 
 
@@ -115,7 +105,10 @@ def _gradients(
     ctx: Any, grad: Tensor, multiply: Callable[[Tensor, Tensor], Tensor]
 ) -> tuple[Tensor | None, Tensor | None]:
     (a, b), (of_a, of_b) = ctx.saved_tensors, ctx.needs_input_grad
-    return multiply(grad, b.mT) if of_a else None, multiply(a.mT, grad) if of_b else None
+    da = multiply(grad, b.mT) if of_a else None
+    if not of_b or b.stride(-1) == 1:
+        return da, multiply(a.mT, grad) if of_b else None
+    return da, multiply(grad.mT, a).mT  # in memory as b is, to which it may be added
 
 
 _compiled.register_autograd(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from equicon._checks import check_floating, concrete, describe, value_error
-from equicon._exact import in_float64
+from equicon._devices import in_float64
 
 __all__ = ["auc", "epe", "pck", "procrustes_align"]
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from equicon._checks import check_batch, check_choice, check_floating, check_images, check_size, value_error
-from equicon._exact import without_autocast
+from equicon._devices import without_autocast
 from equicon._plane.frames import map_points, pixel_matrix, pixel_points, unit_points
 from equicon._plane.matrix import at_least_float32, matmul
 from equicon._views.view import make_view

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from equicon._checks import check_int, check_positive, type_error, value_error
-from equicon._exact import without_autocast
+from equicon._devices import without_autocast
 from equicon._losses.negatives import block_size, blockwise_negatives, dense_negatives, gradient_is_enough
 from equicon._losses.ranks import Batch, exchange, gather_others, many_ranks, refuse_together
 from equicon._plane.matrix import at_least_float32, normalize

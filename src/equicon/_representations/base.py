@@ -9,7 +9,7 @@ from torch import Tensor
 from typing_extensions import TypeVar
 
 from equicon._checks import check_batch, type_error, value_error
-from equicon._exact import without_autocast
+from equicon._devices import without_autocast
 from equicon._groups.affine import Affine
 from equicon._groups.element import GroupElement, check_element
 from equicon._plane.matrix import at_least_float32

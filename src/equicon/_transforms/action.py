@@ -16,7 +16,7 @@ from equicon._checks import (
     type_error,
     value_error,
 )
-from equicon._exact import without_autocast
+from equicon._devices import without_autocast
 from equicon._groups.affine import Affine, check_affine
 from equicon._plane.matrix import affine_matrix
 from equicon._transforms.filter import Filter

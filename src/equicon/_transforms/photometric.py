@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self, TypeAlias, final
+from typing import Self, TypeAlias, final
 
 import torch
 from torch import Tensor
@@ -31,12 +31,15 @@ def _numbers(matrix: Tensor) -> tuple[float, ...]:
     return tuple(matrix.flatten().tolist())
 
 
-_HOST: dict[str, Any] = {"dtype": torch.float64, "device": "cpu"}
+def _matrix(*rows: tuple[float, float, float]) -> Tensor:
+    return torch.tensor(rows, dtype=torch.float64, device="cpu")
+
+
 # RGB to YIQ (NTSC, FCC 1953); its first row is the same grey, so hue and saturation leave luminance alone.
-_YIQ = torch.tensor([GREY, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)], **_HOST)
-_QUARTER_TURN = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]], **_HOST)
+_YIQ = _matrix(GREY, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+_QUARTER_TURN = _matrix((0.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0))
 _ONTO_GREY = GREY * 3
-_HUE_COS = _numbers(torch.eye(3, **_HOST) - torch.tensor([GREY] * 3, **_HOST))
+_HUE_COS = _numbers(torch.eye(3, dtype=torch.float64, device="cpu") - _matrix(GREY, GREY, GREY))
 _HUE_SIN = _numbers(torch.linalg.inv(_YIQ) @ _QUARTER_TURN @ _YIQ)
 
 

@@ -100,7 +100,7 @@ class ColorMap:
         else:  # what a compiler makes one kernel of
             mapped = (matrix[:, :3, :3, None] * pixels[:, None]).sum(2)
         if self.uses_mean:
-            mapped = mapped + matvec(matrix[:, :3, 3:], views.mean((2, 3)))[:, :, None]
+            mapped.add_(matvec(matrix[:, :3, 3:], views.mean((2, 3)))[:, :, None])
         return mapped.clamp(0, 1).view_as(views)
 
 

@@ -50,7 +50,8 @@ def cut_middle(image: Tensor, size: int) -> Boxed:
     height, width = image.shape[1:]
     side = min(height, width)
     left, top = (width - side) // 2, (height - side) // 2
-    return _cut(image, torch.tensor([left, top, left + side, top + side], device="cpu"), left, top, side, size)
+    edges = torch.tensor([left, top, left + side, top + side], dtype=torch.float32, device="cpu")
+    return _cut(image, edges, left, top, side, size)
 
 
 def _cut(image: Tensor, box: Tensor, left: int, top: int, side: int, size: int) -> Boxed:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from equicon._checks import check_choice, check_int, check_probability, describe, type_error, value_error
-from equicon._exact import in_float64
+from equicon._devices import in_float64
 from equicon.metrics import auc, epe, procrustes_align
 from equicon.probes._features import Features, check_pair
 from equicon.probes._regressors import Progress, predict_mean, predict_mlp, predict_ridge

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from equicon._exact import exact_products, without_autocast
+from equicon._devices import without_autocast
+from equicon._exact import exact_products
 
 Progress: TypeAlias = Callable[[list[Any]], Iterable[Any]]
 

@@ -88,7 +88,7 @@ def _vertices(hands: Hand) -> Tensor:
     joints = torch.cat([hands.xy, z[..., None]], -1)
     parent, child = torch.tensor(BONES, device="cpu").T
     points = torch.arange(VERTICES - joints.shape[1], device="cpu")
-    bone, rest = points % len(BONES), points // len(BONES)
+    bone, rest = points % len(BONES), (points // len(BONES)).to(joints.dtype)
     share = ((rest + 0.5) / (rest[-1] + 1))[:, None]
     along = (1 - share) * joints[:, parent[bone]] + share * joints[:, child[bone]]
     return torch.cat([joints, along], 1)

@@ -172,7 +172,7 @@ class YouTube3DHands(Dataset[Boxed]):
         position = check_index(index, len(self))
         path = self.path(position)
         image = read_rgb(path, position)
-        real = torch.tensor([image.shape[2], image.shape[1]], device="cpu")
+        real = self._boxes.new_tensor([image.shape[2], image.shape[1]])
         scale = (real / self._recorded[self._image[position]]).repeat(2)
         box = (self._boxes[position] + 0.5) * scale - 0.5  # edges are what a resize scales
         cut = cut_box(image, box, self.margin, self.size, clip=False, path=path, index=position)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from equicon._checks import check_batch, check_floating
-from equicon._exact import in_float64
+from equicon._devices import in_float64
 from equicon.hands._camera import project
 from equicon.metrics import auc, epe, procrustes_align
 

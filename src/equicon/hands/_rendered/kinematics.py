@@ -17,12 +17,8 @@ from equicon.hands._rendered.overlap import TOUCH, overlap
 
 # A middle-sized adult hand, in metres; fingers from index to little. Bones as measured by Buryanov and Kotiuk
 # ("Proportions of hand segments", Int. J. Morphol. 28, 2010), the last of each with the soft tissue of the tip.
-_KNUCKLES = torch.tensor(
-    [[0.025, 0.086, 0.0], [0.003, 0.088, -0.003], [-0.018, 0.082, -0.001], [-0.037, 0.072, 0.003]], dtype=torch.float64
-)
-_PHALANGES = torch.tensor(
-    [[0.040, 0.022, 0.020], [0.045, 0.026, 0.021], [0.041, 0.026, 0.021], [0.033, 0.018, 0.020]], dtype=torch.float64
-)
+_KNUCKLES = table([[0.025, 0.086, 0.0], [0.003, 0.088, -0.003], [-0.018, 0.082, -0.001], [-0.037, 0.072, 0.003]])
+_PHALANGES = table([[0.040, 0.022, 0.020], [0.045, 0.026, 0.021], [0.041, 0.026, 0.021], [0.033, 0.018, 0.020]])
 _THUMB_BASE = table([0.021, 0.020, 0.008])
 _THUMB_BONES = table([0.046, 0.032, 0.025])
 
