@@ -233,10 +233,10 @@ def check_choice(argument: str, value: object, known: Sequence[str]) -> None:
 
 
 def concrete(tensor: Tensor) -> bool:
-    """Whether values stand behind a tensor: not while compiling or tracing, nor inside ``vmap`` and its like."""
+    """Whether values stand behind a tensor: not while compiling or tracing, inside ``vmap``, or on the meta device."""
     if torch.compiler.is_compiling() or is_tracing():
         return False
-    return type(tensor) in (Tensor, torch.nn.Parameter) and not in_function_transform()
+    return type(tensor) in (Tensor, torch.nn.Parameter) and not (tensor.is_meta or in_function_transform())
 
 
 def readable(tensor: Tensor) -> bool:

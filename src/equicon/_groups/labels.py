@@ -15,6 +15,7 @@ from equicon._checks import (
     readable,
     value_error,
 )
+from equicon._devices import without_autocast
 from equicon._plane.frames import map_points, pixel_matrix, pixel_points, unit_points
 from equicon._plane.matrix import at_least_float32, matmul
 from equicon._plane.values import check_intrinsics
@@ -91,7 +92,7 @@ class PlaneMap:
         view = size_or("size", size, (images.shape[-2], images.shape[-1]))
         whole = mode == "nearest" and not images.is_floating_point()
         words = to_words(images) if whole else images
-        with torch.autocast(images.device.type, enabled=False):
+        with without_autocast(images.device):
             views = make_view(
                 words,
                 self.matrix,

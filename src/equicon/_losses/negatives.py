@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from equicon._exact import exact_products, product
 from equicon._losses.ranks import gather_others
 from equicon._torch import has_tangent, in_function_transform
 
@@ -49,12 +50,17 @@ def dense_negatives(keys: Tensor, rows: int, views: int, labels: Tensor | None, 
     images = torch.arange(rows, device=keys.device) // views if labels is None else labels
     if keys.shape[0] > images.shape[0]:
         same = pad(images[:rows, None] == images, (0, keys.shape[0] - images.shape[0]))
-        return (keys[:rows] / temperature @ keys.T).masked_fill_(same, -math.inf).logsumexp(1)
+        return product(keys[:rows] / temperature, keys.T).masked_fill_(same, -math.inf).logsumexp(1)
     # Of −∞ alone the gradient of logsumexp is not a number. So where no row has negatives, as all images are the same,
     # all keys are left in until the end, by labels that are not theirs.
     none = (images == images[0]).all()
     same = (images[:rows, None] + none) == images
-    return (keys[:rows] / temperature @ keys.T).masked_fill_(same, -math.inf).logsumexp(1).masked_fill(none, -math.inf)
+    return (
+        product(keys[:rows] / temperature, keys.T)
+        .masked_fill_(same, -math.inf)
+        .logsumexp(1)
+        .masked_fill(none, -math.inf)
+    )
 
 
 def blockwise_negatives(
@@ -88,6 +94,7 @@ def blockwise_negatives(
 
 
 @torch.library.custom_op("equicon::blockwise_negatives", mutates_args=())
+@exact_products()
 def _blockwise(
     z: Tensor,
     others: Tensor,
@@ -117,6 +124,7 @@ def _blockwise(
 
 
 @torch.library.custom_op("equicon::blockwise_negatives_backward", mutates_args=())
+@exact_products()
 def _blockwise_backward(
     z: Tensor,
     others: Tensor,

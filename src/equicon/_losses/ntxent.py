@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from equicon._checks import check_int, check_positive, describe, readable, type_error, value_error
+from equicon._devices import without_autocast
 from equicon._losses.negatives import block_size, blockwise_negatives, dense_negatives, gradient_is_enough
 from equicon._losses.ranks import Batch, exchange, gather_others, many_ranks, refuse_together
 from equicon._plane.matrix import at_least_float32, normalize
@@ -63,8 +64,8 @@ def nt_xent(
             always. Chosen by the device where None. What ``torch.export`` makes is dense where None, else in blocks.
 
     Returns:
-        The loss, a scalar, computed in float32 at least, also under autocast. The product of embeddings follows
-        ``torch.set_float32_matmul_precision``: below ``highest`` it is rounded, which a low temperature magnifies.
+        The loss, a scalar, computed in float32 at least. Nothing rounds it: neither autocast, nor TF32, nor
+        ``torch.set_float32_matmul_precision``, whose rounding a low temperature would magnify.
 
     Raises:
         ValueError: if shapes do not fit, the temperature is below 1e-6, or ``negatives`` want a gradient; on every
@@ -89,7 +90,7 @@ def nt_xent(
         _check_extras(z1, weights, labels, negatives, temperature)
         if chunk_size is not None:
             chunk_size = check_int("chunk_size", chunk_size, low=1)
-    with torch.autocast(z1.device.type, enabled=False):  # also of what stacks: it would bring all to one type
+    with without_autocast(z1.device):  # also of what stacks: it would bring all to one type
         z = normalize(torch.stack([at_least_float32(view) for view in views.values()], 1))
     (count, number, width), keys = z.shape, z.flatten(0, 1)  # views of an image are neighbours
     rows, total = count * number, count
@@ -107,7 +108,7 @@ def nt_xent(
     if not torch.compiler.is_compiling() and len(keys) == number:
         warnings.warn(_ALONE, UserWarning, stacklevel=2)
     block = block_size(z.device) if chunk_size is None else chunk_size
-    with torch.autocast(z.device.type, enabled=False):
+    with without_autocast(z.device):
         # An exported program has one way for batches of any size.
         fits = chunk_size is None if torch.compiler.is_exporting() else keys.shape[0] <= block
         if not gather and (fits or not gradient_is_enough(keys, temperature)):

@@ -9,6 +9,7 @@ from torch import Tensor
 from typing_extensions import TypeVar
 
 from equicon._checks import check_batch, describe, type_error, value_error
+from equicon._devices import without_autocast
 from equicon._groups.affine import Affine
 from equicon._groups.element import GroupElement, check_element
 from equicon._plane.matrix import at_least_float32
@@ -108,7 +109,7 @@ class Representation(ABC, Generic[G]):
         if g.device != z.device:
             came = f"one on {g.device}"
             raise value_error(g_name, f"an element on {z.device}, where {z_name} is", came, "Move it with .to(device).")
-        with torch.autocast(z.device.type, enabled=False):
+        with without_autocast(z.device):
             found = self._call(hook, name, g, at_least_float32(z), g_name, z_name)
         if not isinstance(found, Tensor) or found.ndim == 0 or found.shape[0] != z.shape[0]:
             wanted = f"a tensor of {z.shape[0]} embeddings in return"

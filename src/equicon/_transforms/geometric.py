@@ -274,7 +274,7 @@ class RandomAffine(EquivariantTransform):
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        one = torch.ones(batch_size, device=draw.device_of(generator))
+        one = torch.ones(batch_size, device=draw.device_of(generator), dtype=torch.float32)
         linear = diagonal(one, one)
         if self.shear is not None:
             linear = _shears(batch_size, self.shear, generator)

@@ -87,7 +87,7 @@ class FreiHAND(Dataset[Hand]):
         focal = (self.K.diagonal(dim1=1, dim2=2) > 0).all(-1)
         good = focal & torch.from_numpy(is_affine(self.K) & has_inverse(self.K))
         check_records(self._file("K"), self.K, good, "intrinsics: focal lengths above 0, last row (0, 0, 1)")
-        self.samples = torch.arange(len(self.K))
+        self.samples = torch.arange(len(self.K), device="cpu")
         self._records = len(self.K)
         self.scale = self._read("scale")
         check_records(self._file("scale"), self.scale, self.scale > 0, "a length above 0")
@@ -98,7 +98,7 @@ class FreiHAND(Dataset[Hand]):
             self._xyz = self._read("xyz", *joints)
             check_records(self._file("xyz"), self._xyz, in_front(self._xyz), "joints before the camera: z above 0")
         else:
-            self._xyz = torch.full((self._records, *joints), torch.nan)
+            self._xyz = self.K.new_full((self._records, *joints), torch.nan)
         self._verts: Tensor | None = None
         there = self._list_images()
         if split == "training":
@@ -124,7 +124,9 @@ class FreiHAND(Dataset[Hand]):
             if not self._file("verts").exists():
                 raise self._lacks("verts")
             every = self._read("verts", VERTICES, 3)
-            whole = torch.equal(self.samples, torch.arange(len(every)))  # then a copy would double the memory
+            whole = torch.equal(
+                self.samples, torch.arange(len(every), device="cpu")
+            )  # then a copy would double the memory
             self._verts = every if whole else every[self.samples]
         return self._verts
 
@@ -162,7 +164,7 @@ class FreiHAND(Dataset[Hand]):
         if versions is not None:
             part.versions = _check_versions(versions, self.split)
         if samples is not None:
-            chosen, count = torch.as_tensor(samples), len(self.samples)
+            chosen, count = torch.as_tensor(samples, device="cpu"), len(self.samples)
             if chosen.ndim != 1 or len(chosen) == 0:
                 raise value_error("samples", "at least one position, in a list or a tensor (n,)", describe(samples))
             if chosen.is_floating_point() or chosen.dtype == torch.bool:
@@ -196,7 +198,8 @@ class FreiHAND(Dataset[Hand]):
         if fraction in (0, 1) or count < 2:
             raise value_error("fraction", "a share in (0, 1) of two samples or more", f"{fraction} of {count}")
         held = min(max(round(fraction * count), 1), count - 1)
-        order = torch.randperm(count, generator=torch.Generator().manual_seed(check_int("seed", seed, low=0)))
+        generator = torch.Generator().manual_seed(check_int("seed", seed, low=0))
+        order = torch.randperm(count, generator=generator, device="cpu")
         return self.select(order[held:].sort().values), self.select(order[:held].sort().values)
 
     def _file(self, kind: str) -> Path:

@@ -183,7 +183,7 @@ def _pretrain_freihand(args: argparse.Namespace, data: str, _: bool) -> Pretrain
 def _finetune_freihand(args: argparse.Namespace, data: str, _: bool) -> FinetuneData:
     everything = FreiHAND(data)
     rest, held_out = everything.holdout(args.holdout, seed=args.seed)
-    chosen = torch.randperm(len(rest.samples), generator=torch.Generator().manual_seed(args.seed))
+    chosen = torch.randperm(len(rest.samples), generator=torch.Generator().manual_seed(args.seed), device="cpu")
     few = rest.select(chosen[: count_known(len(rest.samples), args.fraction)].sort().values)
     validation = _once(held_out)
     return FinetuneData(_reader(few, args), _reader(validation, args), len(rest), _named(everything))
