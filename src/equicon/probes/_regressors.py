@@ -81,7 +81,8 @@ def predict_mlp(
     losses: list[float] = []
     most = [*range(sum(_STEPS) + max(_STEPS))]  # of all lengths, and of the best of them again
     ticks = iter(most if progress is None else progress(most))
-    with without_autocast(x.device), exact_products():
+    # The optimizer counts its steps on the default device, which may be any: on the CPU it does not wait for them.
+    with without_autocast(x.device), exact_products(), torch.device("cpu"):
         for steps in _STEPS:
             losses.append((_train(x[kept], y[kept], steps, generator, ticks)(x[held]) - y[held]).square().mean().item())
             if min(losses[-2:]) > min(losses):  # twice in a row it did not help to go on
