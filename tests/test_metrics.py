@@ -148,6 +148,18 @@ def test_alignment_is_the_best_and_depends_on_the_shape_alone(seed: int, scale: 
             assert bool(((other - target).square().sum((-2, -1)) >= error - 1e-9).all())
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_autocast_does_not_round_an_alignment(dtype: torch.dtype) -> None:
+    xyz = 0.1 * torch.rand(8, 21, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
+    expected = procrustes_align(5 - 2 * xyz, xyz)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = procrustes_align(5 - 2 * xyz, xyz)
+    assert found.equal(expected)
+    assert found.dtype == torch.promote_types(dtype, torch.float32)
+    if dtype != torch.bfloat16:
+        assert float(epe(found, xyz)) < 1e-6  # metres; float32 has the similar points to 2e-7
+
+
 @pytest.mark.parametrize("count", [1, 21])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_equal_points_go_to_the_centre(count: int, dtype: torch.dtype) -> None:

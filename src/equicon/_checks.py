@@ -162,10 +162,10 @@ def check_choice(argument: str, value: object, known: Sequence[str]) -> None:
 
 
 def concrete(tensor: Tensor) -> bool:
-    """Whether values stand behind a tensor: not while compiling or tracing, nor inside ``vmap`` and its like."""
+    """Whether values stand behind a tensor: not while compiling or tracing, inside ``vmap``, or on the meta device."""
     if torch.compiler.is_compiling() or is_tracing():
         return False
-    return type(tensor) in (Tensor, torch.nn.Parameter) and not in_function_transform()
+    return type(tensor) in (Tensor, torch.nn.Parameter) and not (tensor.is_meta or in_function_transform())
 
 
 def readable(tensor: Tensor) -> bool:
@@ -179,7 +179,7 @@ def check_affine_values(argument: str, matrix: Tensor) -> None:
         return
     matrix = matrix.detach().double()
     linear = matrix[:, :2, :2]
-    affine = (matrix[:, 2] == torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)).all(-1)
+    affine = (matrix[:, 2] == matrix.new_tensor([0.0, 0.0, 1.0])).all(-1)
     regular = linear.det().abs() > 1e-12 * linear.square().sum((-2, -1))
     for what, good in (
         ("finite numbers", matrix.isfinite().all(-1).all(-1)),

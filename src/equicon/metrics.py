@@ -12,9 +12,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from equicon._checks import check_floating, describe, value_error
+from equicon._checks import check_floating, concrete, describe, value_error
+from equicon._devices import in_float64
 
 __all__ = ["auc", "epe", "pck", "procrustes_align"]
+
+_FREIHAND = torch.linspace(0, 0.05, 100, dtype=torch.float64, device="cpu")  # metres
 
 
 def epe(pred: Tensor, target: Tensor, *, reduction: Literal["mean", "median", "none"] = "mean") -> Tensor:
@@ -95,8 +98,8 @@ def auc(pred: Tensor, target: Tensor, thresholds: Tensor | Sequence[float] | Non
         tensor(1.)
     """
     distances = _distances(pred, target)
-    at = _thresholds(torch.linspace(0, 0.05, 100, dtype=torch.float64) if thresholds is None else thresholds, distances)
-    if len(at) < 2 or not bool((at.diff() > 0).all()):
+    at = _thresholds(_FREIHAND if thresholds is None else thresholds, distances)
+    if len(at) < 2 or (concrete(at) and not bool((at.diff() > 0).all())):
         raise value_error(
             "thresholds", "at least two distances that increase", at, "Sort them and leave out equal ones."
         )
@@ -128,6 +131,8 @@ def procrustes_align(pred: Tensor, target: Tensor) -> Tensor:
         True
     """
     pred, target = _check_pair(pred, target)
+    kept, device = pred.dtype, pred.device
+    pred, target = (in_float64(value) for value in (pred, target))  # which nothing rounds: autocast would, of a product
     center = target.mean(dim=-2, keepdim=True)
     arms = pred - pred.mean(dim=-2, keepdim=True)
     u, s, vh = torch.linalg.svd(arms.mT @ (target - center))
@@ -135,7 +140,7 @@ def procrustes_align(pred: Tensor, target: Tensor) -> Tensor:
     norm = torch.linalg.vector_norm(arms, dim=(-2, -1), keepdim=True) + 1e-8
     scale = s.sum(dim=-1)[:, None, None] / norm.square()
     aligned: Tensor = scale * (arms @ (u @ vh)) + center
-    return aligned
+    return aligned.to(device, kept)
 
 
 def _curve(distances: Tensor, thresholds: Tensor) -> Tensor:

@@ -94,6 +94,27 @@ def test_types(entry, dtype):
         assert entry.representation.canonicalize(g, z).equal(home)
 
 
+class Own(eq.Representation):
+    """A user's own, which multiplies as users do."""
+
+    def _act(self, g: eq.Affine, z: torch.Tensor) -> torch.Tensor:
+        return (z.unflatten(1, (-1, 2)) @ g.linear.mT).flatten(1)
+
+    def _canonicalize(self, g: eq.Affine, z: torch.Tensor) -> torch.Tensor:
+        return self._act(g.inverse(), z)
+
+
+@pytest.mark.parametrize("representation", [Own(), eq.DirectSum([(Own(), 20)])], ids=["alone", "in a sum"])
+def test_autocast_does_not_reach_what_a_user_writes(representation):
+    g, z = random_affine(8).to(dtype=torch.float32), torch.randn(4, 20)
+    for act in (representation.act, representation.canonicalize):
+        expected, of_half = act(g, z), act(g, z.bfloat16())
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            for found, before in ((act(g, z), expected), (act(g, z.bfloat16()), of_half)):
+                assert found.dtype == torch.float32
+                assert found.equal(before)
+
+
 @pytest.mark.parametrize("entry", REPRESENTATIONS.values(), ids=REPRESENTATIONS)
 def test_copies_pickles_and_prints(entry):
     r = entry.representation

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from equicon._checks import check_batch, check_choice, check_floating, check_images, check_size, value_error
+from equicon._devices import without_autocast
 from equicon._plane.frames import map_points, pixel_matrix, pixel_points, unit_points
 from equicon._plane.matrix import at_least_float32, matmul
 from equicon._views.view import make_view
@@ -76,7 +77,7 @@ class PlaneMap:
         view = size_or("size", size, (images.shape[-2], images.shape[-1]))
         labels = mode == "nearest" and images.dtype == torch.uint8
         kept = images.dtype if images.is_floating_point() or labels else torch.float32
-        with torch.autocast(images.device.type, enabled=False):
+        with without_autocast(images.device):
             return make_view(
                 images.float() if labels else images,
                 self.matrix,

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from equicon._exact import exact_products, product
 from equicon._losses.ranks import gather_others
 from equicon._torch import has_tangent, in_function_transform
 
@@ -50,7 +51,7 @@ def dense_negatives(keys: Tensor, rows: int, views: int, labels: Tensor | None, 
     same = images[:rows, None] == images
     if len(keys) > len(images):
         same = pad(same, (0, len(keys) - len(images)))
-    return (keys[:rows] / temperature @ keys.T).masked_fill_(same, -math.inf).logsumexp(1)
+    return product(keys[:rows] / temperature, keys.T).masked_fill_(same, -math.inf).logsumexp(1)
 
 
 def blockwise_negatives(
@@ -84,6 +85,7 @@ def blockwise_negatives(
 
 
 @torch.library.custom_op("equicon::blockwise_negatives", mutates_args=())
+@exact_products()
 def _blockwise(
     z: Tensor,
     others: Tensor,
@@ -113,6 +115,7 @@ def _blockwise(
 
 
 @torch.library.custom_op("equicon::blockwise_negatives_backward", mutates_args=())
+@exact_products()
 def _blockwise_backward(
     z: Tensor,
     others: Tensor,

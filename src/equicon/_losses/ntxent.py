@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from equicon._checks import check_int, check_positive, type_error, value_error
+from equicon._devices import without_autocast
 from equicon._losses.negatives import block_size, blockwise_negatives, dense_negatives, gradient_is_enough
 from equicon._losses.ranks import Batch, exchange, gather_others, many_ranks, refuse_together
 from equicon._plane.matrix import at_least_float32, normalize
@@ -55,8 +56,8 @@ def nt_xent(
             always. Chosen by the device where None.
 
     Returns:
-        The loss, a scalar, computed in float32 at least, also under autocast. The product of embeddings follows
-        ``torch.set_float32_matmul_precision``: below ``highest`` it is rounded, which a low temperature magnifies.
+        The loss, a scalar, computed in float32 at least. Nothing rounds it: neither autocast, nor TF32, nor
+        ``torch.set_float32_matmul_precision``, whose rounding a low temperature would magnify.
 
     Raises:
         ValueError: if shapes do not fit, a number given as temperature is not above 0, or ``negatives`` want a
@@ -81,7 +82,7 @@ def nt_xent(
         _check_extras(z1, weights, labels, negatives, temperature)
         if chunk_size is not None:
             check_int("chunk_size", chunk_size, low=1)
-    with torch.autocast(z1.device.type, enabled=False):  # also of what stacks: it would bring all to one type
+    with without_autocast(z1.device):  # also of what stacks: it would bring all to one type
         z = normalize(torch.stack([at_least_float32(view) for view in views.values()], 1))
     (count, number, width), keys = z.shape, z.flatten(0, 1)  # views of an image are neighbours
     rows, total = count * number, count
@@ -97,7 +98,7 @@ def nt_xent(
     if negatives is not None:
         keys = torch.cat([keys, normalize(negatives.to(z.dtype))])
     block = block_size(z.device) if chunk_size is None else chunk_size
-    with torch.autocast(z.device.type, enabled=False):
+    with without_autocast(z.device):
         if not gather and (len(keys) <= block or not gradient_is_enough(keys, temperature)):
             sums = dense_negatives(keys, rows, number, labels, temperature)
         else:

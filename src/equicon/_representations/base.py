@@ -9,6 +9,7 @@ from torch import Tensor
 from typing_extensions import TypeVar
 
 from equicon._checks import check_batch, type_error, value_error
+from equicon._devices import without_autocast
 from equicon._groups.affine import Affine
 from equicon._groups.element import GroupElement, check_element
 from equicon._plane.matrix import at_least_float32
@@ -106,7 +107,7 @@ class Representation(ABC, Generic[G]):
             came = f"one on {g.device}"
             raise value_error(g_name, f"an element on {z.device}, where {z_name} is", came, "Move it with .to(device).")
         self._check_shape(tuple(z.shape[1:]))
-        with torch.autocast(z.device.type, enabled=False):
+        with without_autocast(z.device):
             found = self._call(hook, name, g, at_least_float32(z), z_name)
         if not isinstance(found, Tensor) or found.ndim == 0 or len(found) != len(z):
             raise type_error(f"{type(self).__name__}.{name}", f"a tensor of {len(z)} embeddings in return", found)

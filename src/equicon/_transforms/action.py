@@ -16,6 +16,7 @@ from equicon._checks import (
     type_error,
     value_error,
 )
+from equicon._devices import without_autocast
 from equicon._groups.affine import Affine, check_affine
 from equicon._plane.matrix import affine_matrix
 from equicon._transforms.filter import Filter
@@ -188,7 +189,7 @@ class Action:
         computed = torch.promote_types(images.dtype, torch.float32)
         kept = check_output(dtype or (images.dtype if images.is_floating_point() else computed), memory_format)
         filters, normalization = self.filters, self.normalization
-        with torch.autocast(images.device.type, enabled=False):
+        with without_autocast(images.device):
             views = make_view(
                 images,
                 total.matrix,

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from equicon import draw
 from equicon._checks import describe, type_error, value_error
+from equicon._devices import seeded
 from equicon._transforms.action import Action
 from equicon._transforms.base import EquivariantTransform
 from equicon._transforms.filter import Filter
@@ -60,12 +61,7 @@ class Wrapped(Filter):
 
     @override
     def apply(self, views: Tensor, anchor: Tensor | None = None) -> Tensor:
-        cuda = views.device.type == "cuda"
-        with torch.random.fork_rng(devices=[views.device] if cuda else []):
-            torch.default_generator.manual_seed(self.seed)
-            if cuda:
-                with torch.cuda.device(views.device):
-                    torch.cuda.manual_seed(self.seed)
+        with seeded(views.device, self.seed):
             result = self.module(views.clone())
         if not isinstance(result, Tensor):
             raise type_error("module", "a module that returns a tensor", f"{describe(result)} from {self.module!r}")

@@ -7,7 +7,16 @@ from typing import Any, Self, final
 import torch
 from torch import Tensor
 
-from equicon._checks import check_batch, check_floating, check_number, check_positive, type_error, value_error
+from equicon._checks import (
+    check_batch,
+    check_floating,
+    check_number,
+    check_positive,
+    concrete,
+    type_error,
+    value_error,
+)
+from equicon._exact import product
 from equicon._plane.matrix import constant, matmul, matvec, rows
 
 GREY = (0.299, 0.587, 0.114)
@@ -86,11 +95,12 @@ class ColorMap:
     def apply(self, views: Tensor) -> Tensor:
         """Apply to views (B, 3, h, w) in [0, 1]."""
         matrix, pixels = self.matrix.to(views.dtype), views.flatten(2)
+        if concrete(views):
+            mapped = product(matrix[:, :3, :3], pixels)
+        else:  # what a compiler makes one kernel of
+            mapped = (matrix[:, :3, :3, None] * pixels[:, None]).sum(2)
         if self.uses_mean:
-            offset = matvec(matrix[:, :3, 3:], views.mean((2, 3)))
-            mapped = torch.baddbmm(offset[:, :, None], matrix[:, :3, :3], pixels)
-        else:
-            mapped = torch.bmm(matrix[:, :3, :3], pixels)
+            mapped.add_(matvec(matrix[:, :3, 3:], views.mean((2, 3)))[:, :, None])
         return mapped.clamp(0, 1).view_as(views)
 
 

@@ -10,6 +10,8 @@ from kornia.geometry.transform import remap, warp_affine
 from torch import Tensor
 
 from equicon._checks import Size
+from equicon._devices import NO_BORDER
+from equicon._exact import rounded_to
 from equicon._plane.frames import (
     apply,
     before,
@@ -24,20 +26,19 @@ from equicon._views.warp import Mode, PaddingMode, sums
 
 
 def why_not_kornia(images: Tensor) -> str:
-    """Tell why Kornia's warp would move views of these images, nothing where it keeps their place.
+    """Tell why Kornia's warp would move views of these images, or cannot make them; nothing where it can.
 
     Kornia multiplies matrices by ``@``. Where products of float32 may be rounded to TF32, a view of 128 × 128 of an
     image of 224 × 224 moves by up to 0.21 pixels (median 0.05; float32: 2e-5).
     """
+    if images.device.type in NO_BORDER:
+        return f"{images.device.type} cannot continue a picture's border"
     if images.dtype == torch.float64:
         return ""
     if torch.compiler.is_compiling():
         return "a compiled call cannot tell whether products of float32 matrices are rounded"
-    backend = torch.backends.cuda if images.device.type == "cuda" else torch.backends.mkldnn
-    precision = backend.matmul.fp32_precision
-    if precision not in ("none", "ieee"):
-        return f"products of float32 matrices are rounded to {precision}"
-    return ""
+    rounded = rounded_to(images.device)
+    return f"products of float32 matrices are rounded to {rounded}" if rounded else ""
 
 
 def warped_view(

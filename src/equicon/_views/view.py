@@ -40,7 +40,7 @@ def why_not_triton(
 ) -> str:
     """Tell why the Triton kernel cannot make a view of these images, nothing where it can."""
     inputs = [images, matrix] if color is None else [images, matrix, color.matrix]
-    if not concrete(matrix):
+    if not (concrete(matrix) or matrix.is_meta):
         return "the call is compiled, traced or transformed"
     if images.device.type != "cuda":
         return f"images are on {images.device.type}"

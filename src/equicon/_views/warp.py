@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from equicon._checks import Size
+from equicon._devices import NO_BORDER
 from equicon._plane.frames import SAME, after, apply, between_pixels, covered, extent_matrix, grid, reflected
 from equicon._plane.matrix import at_least_float32, determinant
 
@@ -73,7 +74,7 @@ def read(images: Tensor, matrix: Tensor, size: Size, level: int, mode: Mode, pad
     extent = extent_matrix(matrix.to(torch.promote_types(images.dtype, torch.float32)), source, size)
     if level == 0 and padding_mode != "reflection":
         places = grid(extent, size)
-        views = F.grid_sample(at_least_float32(images), places, mode, padding_mode, align_corners=False)
+        views = _sample(at_least_float32(images), places, mode, padding_mode)
         return views if scale == 1 else views * scale
     # Sums, not means: what they are divided by goes into the weight. And padding belongs to the source, not to a level,
     # whose half pixel would reach far into the picture: its border is continued, and it fades where the source does.
@@ -85,7 +86,16 @@ def read(images: Tensor, matrix: Tensor, size: Size, level: int, mode: Mode, pad
         places = apply(between, reflected(grid(extent, size), source))
     else:
         places = grid(after(between, extent), size)
-    return F.grid_sample(sums(images, level), places, mode, "border", align_corners=False) * weight
+    return _sample(sums(images, level), places, mode, "border") * weight
+
+
+def _sample(pictures: Tensor, places: Tensor, mode: Mode, padding_mode: PaddingMode) -> Tensor:
+    """Read pictures (B, C, H, W) at places (B, h, w, 2) of their extent."""
+    if padding_mode == "border" and pictures.device.type in NO_BORDER:
+        rows, columns = pictures.shape[-2:]
+        x, y = (place.clamp(1 / n - 1, 1 - 1 / n) for place, n in zip(places.unbind(-1), (columns, rows), strict=True))
+        places, padding_mode = torch.stack([x, y], -1), "zeros"  # none of which lie between the outermost pixels
+    return F.grid_sample(pictures, places, mode, padding_mode, align_corners=False)
 
 
 def sums(images: Tensor, level: int) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from equicon._checks import check_choice, check_int, check_probability, describe, type_error, value_error
+from equicon._devices import in_float64
 from equicon.metrics import auc, epe, procrustes_align
 from equicon.probes._features import Features, check_pair
 from equicon.probes._regressors import Progress, predict_mean, predict_mlp, predict_ridge
@@ -101,15 +102,16 @@ def probe(
     check_choice("kind", kind, get_args(Kind))
     check_settings(train.xy.shape[1], seed, root, names, progress)
     labels = count_labels(len(train.z), fraction, "fraction")
-    chosen = torch.randperm(len(train.z), generator=torch.Generator().manual_seed(seed))[:labels].to(train.z.device)
-    z, targets, truth = train.z[chosen].double(), [train.xy[chosen].double()], [test.xy.double()]
+    order = torch.randperm(len(train.z), generator=torch.Generator().manual_seed(seed), device="cpu")
+    chosen, z_test = order[:labels].to(train.z.device), in_float64(test.z)
+    z, targets, truth = in_float64(train.z[chosen]), [in_float64(train.xy[chosen])], [in_float64(test.xy)]
     if train.xyz is not None and test.xyz is not None:
-        targets.append(_less_root(train.xyz[chosen].double(), root))
-        truth.append(_less_root(test.xyz.double(), root))
+        targets.append(_less_root(in_float64(train.xyz[chosen]), root))
+        truth.append(_less_root(in_float64(test.xyz), root))
     if kind == "mlp":
-        found = predict_mlp(z, targets, test.z.double(), seed=seed, progress=progress)
+        found = predict_mlp(z, targets, z_test, seed=seed, progress=progress)
     else:
-        found = (predict_ridge if kind == "linear" else predict_mean)(z, targets, test.z.double())
+        found = (predict_ridge if kind == "linear" else predict_mean)(z, targets, z_test)
     result = ProbeResult(kind, labels, px=epe(found[0], truth[0]).item())
     if names is not None:
         each = epe(found[0], truth[0], reduction="none").mean(dim=0).tolist()

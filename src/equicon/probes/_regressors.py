@@ -11,6 +11,9 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from equicon._devices import without_autocast
+from equicon._exact import exact_products
+
 Progress: TypeAlias = Callable[[list[Any]], Iterable[Any]]
 
 _PENALTIES = tuple(10.0 ** (k / 2) for k in range(-12, 9))  # for each sample; a standardised feature has variance 1
@@ -76,7 +79,7 @@ def predict_mlp(
     order = torch.randperm(len(x), generator=generator, device=x.device)
     held, kept = order[: len(x) // 5], order[len(x) // 5 :]
     losses: list[float] = []
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x.device), exact_products():
         for steps in _STEPS if progress is None else progress(list(_STEPS)):
             losses.append((_train(x[kept], y[kept], steps, generator)(x[held]) - y[held]).square().mean().item())
             if min(losses[-2:]) > min(losses):  # twice in a row it did not help to go on
@@ -89,7 +92,9 @@ def predict_mlp(
 
 def _train(x: Tensor, y: Tensor, steps: int, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
     n, batch = len(x), min(_BATCH, len(x))
-    first = torch.randn(x.shape[1], _HIDDEN, generator=generator, device=x.device) * math.sqrt(2 / x.shape[1])
+    first = torch.randn(x.shape[1], _HIDDEN, generator=generator, device=x.device, dtype=x.dtype) * math.sqrt(
+        2 / x.shape[1]
+    )
     # The last layer starts at zero, and so the network at the mean of the targets.
     parameters = [first, *(x.new_zeros(shape) for shape in ((_HIDDEN,), (_HIDDEN, y.shape[1]), (y.shape[1],)))]
     for parameter in parameters:
@@ -102,7 +107,7 @@ def _train(x: Tensor, y: Tensor, steps: int, generator: torch.Generator) -> Call
     for step in range(steps):
         chosen = rows[step * batch : (step + 1) * batch]
         hidden = (x[chosen] @ w1 + b1).relu()
-        alive = torch.rand(hidden.shape, generator=generator, device=x.device) >= _DROPOUT
+        alive = torch.rand(hidden.shape, generator=generator, device=x.device, dtype=x.dtype) >= _DROPOUT
         loss = ((hidden * alive / (1 - _DROPOUT)) @ w2 + b2 - y[chosen]).square().mean()
         optimizer.zero_grad()
         loss.backward()

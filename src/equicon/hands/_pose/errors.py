@@ -5,6 +5,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from equicon._checks import check_batch, check_floating
+from equicon._devices import in_float64
 from equicon.hands._camera import project
 from equicon.metrics import auc, epe, procrustes_align
 
@@ -66,7 +67,7 @@ def pose_errors(joints: Tensor, xyz: Tensor, K: Tensor) -> PoseErrors:
     check_floating("K", K, "(N, 3, 3)", last=(3, 3), ndim=3)
     check_batch("xyz", len(xyz), len(joints), "joints")
     check_batch("K", len(K), len(joints), "joints")
-    joints, xyz, K = joints.double(), xyz.double(), K.double()
+    joints, xyz, K = (in_float64(value) for value in (joints, xyz, K))
     aligned = procrustes_align(joints, xyz)
     return PoseErrors(
         px=epe(project(joints, K), project(xyz, K)).item(),

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from equicon._checks import check_batch, check_floating, check_images, check_int
+from equicon._devices import without_autocast
 from equicon._plane.frames import pixel_points
 from equicon.hands._pose.lift import along_rays, rays, root_of_rays, wrist_from_palm
 
@@ -61,7 +62,8 @@ class Pose25D(nn.Module):
     closed form from the bone of length 1 (``root_depth``; Iqbal et al., ECCV 2018, equations 6 and 7), is clamped to
     [4, 50], detached, and corrected by a small network that sees the depths, the rays and itself (Spurr et al., ECCV
     2020). A new model's correction is zero. Whatever the type of the encoder's features is, all that follows them is
-    computed in float32 at least, also under autocast: in bfloat16 a pixel would be off by half of one.
+    computed in float32 at least, also under autocast: in bfloat16 a pixel would be off by half of one. The products of
+    head and refinement follow ``torch.set_float32_matmul_precision``, as those of the encoder do.
 
     Convention: that of ``Pose``. The unit frame has its origin at the view's centre and half of its shorter side as the
     unit.
@@ -117,7 +119,7 @@ class Pose25D(nn.Module):
         check_floating("encoder(images)", features, "(B, width)", last=(self.head.in_features,), ndim=2)
         check_batch("encoder(images)", len(features), len(images), "images")
         weight = self.head.weight
-        with torch.autocast(weight.device.type, enabled=False):
+        with without_autocast(weight.device):
             out = self.head(features.to(weight.dtype)).unflatten(1, (21, 3))
             out = out.to(torch.promote_types(out.dtype, torch.float32))
             depth = torch.cat([torch.zeros_like(out[:, :1, 2]), out[:, 1:, 2]], 1)
