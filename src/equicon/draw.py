@@ -112,5 +112,5 @@ def _seed_on_host(generator: torch.Generator | None) -> int:
     # A CUDA generator's seed and offset are kept on the host; reading a drawn number back would wait.
     offset = generator.get_offset()
     generator.set_offset(offset + 4)
-    host = torch.Generator().manual_seed((generator.initial_seed() * 1_000_003 + offset) % 2**63)
-    return int(torch.randint(2**62, (), generator=host))
+    host = torch.Generator("cpu").manual_seed((generator.initial_seed() * 1_000_003 + offset) % 2**63)
+    return int(torch.randint(2**62, (), generator=host, device="cpu"))

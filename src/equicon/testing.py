@@ -73,12 +73,12 @@ def assert_transform(
         raise AssertionError(f"{transform!r} drew a matrix that is not finite and invertible: {matrix}.")
     _assert_close(
         matrix[:, 2],
-        torch.tensor([0.0, 0.0, 1.0]).expand(batch_size, 3),
+        matrix.new_tensor([0.0, 0.0, 1.0]).expand(batch_size, 3),
         0,
         f"{transform!r}: the last row is not (0, 0, 1)",
     )
 
-    images = torch.rand(batch_size, 3, *source, generator=generator)
+    images = torch.rand(batch_size, 3, *source, generator=generator, dtype=torch.float32, device=matrix.device)
     kept = images.clone()
     views = action(images, size=view)
     _assert_close(images, kept, 0, f"{transform!r} changed its input in place")
@@ -108,7 +108,7 @@ def _assert_parts(
     if action.normalization is None:
         left = RandomApply(transform, 0.0).sample(len(images))(images, size=out)
         message = f"{transform!r} changed images that it was not applied to: a filter must not edit its views in place"
-        _assert_close(left, Affine.identity(len(images)).warp(images, out), 1e-5, message)
+        _assert_close(left, Affine.identity(len(images), device=images.device).warp(images, out), 1e-5, message)
 
 
 def _assert_points_follow(
@@ -123,22 +123,22 @@ def _assert_points_follow(
     sigma = min(out) / 20
     g = action.affine.to(dtype=torch.float64)
     # Drawn in the middle of the view and carried back, so that the blob is not cut off.
-    inside = torch.rand(len(action), 2, generator=generator, dtype=torch.float64) / 2 + 0.25
-    target = inside * torch.tensor([out[1] - 1, out[0] - 1])
+    inside = torch.rand(len(action), 2, generator=generator, dtype=torch.float64, device=g.device) / 2 + 0.25
+    target = inside * inside.new_tensor([out[1] - 1, out[0] - 1])
     source = g.inverse().points(target, out, size)
-    y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in size), indexing="ij")
+    y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64, device=g.device) for n in size), indexing="ij")
     seen = g.points(torch.stack([x, y], -1).flatten(0, 1).expand(len(action), -1, 2), size, out)
     blob = torch.exp(-(seen - target[:, None]).square().sum(-1) / (2 * sigma**2)).reshape(-1, 1, *size)
 
-    plain = torch.full((len(action), 3, *size), 0.25, dtype=torch.float64)
+    plain = torch.full((len(action), 3, *size), 0.25, dtype=torch.float64, device=g.device)
     # What noise or an offset adds is in both; a global change, as contrast makes, stays below the threshold.
     difference = (action(plain + blob / 2, size=out) - action(plain, size=out)).abs().sum(1)
     mass = (difference - 0.2 * difference.amax((1, 2), keepdim=True)).clamp(min=0)
-    y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in out), indexing="ij")
+    y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64, device=g.device) for n in out), indexing="ij")
     found = torch.stack([(mass * x).sum((1, 2)), (mass * y).sum((1, 2))], -1) / mass.sum((1, 2))[:, None]
 
     margin = 2.5 * sigma * g.inverse().pixels(out, size)[:, :2, :2].norm(dim=(1, 2))[:, None]
-    last = torch.tensor([size[1] - 1, size[0] - 1])
+    last = inside.new_tensor([size[1] - 1, size[0] - 1])
     visible = ((source >= margin) & (source <= last - margin)).all(-1)
     if not bool(visible.any()):
         raise AssertionError(f"{transform!r}: no blob stayed in view; take a larger batch_size or a milder transform.")
@@ -205,7 +205,7 @@ def _assert_laws(
 ) -> None:
     g, h = (check_element(f"elements[{i}]", element) for i, element in enumerate(elements))
     e = g.inverse() @ g  # of the elements' own type, which identity() does not know
-    z = torch.randn(len(g), *shape, generator=generator, dtype=torch.float64).to(g.device)
+    z = torch.randn(len(g), *shape, generator=generator, dtype=torch.float64, device=generator.device).to(g.device)
     name = repr(representation)
     _assert_close(representation.act(e, z), z, 1e-9, f"{name}: act(e, z) is not z")
     _assert_close(

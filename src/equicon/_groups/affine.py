@@ -62,14 +62,15 @@ class Affine(PlaneMap):
     def identity(
         cls, batch_size: int, *, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
     ) -> Self:
-        """Make the identity, ``batch_size`` times.
+        """Make the identity, ``batch_size`` times, on the CPU where no device is given.
 
         Examples:
             >>> len(Affine.identity(4))
             4
         """
         check_int("batch_size", batch_size, low=0)
-        return cls._of(torch.eye(3, device=device, dtype=_matrix_type(dtype)).repeat(batch_size, 1, 1))
+        place = "cpu" if device is None else device
+        return cls._of(torch.eye(3, device=place, dtype=_matrix_type(dtype)).repeat(batch_size, 1, 1))
 
     @classmethod
     def from_linear(cls, linear: Tensor, translation: Tensor | None = None) -> Self:

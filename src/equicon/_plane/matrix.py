@@ -23,7 +23,7 @@ def constant(values: Sequence[float], device: torch.device, dtype: torch.dtype =
     cannot be captured in a CUDA graph.
     """
     if device.type == "cpu":
-        return torch.tensor(values, dtype=dtype)
+        return torch.tensor(values, dtype=dtype, device=device)
     return torch.stack([torch.full((), value, device=device, dtype=dtype) for value in values])
 
 

@@ -257,7 +257,7 @@ class RandomAffine(EquivariantTransform):
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        one = torch.ones(batch_size, device=draw.device_of(generator))
+        one = torch.ones(batch_size, device=draw.device_of(generator), dtype=torch.float32)
         linear = diagonal(one, one)
         if self.shear is not None:
             linear = _shears(batch_size, check_symmetric("shear", self.shear), generator)

@@ -31,11 +31,15 @@ def _numbers(matrix: Tensor) -> tuple[float, ...]:
     return tuple(matrix.flatten().tolist())
 
 
+def _matrix(*rows: tuple[float, float, float]) -> Tensor:
+    return torch.tensor(rows, dtype=torch.float64, device="cpu")
+
+
 # RGB to YIQ (NTSC, FCC 1953); its first row is the same grey, so hue and saturation leave luminance alone.
-_YIQ = torch.tensor([GREY, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)], dtype=torch.float64)
-_QUARTER_TURN = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]], dtype=torch.float64)
+_YIQ = _matrix(GREY, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+_QUARTER_TURN = _matrix((0.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0))
 _ONTO_GREY = GREY * 3
-_HUE_COS = _numbers(torch.eye(3, dtype=torch.float64) - torch.tensor([GREY] * 3, dtype=torch.float64))
+_HUE_COS = _numbers(torch.eye(3, dtype=torch.float64, device="cpu") - _matrix(GREY, GREY, GREY))
 _HUE_SIN = _numbers(torch.linalg.inv(_YIQ) @ _QUARTER_TURN @ _YIQ)
 
 

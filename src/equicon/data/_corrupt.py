@@ -101,7 +101,7 @@ class SkipCorrupt(Dataset[T_co]):
             raise type_error("dataset", "a data set with path(index)", describe(dataset), fix)
         self.dataset = dataset
         # Shared memory, a byte for each item: what a worker finds, all processes know.
-        self._corrupt = torch.zeros(len(dataset), dtype=torch.uint8).share_memory_()
+        self._corrupt = torch.zeros(len(dataset), dtype=torch.uint8, device="cpu").share_memory_()
 
     @property
     def skipped(self) -> list[Path]:

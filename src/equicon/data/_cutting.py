@@ -34,7 +34,7 @@ def cut_box(
     height, width = image.shape[1:]
     # Counted in edges, where pixel 0 reaches from 0 to 1, so that squares begin and end at whole numbers.
     edges = box + 0.5
-    inside = edges.clamp(min=0).minimum(torch.tensor([width, height] * 2))
+    inside = edges.clamp(min=0).minimum(edges.new_tensor([width, height] * 2))
     kept = inside if clip else edges
     x1, y1, x2, y2 = kept.tolist()
     longer = max(x2 - x1, y2 - y1)
@@ -50,7 +50,8 @@ def cut_middle(image: Tensor, size: int) -> Boxed:
     height, width = image.shape[1:]
     side = min(height, width)
     left, top = (width - side) // 2, (height - side) // 2
-    return _cut(image, torch.tensor([left, top, left + side, top + side]), left, top, side, size)
+    edges = torch.tensor([left, top, left + side, top + side], dtype=torch.float32, device="cpu")
+    return _cut(image, edges, left, top, side, size)
 
 
 def _cut(image: Tensor, box: Tensor, left: int, top: int, side: int, size: int) -> Boxed:
@@ -58,4 +59,4 @@ def _cut(image: Tensor, box: Tensor, left: int, top: int, side: int, size: int) 
     height, width = image.shape[1:]
     square = F.pad(image, (-left, left + side - width, -top, top + side - height))
     resized = F.interpolate(square[None], (size, size), mode="bilinear", antialias=True)[0]
-    return Boxed(resized, (box - torch.tensor([left, top] * 2)) * (size / side) - 0.5)
+    return Boxed(resized, (box - box.new_tensor([left, top] * 2)) * (size / side) - 0.5)

@@ -16,7 +16,7 @@ class Names:
     def __init__(self, names: Sequence[str]) -> None:
         encoded = [os.fsencode(name) for name in names]
         self._text = torch.frombuffer(bytearray().join(encoded), dtype=torch.uint8)
-        self._ends = torch.tensor([0, *map(len, encoded)]).cumsum(0)
+        self._ends = torch.tensor([0, *map(len, encoded)], device="cpu").cumsum(0)
 
     def __len__(self) -> int:
         return len(self._ends) - 1

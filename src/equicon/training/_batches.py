@@ -56,7 +56,7 @@ def draw_order(count: int, seed: int, epoch: int, shares: Shares | None = None) 
     With shares, the images of a data set come in one permutation of all of them after another, in which an epoch goes
     on where the last one ended. It is a function of seed and epoch all the same.
     """
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed_of(seed, 0, epoch)))
+    order = _permutation(count, seed_of(seed, 0, epoch))
     if shares is None:
         return order
     total = sum(shares.weights)
@@ -66,11 +66,15 @@ def draw_order(count: int, seed: int, epoch: int, shares: Shares | None = None) 
         first, last = epoch * (high - low), (epoch + 1) * (high - low)
         rounds = range(first // here, -(-last // here))
         seeds = [seed_of(seed, 2, which, number) for number in rounds]
-        everything = [torch.randperm(here, generator=torch.Generator().manual_seed(each)) for each in seeds]
+        everything = [_permutation(here, each) for each in seeds]
         past = first - rounds.start * here
         chosen.append(start + torch.cat(everything or [order[:0]])[past : past + high - low])
         start += here
     return torch.cat(chosen)[order]
+
+
+def _permutation(count: int, seed: int) -> Tensor:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed), device="cpu")
 
 
 class Batches(Sampler[list[int]]):

@@ -63,7 +63,7 @@ class Ranks:
         """Say whether it holds on any rank, on all of them."""
         if self.world == 1:
             return value
-        votes = torch.tensor(int(value))
+        votes = torch.tensor(int(value), device="cpu")
         dist.all_reduce(votes)
         return bool(votes)
 

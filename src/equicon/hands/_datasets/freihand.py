@@ -73,13 +73,15 @@ class FreiHAND(Dataset[Hand]):
         self._folder = self.root / split / "rgb"
         self.versions = _check_versions(_VERSIONS[split] if versions is None else versions, split)
         self.K = self._read("K", 3, 3)
-        self.samples = torch.arange(len(self.K))
+        self.samples = torch.arange(len(self.K), device="cpu")
         self._records = len(self.K)
         self.scale = self._read("scale")
         # The labels of the evaluation came years after its images, and old copies lack them.
         self._labelled = split == "training" or self._file("xyz").exists()
         joints = (len(JOINT_NAMES), 3)
-        self._xyz = self._read("xyz", *joints) if self._labelled else torch.full((self._records, *joints), torch.nan)
+        self._xyz = (
+            self._read("xyz", *joints) if self._labelled else self.K.new_full((self._records, *joints), torch.nan)
+        )
         self._verts: Tensor | None = None
         self._check_images()
 
@@ -101,7 +103,9 @@ class FreiHAND(Dataset[Hand]):
             if not self._file("verts").exists():
                 raise self._lacks("verts")
             every = self._read("verts", VERTICES, 3)
-            whole = torch.equal(self.samples, torch.arange(len(every)))  # then a copy would double the memory
+            whole = torch.equal(
+                self.samples, torch.arange(len(every), device="cpu")
+            )  # then a copy would double the memory
             self._verts = every if whole else every[self.samples]
         return self._verts
 
@@ -141,7 +145,7 @@ class FreiHAND(Dataset[Hand]):
             if not set(part.versions) <= set(self.versions):
                 part._check_images()
         if samples is not None:
-            chosen, count = torch.as_tensor(samples), len(self.samples)
+            chosen, count = torch.as_tensor(samples, device="cpu"), len(self.samples)
             if chosen.ndim != 1 or len(chosen) == 0:
                 raise value_error("samples", "at least one position, in a list or a tensor (n,)", samples)
             if chosen.is_floating_point() or chosen.dtype == torch.bool:
@@ -172,7 +176,8 @@ class FreiHAND(Dataset[Hand]):
         if check_probability("fraction", fraction) in (0, 1) or count < 2:
             raise value_error("fraction", "a share in (0, 1) of two samples or more", f"{fraction} of {count}")
         held = min(max(round(fraction * count), 1), count - 1)
-        order = torch.randperm(count, generator=torch.Generator().manual_seed(check_int("seed", seed, low=0)))
+        generator = torch.Generator().manual_seed(check_int("seed", seed, low=0))
+        order = torch.randperm(count, generator=generator, device="cpu")
         return self.select(order[held:].sort().values), self.select(order[:held].sort().values)
 
     def _file(self, kind: str) -> Path:

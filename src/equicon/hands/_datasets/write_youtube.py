@@ -86,9 +86,9 @@ def _vertices(hands: Hand) -> Tensor:
     depth = hands.xyz[..., 2]
     z = (depth - depth[:, :1]) * hands.K[:, :1, 0] / depth[:, :1]
     joints = torch.cat([hands.xy, z[..., None]], -1)
-    parent, child = torch.tensor(BONES).T
-    points = torch.arange(VERTICES - joints.shape[1])
-    bone, rest = points % len(BONES), points // len(BONES)
+    parent, child = torch.tensor(BONES, device="cpu").T
+    points = torch.arange(VERTICES - joints.shape[1], device="cpu")
+    bone, rest = points % len(BONES), (points // len(BONES)).to(joints.dtype)
     share = ((rest + 0.5) / (rest[-1] + 1))[:, None]
     along = (1 - share) * joints[:, parent[bone]] + share * joints[:, child[bone]]
     return torch.cat([joints, along], 1)

@@ -155,8 +155,8 @@ class YouTube3DHands(Dataset[Boxed]):
             raise self._nothing(next((frame.name for frame in frames if frame and frame.name in wanted), ""))
         self._boxes = boxes[kept]
         self._left = torch.frombuffer(read.left, dtype=torch.bool)[kept]
-        self._image = torch.tensor([shown[frames[hand].name][0] for hand in kept])  # type: ignore[union-attr]
-        self._recorded = torch.tensor([(frame.width, frame.height) for _, frame in shown.values()])
+        self._image = torch.tensor([shown[frames[hand].name][0] for hand in kept], device="cpu")  # type: ignore[union-attr]
+        self._recorded = torch.tensor([(frame.width, frame.height) for _, frame in shown.values()], device="cpu")
         self._names = Names([on_disk[name] for name in shown])
 
     def path(self, index: int) -> Path:
@@ -172,7 +172,7 @@ class YouTube3DHands(Dataset[Boxed]):
         position = check_index(index, len(self))
         path = self.path(position)
         image = read_rgb(path, position)
-        real = torch.tensor([image.shape[2], image.shape[1]])
+        real = self._boxes.new_tensor([image.shape[2], image.shape[1]])
         scale = (real / self._recorded[self._image[position]]).repeat(2)
         box = (self._boxes[position] + 0.5) * scale - 0.5  # edges are what a resize scales
         cut = cut_box(image, box, self.margin, self.size, clip=False, path=path, index=position)

@@ -71,7 +71,7 @@ def check_leaderboard(path: Path, joints: Tensor) -> None:
             names = archive.namelist()
             xyz, verts = json.loads(archive.read(_NAME))
         shapes = {(len(mesh), *{len(vertex) for vertex in mesh}) for mesh in verts}
-        same = torch.equal(torch.tensor(xyz, dtype=torch.float64), joints.double())
+        same = torch.equal(torch.tensor(xyz, dtype=torch.float64, device="cpu"), joints.double())
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError) as error:
         raise OSError(f"{path} is damaged: {error}") from error
     if names != [_NAME] or not same or len(verts) != len(xyz) or shapes != {(VERTICES, 3)}:

@@ -122,7 +122,9 @@ def predict_two_pass(
 
     ends = [side * (1 + sign * first) / 2 for sign in (-1, 1) for side in reversed(source)]
     # Each number as an argument of a kernel: a copy of all four would wait for the device.
-    middle = torch.stack([torch.full((len(images),), end, device=images.device) for end in ends], -1)
+    middle = torch.stack(
+        [torch.full((len(images),), end, device=images.device, dtype=torch.float32) for end in ends], -1
+    )
     frame = pose_frame(middle, source, views)
     xy = predict(frame).xy
     box = torch.cat([xy.amin(1), xy.amax(1)], -1).trunc()

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from equicon.hands._rendered.domain import Domain
-from equicon.hands._rendered.draws import Draws, sequence
+from equicon.hands._rendered.draws import Draws, sequence, table
 from equicon.hands._rendered.palette import any_colors, skin_colors
 
 _THINGS = 5
@@ -58,11 +58,11 @@ def draw_scene(draws: Draws, domain: Domain) -> Scene:
     turn, slope = draws.uniform(0.0, 2 * math.pi), draws.uniform(*domain.gradient, 1, 1)
     base = any_colors(draws)
     if domain.backdrops:
-        base = draws.pick(torch.tensor(domain.backdrops).double() / 255.0)
+        base = draws.pick(table(domain.backdrops) / 255.0)
     angle, length = draws.uniform(0.0, 2 * math.pi, _THINGS), draws.uniform(0.15, 0.9, _THINGS)
     like_skin = draws.chance(domain.skin, _THINGS, 1)
     return Scene(
-        colors=base[:, None] + slope * (draws.uniform(-0.3, 0.3, 2, 3) + torch.tensor([[[-1.0], [1.0]]])),
+        colors=base[:, None] + slope * (draws.uniform(-0.3, 0.3, 2, 3) + table([[[-1.0], [1.0]]])),
         direction=torch.stack([turn.cos(), turn.sin()], dim=-1),
         seed=draws.seed(),
         clouds=domain.clouds[0] + (domain.clouds[1] - domain.clouds[0]) * draws.uniform(0.0, 1.0) ** 2,
@@ -136,7 +136,7 @@ def _pattern(scene: Scene, x: Tensor, y: Tensor, smooth: Tensor) -> Tensor:
 def _clouds(seed: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Make smooth noise: its coarsest octave (B, size, size), about [-1, 1], and all (B, 3, size, size)."""
     counts = [nodes * nodes * channels for nodes, channels, _ in _OCTAVES]
-    values = sequence(seed, -(-sum(counts) // 4)).view(torch.int16)[:, : sum(counts)] / 2.0**15
+    values = sequence(seed, -(-sum(counts) // 4)).view(torch.int16)[:, : sum(counts)].float() / 2.0**15
     grids = [
         value.reshape(-1, channels, nodes, nodes)
         for value, (nodes, channels, _) in zip(values.split(counts, dim=1), _OCTAVES, strict=True)

@@ -14,6 +14,11 @@ T = TypeVar("T")
 _GOLDEN = -7046029254386353131  # 2^64 divided by the golden ratio, odd, as a signed number
 
 
+def table(values: Any) -> Tensor:
+    """Make a tensor of known numbers, float64 on the CPU, whatever type and device torch has for defaults."""
+    return torch.tensor(values, dtype=torch.float64, device="cpu")
+
+
 def mix(x: Tensor) -> Tensor:
     """Scramble int64 numbers, one to one.
 
@@ -47,7 +52,7 @@ class Draws:
         process, and those of two streams have nothing in common.
         """
         start = np.random.SeedSequence(seed, spawn_key=(stream,)).generate_state(1, np.uint64).view(np.int64)
-        keys = mix(torch.tensor(indices, dtype=torch.int64) * _GOLDEN + torch.from_numpy(start))
+        keys = mix(torch.tensor(indices, dtype=torch.int64, device="cpu") * _GOLDEN + torch.from_numpy(start))
         return cls((sequence(keys, count) >> 11 & (2**53 - 1)).double() * 2.0**-53)
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:

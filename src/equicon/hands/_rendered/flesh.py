@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from equicon.hands._rendered.cones import CLOTH, Cones, to_pixels
+from equicon.hands._rendered.draws import table
 from equicon.hands._rendered.kinematics import Posed
 
 # Beside the 21 joints, three vectors serve to place a sphere: one metre out of the palm, one across the knuckles from
@@ -70,10 +71,10 @@ HAND = len(_CONES) - 3  # the first cones are the hand, then come forearm and sl
 # Where the spheres are: joints and vectors, and their weights, filled up with zeros, both (2 P, 5).
 _PLACES = [cone.start for cone in _CONES] + [cone.end for cone in _CONES]
 _FILLED = [[*place.items(), *[(0, 0.0)] * (5 - len(place))] for place in _PLACES]
-_LANDMARKS = torch.tensor([[index for index, _ in place] for place in _FILLED])
-_WEIGHTS = torch.tensor([[weight for _, weight in place] for place in _FILLED], dtype=torch.float64)
-_RADII = torch.tensor([cone.radii for cone in _CONES], dtype=torch.float64)
-_BLENDS = torch.tensor([cone.blend for cone in _CONES], dtype=torch.float64)
+_LANDMARKS = torch.tensor([[index for index, _ in place] for place in _FILLED], device="cpu")
+_WEIGHTS = table([[weight for _, weight in place] for place in _FILLED])
+_RADII = table([cone.radii for cone in _CONES])
+_BLENDS = table([cone.blend for cone in _CONES])
 
 
 def clothe(hands: Posed, sleeve: Tensor) -> Cones:

@@ -24,11 +24,13 @@ _CHROMINANCE = (
     (47, 66, 99, 99, 99, 99, 99, 99),
     *((99,) * 8,) * 4,
 )
-_TABLES = torch.tensor([_LUMINANCE, _CHROMINANCE, _CHROMINANCE], dtype=torch.float32)
+_TABLES = torch.tensor([_LUMINANCE, _CHROMINANCE, _CHROMINANCE], dtype=torch.float32, device="cpu")
 # The orthonormal cosine transform of 8 values: row k is the k-th frequency. Even rows are symmetric, odd ones
 # antisymmetric, so sums and differences of mirrored values need half of it each.
 _COSINES = torch.tensor(
-    [[(0.5 if k else 8**-0.5) * math.cos((2 * n + 1) * k * math.pi / 16) for n in range(4)] for k in range(8)]
+    [[(0.5 if k else 8**-0.5) * math.cos((2 * n + 1) * k * math.pi / 16) for n in range(4)] for k in range(8)],
+    dtype=torch.float32,
+    device="cpu",
 )
 
 

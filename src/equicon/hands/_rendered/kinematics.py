@@ -12,27 +12,23 @@ import torch
 from torch import Tensor
 
 from equicon.hands._camera import project
-from equicon.hands._rendered.draws import Draws
+from equicon.hands._rendered.draws import Draws, table
 from equicon.hands._rendered.overlap import TOUCH, overlap
 
 # A middle-sized adult hand, in metres; fingers from index to little. Bones as measured by Buryanov and Kotiuk
 # ("Proportions of hand segments", Int. J. Morphol. 28, 2010), the last of each with the soft tissue of the tip.
-_KNUCKLES = torch.tensor(
-    [[0.025, 0.086, 0.0], [0.003, 0.088, -0.003], [-0.018, 0.082, -0.001], [-0.037, 0.072, 0.003]], dtype=torch.float64
-)
-_PHALANGES = torch.tensor(
-    [[0.040, 0.022, 0.020], [0.045, 0.026, 0.021], [0.041, 0.026, 0.021], [0.033, 0.018, 0.020]], dtype=torch.float64
-)
-_THUMB_BASE = torch.tensor([0.021, 0.020, 0.008], dtype=torch.float64)
-_THUMB_BONES = torch.tensor([0.046, 0.032, 0.025], dtype=torch.float64)
+_KNUCKLES = table([[0.025, 0.086, 0.0], [0.003, 0.088, -0.003], [-0.018, 0.082, -0.001], [-0.037, 0.072, 0.003]])
+_PHALANGES = table([[0.040, 0.022, 0.020], [0.045, 0.026, 0.021], [0.041, 0.026, 0.021], [0.033, 0.018, 0.020]])
+_THUMB_BASE = table([0.021, 0.020, 0.008])
+_THUMB_BONES = table([0.046, 0.032, 0.025])
 
-_OUT = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)  # of the palm
+_OUT = table([0.0, 0.0, 1.0])  # of the palm
 
 _TRIES = 6  # thumbs
 
-_SPLAY = torch.tensor([3.0, 0.0, -4.0, -9.0], dtype=torch.float64)  # degrees, at rest
-_ABDUCTION = torch.tensor([13.0, 2.0, -9.0, -18.0], dtype=torch.float64)  # degrees, on top of it, spread out
-_CONVERGENCE = torch.tensor([0.0, 0.08, 0.18, 0.30], dtype=torch.float64)  # bent fingers point to the thumb's root
+_SPLAY = table([3.0, 0.0, -4.0, -9.0])  # degrees, at rest
+_ABDUCTION = table([13.0, 2.0, -9.0, -18.0])  # degrees, on top of it, spread out
+_CONVERGENCE = table([0.0, 0.08, 0.18, 0.30])  # bent fingers point to the thumb's root
 
 
 @dataclass(frozen=True)
@@ -75,8 +71,8 @@ def _articulate(draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
     thumbs, thumb_pads = _thumbs(draws.tries(_TRIES, 12))
     thumbs, thumb_pads = (value.unflatten(0, (-1, _TRIES)) for value in (thumbs, thumb_pads))
     # Of some thumbs the first that goes through nothing, so that poses stay as varied as they are drawn.
-    choice = (overlap(thumbs, fingers).clamp(min=TOUCH) + 1e-9 * torch.arange(_TRIES)).argmin(1)
-    each = torch.arange(len(choice))
+    choice = (overlap(thumbs, fingers).clamp(min=TOUCH) + 1e-9 * table(range(_TRIES))).argmin(1)
+    each = torch.arange(len(choice), device=choice.device)
     thumb, thumb_pad = thumbs[each, choice], thumb_pads[each, choice]
 
     joints = torch.cat([torch.zeros_like(thumb[:, :1]), thumb, fingers.flatten(1, 2)], dim=1)
@@ -101,7 +97,7 @@ def _fingers(draws: Draws) -> tuple[Tensor, Tensor]:
     spread = draws.uniform(-0.25, 1.0, 1) * (1.0 - knuckle_bend.clamp(0.0, 90.0) / 90.0)
     side = torch.deg2rad(_SPLAY + _ABDUCTION * spread + draws.uniform(-2.5, 2.5, 4))
     pointing = torch.stack([side.sin(), side.cos(), torch.zeros_like(side)], dim=-1)
-    facing = _orthonormal(_OUT + _CONVERGENCE[:, None] * torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64), pointing)
+    facing = _orthonormal(_OUT + _CONVERGENCE[:, None] * table([1.0, 0.0, 0.0]), pointing)
     return _chain(knuckles, lengths, bends, pointing, facing)
 
 
@@ -151,7 +147,7 @@ def _viewpoint(draws: Draws) -> Tensor:
 
 def _rotation(angle: Tensor, i: int, j: int) -> Tensor:
     """Rotate axis i towards axis j: (B, 3, 3)."""
-    matrix = torch.eye(3, dtype=angle.dtype).repeat(len(angle), 1, 1)
+    matrix = torch.eye(3, dtype=angle.dtype, device=angle.device).repeat(len(angle), 1, 1)
     matrix[:, i, i] = matrix[:, j, j] = angle.cos()
     matrix[:, j, i] = angle.sin()
     matrix[:, i, j] = -angle.sin()
@@ -159,7 +155,7 @@ def _rotation(angle: Tensor, i: int, j: int) -> Tensor:
 
 
 def _camera(draws: Draws, size: int) -> Tensor:
-    K = torch.zeros(len(focal := draws.uniform(1.5, 3.0)), 3, 3, dtype=torch.float64)
+    K = torch.zeros(len(focal := draws.uniform(1.5, 3.0)), 3, 3, dtype=torch.float64, device="cpu")
     K[:, 0, 0] = K[:, 1, 1] = focal * size
     K[:, :2, 2] = (size - 1) / 2 + size * draws.uniform(-0.05, 0.05, 2)
     K[:, 2, 2] = 1.0

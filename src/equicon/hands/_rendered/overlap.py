@@ -3,14 +3,17 @@
 import torch
 from torch import Tensor
 
+from equicon.hands._rendered.draws import table
+
 TOUCH = 0.0015  # metres that flesh gives way
 
 # Spheres along thumb, fingers and palm: places on the chain of joints, and radii in metres.
-_THUMB_SPHERES = torch.tensor([1.60, 2.0, 2.30, 2.60, 2.90], dtype=torch.float64)
-_THUMB_RADII = torch.tensor([0.0110, 0.0102, 0.0096, 0.0090, 0.0082], dtype=torch.float64)
-_FINGER_SPHERES = torch.tensor([0.30, 0.53, 0.77, 1.0, 1.33, 1.67, 2.0, 2.40, 2.80], dtype=torch.float64)
-_PALM_SPHERES = torch.tensor([0.4, 0.6, 0.8, 1.0], dtype=torch.float64)  # of the way from the wrist to a knuckle
-_OTHER_RADII = 0.001 * torch.tensor([10.0, 9.7, 9.4, 9.2, 8.8, 8.4, 8.0, 7.4, 6.8, 14.0, 14.0, 13.0, 11.0]).double()
+_THUMB_SPHERES = table([1.60, 2.0, 2.30, 2.60, 2.90])
+_THUMB_RADII = table([0.0110, 0.0102, 0.0096, 0.0090, 0.0082])
+_FINGER_SPHERES = table([0.30, 0.53, 0.77, 1.0, 1.33, 1.67, 2.0, 2.40, 2.80])
+_PALM_SPHERES = table([0.4, 0.6, 0.8, 1.0])  # of the way from the wrist to a knuckle
+# As float32 has them, so that sets stay what they were.
+_OTHER_RADII = 0.001 * table([10.0, 9.7, 9.4, 9.2, 8.8, 8.4, 8.0, 7.4, 6.8, 14.0, 14.0, 13.0, 11.0]).float().double()
 
 
 def overlap(thumbs: Tensor, fingers: Tensor) -> Tensor:

@@ -3,12 +3,11 @@
 import torch
 from torch import Tensor
 
-from equicon.hands._rendered.draws import Draws
+from equicon.hands._rendered.draws import Draws, table
 
 # sRGB, from the lightest human skin to the darkest.
-_TONES = torch.tensor(
+_TONES = table(
     [[246, 214, 192], [234, 190, 160], [214, 160, 124], [181, 124, 88], [134, 86, 58], [92, 58, 42], [62, 40, 32]],
-    dtype=torch.float64,
 )
 
 

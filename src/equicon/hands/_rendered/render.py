@@ -52,9 +52,9 @@ def trace(cones: Cones, size: int) -> Surface:
     place = any_cone.nonzero()[:, 0]
     row = any_cone.cumsum(0) - 1
     owner = place // across**2
-    corner = torch.stack([place % across, place // across % across]) * float(_TILE)
+    corner = torch.stack([place % across, place // across % across]).to(cones.start.dtype) * _TILE
 
-    fields = torch.zeros(5, len(place), (_TILE * _RAYS) ** 2, device=place.device)
+    fields = torch.zeros(5, len(place), (_TILE * _RAYS) ** 2, device=place.device, dtype=torch.float32)
     fields[0] = _FAR
     tiles = row[touched.nonzero()[:, 1]].split(touched.sum(1).tolist())
     for cone, at in enumerate(tiles):
@@ -73,7 +73,7 @@ def gather(values: Tensor, surface: Surface, batch: int, size: int) -> Tensor:
     for i in range(_RAYS):
         for j in range(_RAYS):
             pixels += rays[:, :, :, i, :, j]
-    canvas = torch.zeros(batch * across**2, len(values), _TILE, _TILE, device=values.device)
+    canvas = torch.zeros(batch * across**2, len(values), _TILE, _TILE, device=values.device, dtype=values.dtype)
     canvas[surface.place] = pixels.transpose(0, 1) / _RAYS**2
     canvas = canvas.view(batch, across, across, len(values), _TILE, _TILE).permute(0, 3, 1, 4, 2, 5)
     return canvas.reshape(batch, len(values), across * _TILE, across * _TILE)[..., :size, :size]
@@ -81,7 +81,7 @@ def gather(values: Tensor, surface: Surface, batch: int, size: int) -> Tensor:
 
 def _touched(cones: Cones, across: int) -> Tensor:
     """Which tiles a cone may touch: (P, B · across²), True too often rather than too seldom."""
-    middle = ((torch.arange(across, device=cones.start.device) + 0.5) * _TILE) - 0.5
+    middle = ((torch.arange(across, device=cones.start.device, dtype=cones.start.dtype) + 0.5) * _TILE) - 0.5
     y, x = (grid.flatten() for grid in torch.meshgrid(middle, middle, indexing="ij"))
     ax, ay, _ = (value.t()[..., None] for value in cones.start.unbind(-1))
     bx, by, _ = (value.t()[..., None] for value in (cones.end - cones.start).unbind(-1))
@@ -115,7 +115,7 @@ def _intersect(cones: Cones, cone: int, owner: Tensor, corner: Tensor) -> list[T
     slope_x, slope_y = torch.where(hidden, 0.0, bx / A), torch.where(hidden, 0.0, by / A)
     first = torch.where(hidden, (grow > 0).float(), radius * grow / A)
 
-    ray = (torch.arange(_TILE * _RAYS, device=owner.device) + 0.5) / _RAYS - 0.5
+    ray = (torch.arange(_TILE * _RAYS, device=owner.device, dtype=ax.dtype) + 0.5) / _RAYS - 0.5
     px = (corner[0][:, None] - ax) + ray.repeat(_TILE * _RAYS)
     py = (corner[1][:, None] - ay) + ray.repeat_interleave(_TILE * _RAYS)
     t = px * slope_x + py * slope_y + first  # B / A

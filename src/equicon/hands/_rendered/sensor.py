@@ -53,7 +53,7 @@ def draw_sensor(draws: Draws, domain: Domain) -> Sensor:
 def expose(light: Tensor, sensor: Sensor) -> Tensor:
     """Turn light (B, 3, size, size) to a uint8 picture."""
     size = light.shape[-1]
-    where = (torch.arange(size, device=light.device) * 2 + (1 - size)) / size
+    where = (torch.arange(size, device=light.device, dtype=light.dtype) * 2 + (1 - size)) / size
     corner = (where.square()[:, None] + where.square()) * 0.5
     image = light * (sensor.gain[..., None, None] * (1.0 - sensor.vignette[:, None, None, None] * corner))
     image = _some(image, sensor.blurred, lambda image, _: blur(image, max(1, round(size / 100))))
@@ -67,7 +67,7 @@ def expose(light: Tensor, sensor: Sensor) -> Tensor:
 
 def grain(seed: Tensor, size: int) -> Tensor:
     """Noise of variance 1, half of it common to a pixel's channels: (B, 3, size, size), the same on every device."""
-    values = sequence(seed, size * size).view(torch.int16).view(-1, size, size, 4) * (6.0**0.5 / 2**16)
+    values = sequence(seed, size * size).view(torch.int16).view(-1, size, size, 4).float() * (6.0**0.5 / 2**16)
     noise: Tensor = values[..., :3] + values[..., 3:]
     return noise.permute(0, 3, 1, 2)
 

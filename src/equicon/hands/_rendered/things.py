@@ -8,7 +8,7 @@ from torch import Tensor
 
 from equicon.hands._rendered.cones import OTHER_SKIN, THING, Cones, to_pixels
 from equicon.hands._rendered.domain import Domain
-from equicon.hands._rendered.draws import Draws
+from equicon.hands._rendered.draws import Draws, table
 from equicon.hands._rendered.flesh import HAND
 from equicon.hands._rendered.kinematics import Posed
 
@@ -16,7 +16,7 @@ _HIDDEN = 0.18  # the share of a hand that a thing may hide, as it is estimated:
 _RODS = 4  # side by side, molten into a slab
 
 # Another arm, flat, in metres: x across it, y from its wrist to the fingers. Start and end of each cone, and radii.
-_ARM = torch.tensor(
+_ARM = table(
     [
         [0.000, -0.400, 0.000, 0.000, 0.0400, 0.0240],
         [0.010, 0.000, 0.022, 0.085, 0.0190, 0.0130],
@@ -24,11 +24,10 @@ _ARM = torch.tensor(
         [0.018, 0.020, 0.048, 0.060, 0.0160, 0.0100],
         [0.048, 0.060, 0.055, 0.095, 0.0100, 0.0085],
     ],
-    dtype=torch.float64,
 )
-_KNUCKLES = torch.tensor([[0.026, 0.088], [0.009, 0.092], [-0.008, 0.088], [-0.024, 0.078]], dtype=torch.float64)
-_LENGTHS = torch.tensor([0.072, 0.082, 0.076, 0.058], dtype=torch.float64)
-_FINGER_RADII = torch.tensor([[0.0100, 0.0090], [0.0088, 0.0070]], dtype=torch.float64).repeat_interleave(4, 0)
+_KNUCKLES = table([[0.026, 0.088], [0.009, 0.092], [-0.008, 0.088], [-0.024, 0.078]])
+_LENGTHS = table([0.072, 0.082, 0.076, 0.058])
+_FINGER_RADII = table([[0.0100, 0.0090], [0.0088, 0.0070]]).repeat_interleave(4, 0)
 _MELTS = (False, True, True, True, *(False,) * 9)
 
 
@@ -59,7 +58,7 @@ def draw_arm(draws: Draws, domain: Domain, hands: Posed, cones: Cones, size: int
         xy = wrist[:, None] + metre[..., None] * (flat[..., :1] * across[:, None] + flat[..., 1:] * along[:, None])
         return torch.cat([xy, behind[..., None].expand_as(xy[..., :1])], dim=-1)
 
-    facing = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64) * (2.0 * draws.chance(0.5, 1, 1) - 1.0)
+    facing = table([0.0, 0.0, 1.0]) * (2.0 * draws.chance(0.5, 1, 1) - 1.0)
     return Cones(
         place(start),
         place(end),
@@ -91,12 +90,12 @@ def draw_occluder(draws: Draws, domain: Domain, hands: Posed, cones: Cones) -> C
     ahead = low + (high - low) * draws.uniform(0.0, 1.0, 3)
     ahead[:, 2:] = low[:, 2:] - 0.012 - radius - draws.uniform(0.0, 0.03, 1)
     ahead_axis = torch.cat([_direction(draws.uniform(0.0, 2 * math.pi)), draws.uniform(-0.2, 0.2, 1)], dim=-1)
-    ahead_out = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+    ahead_out = table([0.0, 0.0, 1.0])
     axis = _unit(held * grip_axis + (1.0 - held) * ahead_axis)
     side = _unit(torch.linalg.cross(axis, held * palm + (1.0 - held) * ahead_out))
     centre = held * grip + (1.0 - held) * ahead + axis * half * draws.uniform(-0.6, 0.6, 1)
 
-    row = torch.linspace(-1.0, 1.0, _RODS, dtype=torch.float64)
+    row = torch.linspace(-1.0, 1.0, _RODS, dtype=torch.float64, device="cpu")
     rods = centre[:, None] + row[:, None] * (width * side)[:, None]
     radii = radius * there * torch.where(row == -1.0, 1.0, slab)
     start, start_radius = to_pixels(rods - (axis * half)[:, None], radii, hands.K)

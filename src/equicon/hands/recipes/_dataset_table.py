@@ -157,7 +157,7 @@ def _pretrain_freihand(args: argparse.Namespace, data: str, _: bool) -> Pretrain
 
 def _finetune_freihand(args: argparse.Namespace, data: str, _: bool) -> FinetuneData:
     rest, held_out = FreiHAND(data).holdout(args.holdout, seed=args.seed)
-    chosen = torch.randperm(len(rest.samples), generator=torch.Generator().manual_seed(args.seed))
+    chosen = torch.randperm(len(rest.samples), generator=torch.Generator().manual_seed(args.seed), device="cpu")
     few = rest.select(chosen[: count_known(len(rest.samples), args.fraction)].sort().values)
     validation = held_out.select(versions=[0])
     what = f"images of FreiHAND in {Path(data)}"
