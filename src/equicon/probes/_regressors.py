@@ -79,7 +79,8 @@ def predict_mlp(
     order = torch.randperm(len(x), generator=generator, device=x.device)
     held, kept = order[: len(x) // 5], order[len(x) // 5 :]
     losses: list[float] = []
-    with without_autocast(x.device), exact_products():
+    # The optimizer counts its steps on the default device, which may be any: on the CPU it does not wait for them.
+    with without_autocast(x.device), exact_products(), torch.device("cpu"):
         for steps in _STEPS if progress is None else progress(list(_STEPS)):
             losses.append((_train(x[kept], y[kept], steps, generator)(x[held]) - y[held]).square().mean().item())
             if min(losses[-2:]) > min(losses):  # twice in a row it did not help to go on
