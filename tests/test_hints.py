@@ -77,7 +77,7 @@ TABLE = {
     "size of a crop": (lambda: eq.RandomResizedCrop(32), TypeError, "the call: transform(images, size=(32, 32))"),
     "sizes of a crop": (lambda: eq.RandomResizedCrop((32, 48)), ValueError, "transform(images, size=(32, 48))"),
     "size of a crop of numpy": (lambda: eq.RandomResizedCrop(np.int64(32)), TypeError, "size=(32, 32)"),
-    "share of a crop above 1": (lambda: eq.RandomResizedCrop((0.5, 1.5)), ValueError, "a number in [0, 1]"),
+    "share of a crop above 1": (lambda: eq.RandomResizedCrop((0.5, 1.5)), ValueError, ", 1], got float 1.5."),
     "one factor": (lambda: eq.RandomScale(1.2), TypeError, "got float 1.2. Write (a, a) for a alone."),
     "side of a square": (lambda: G.warp(zeros(2, 3, 8, 8), 4), TypeError, "Write (s, s) for a square."),
     "a tensor for a number": (lambda: eq.RandomRotation(torch.tensor(3.0)), TypeError, ".item()"),

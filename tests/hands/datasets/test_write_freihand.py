@@ -143,7 +143,7 @@ def test_a_set_is_not_overwritten(root):
         ({"num_evaluation": 0}, ValueError, "num_evaluation: expected a whole number of at least 1, got int 0"),
         ({"size": 64.0}, TypeError, "size: expected a whole number, got float 64.0"),
         ({"seed": -1}, ValueError, "seed: expected a whole number of at least 0, got int -1"),
-        ({"domain": "lab"}, ValueError, "domain: expected one of studio, wild, got lab"),
+        ({"domain": "lab"}, ValueError, "domain: expected one of studio, wild, got str 'lab'"),
         ({"progress": True}, TypeError, "progress: expected a callable such as tqdm, got bool True"),
     ],
 )

@@ -75,7 +75,7 @@ def test_a_gpu_makes_the_same_batches():
         ({"batch_size": 0}, ValueError, "batch_size: expected a whole number of at least 1, got int 0"),
         ({"size": 7}, ValueError, "size: expected a whole number of at least 8, got int 7"),
         ({"seed": -1}, ValueError, "seed: expected a whole number of at least 0, got int -1"),
-        ({"domain": "lab"}, ValueError, "domain: expected one of studio, wild, got lab"),
+        ({"domain": "lab"}, ValueError, "domain: expected one of studio, wild, got str 'lab'"),
         ({"first": 0.5}, TypeError, "first: expected a whole number, got float 0.5"),
     ],
 )

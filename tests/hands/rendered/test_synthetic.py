@@ -135,7 +135,7 @@ def test_a_gpu_renders_the_same_hands():
         ({"size": (64, 64)}, TypeError, r"size: expected a whole number, got tuple \(64, 64\)"),
         ({"seed": -1}, ValueError, "seed: expected a whole number of at least 0, got int -1"),
         ({"seed": None}, TypeError, "seed: expected a whole number, got NoneType None"),
-        ({"domain": "lab"}, ValueError, "domain: expected one of studio, wild, got lab"),
+        ({"domain": "lab"}, ValueError, "domain: expected one of studio, wild, got str 'lab'"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, error, message):

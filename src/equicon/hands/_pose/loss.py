@@ -39,7 +39,8 @@ def pose_loss(pose: Pose, target: PoseTarget, weights: tuple[float, float, float
     Source: Iqbal et al., ECCV 2018; Spurr et al., ECCV 2020.
     """
     if not is_several(weights) or len(weights) != len(_PARTS):
-        raise value_error("weights", f"{len(_PARTS)} numbers, of {', '.join(_PARTS)}", describe(weights))
+        came = f"{len(weights)}" if is_several(weights) else describe(weights)
+        raise value_error("weights", f"{len(_PARTS)} numbers, of {', '.join(_PARTS)}", came)
     each = [check_number("weights", weight, low=0.0) for weight in weights]
     check_batch("pose", pose.xyz, target.xyz, "target")
     misses = (
