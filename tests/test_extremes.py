@@ -37,6 +37,7 @@ def numbers_of(value: Any, number: float) -> list[Any]:
 
 
 @transforms
+@pytest.mark.filterwarnings("ignore:.*Divide mean and std")
 def test_every_number_of_a_transform_is_refused_by_name_or_gives_finite_views(name):
     transform = TRANSFORMS[name].transform
     tried = 0

@@ -84,7 +84,7 @@ def affine() -> list[torch.Tensor]:
         eq.Affine.from_boxes(torch.cat([XY[:, 0], XY[:, 0] + 9], -1), size), eq.Affine.identity(4, device="cpu"),
         eq.Affine.cat([g, h]), g @ h, g.inverse(), g.to(dtype=torch.float64), g[1], g[[0, 2]],
     ]  # fmt: skip
-    labels = [g.points(XY, size, (30, 20)), g.points(XY), g.boxes(XY.reshape(4, -1, 2)[:, :20].reshape(4, 10, 4), size)]
+    labels = [g.points(XY, size, (30, 20)), g.points(XY), g.boxes(torch.cat([XY, XY + 9], -1), size)]
     return [*(m.matrix for m in made), *labels, g.intrinsics(K, size, (30, 20)), g.pixels(size), g.degrees]
 
 

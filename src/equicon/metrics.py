@@ -155,7 +155,8 @@ def _curve(distances: Tensor, thresholds: Tensor) -> Tensor:
 
 
 def _thresholds(thresholds: Tensor | Sequence[float], like: Tensor) -> Tensor:
-    at = torch.as_tensor(thresholds, dtype=like.dtype)
+    device = thresholds.device if isinstance(thresholds, Tensor) else "cpu"
+    at = torch.as_tensor(thresholds, dtype=like.dtype, device=device)
     if at.ndim != 1:
         raise value_error("thresholds", "distances of shape (T,)", at)
     if readable(at) and not bool((at.isfinite() & (at >= 0)).all()):

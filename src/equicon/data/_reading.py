@@ -100,7 +100,7 @@ def _load_kornia(path: Path, header: Header) -> Tensor:
     except NotImplementedError:  # 16 bits for each channel, which Kornia gives as they are or not at all
         image = load_image(path, ImageLoadType.UNCHANGED).float()
     if header.key:
-        opaque = (image != torch.tensor(header.key)[:, None, None]).any(0, keepdim=True)
+        opaque = (image != image.new_tensor(header.key)[:, None, None]).any(0, keepdim=True)
         image = torch.cat([image.expand(3, -1, -1), opaque * 65535.0])
     return _to_rgb8(image / 65535)
 

@@ -236,7 +236,7 @@ class FreiHAND(Dataset[Hand]):
         if every and kept:
             self.versions = tuple(version for version, samples in found.items() if samples)
         if 0 < len(kept) < self._records:
-            self.samples = torch.tensor(kept)
+            self.samples = torch.tensor(kept, device="cpu")
             self.K, self.scale, self._xyz = (each[self.samples] for each in (self.K, self.scale, self._xyz))
 
     def _check_images(self, there: set[str], *, numbered: bool) -> None:
