@@ -21,11 +21,6 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from cosmic_ray.commands.init import _all_work_items
-from cosmic_ray.mutating import mutate_code
-from cosmic_ray.plugins import get_operator
-from cosmic_ray.testing import run_tests
-
 ROOT = Path(__file__).parents[1]
 ROOMS = ("_plane", "_groups", "_representations", "_losses")
 # Left out: bits and shifts of floats, which raise at once; `is` for ==, the same for small numbers; what another mutant
@@ -38,6 +33,10 @@ POINTLESS = re.compile(
 
 def draw(seed: int, count: int) -> dict[str, tuple[Path, str, str]]:
     """Draw mutants by name: the file, its text, and what becomes of it."""
+    from cosmic_ray.commands.init import _all_work_items
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
     places: dict[tuple[str, tuple[int, int], str], list[tuple[str, int]]] = {}
     for path in (path for room in ROOMS for path in sorted(Path("src/equicon", room).glob("*.py"))):
         lines = path.read_text().splitlines()
@@ -69,6 +68,8 @@ def run(path: Path, timeout: float | None = None) -> tuple[str, str]:
     command += ["tests/test_laws.py"]
     if room in ("losses", "representations"):  # which no transform knows
         command += ["--deselect", "tests/test_laws.py::test_every_transform_keeps_its_promises"]
+    from cosmic_ray.testing import run_tests
+
     outcome, output = run_tests(shlex.join(command), timeout)
     return "timeout" if output == "timeout" else outcome.value, output
 

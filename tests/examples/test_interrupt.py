@@ -82,8 +82,10 @@ WHEN = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("when", WHEN)
-@pytest.mark.parametrize("script", ["pretrain_freihand.py", "finetune_freihand.py"])
+@pytest.mark.parametrize(
+    ("script", "when"),
+    [*(("pretrain_freihand.py", when) for when in WHEN), ("finetune_freihand.py", "first batch")],  # of one launch
+)
 def test_while_a_run_starts(script, when, tmp_path):
     words = [*SHORT, *(["--labelled", "10"] if "pretrain" in script else []), "--out", "new/out"]
     done = interrupted(WHEN[when], script, words, tmp_path)
