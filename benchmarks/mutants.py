@@ -19,6 +19,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -74,13 +75,17 @@ def run(path: Path, timeout: float | None = None) -> tuple[str, str]:
     return "timeout" if output == "timeout" else outcome.value, output
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Mutants of the core that its tests do not kill.")
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--journal", type=Path, required=True, help="a file of JSON lines, one for each mutant")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--timeout", type=int, default=300, help="seconds, after which a mutant counts as killed")
-    options = parser.parse_args()
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    options = parse_args(argv)
     journal: Path = options.journal.resolve()
     journal.parent.mkdir(parents=True, exist_ok=True)
     journal.touch()
