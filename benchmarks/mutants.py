@@ -19,12 +19,8 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-
-from cosmic_ray.commands.init import _all_work_items
-from cosmic_ray.mutating import mutate_code
-from cosmic_ray.plugins import get_operator
-from cosmic_ray.testing import run_tests
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("_plane", "_groups", "_representations", "_losses")
@@ -38,6 +34,10 @@ POINTLESS = re.compile(
 
 def draw(seed: int, count: int) -> dict[str, tuple[Path, str, str]]:
     """Draw mutants by name: the file, its text, and what becomes of it."""
+    from cosmic_ray.commands.init import _all_work_items
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
     places: dict[tuple[str, tuple[int, int], str], list[tuple[str, int]]] = {}
     for path in (path for room in ROOMS for path in sorted(Path("src/equicon", room).glob("*.py"))):
         lines = path.read_text().splitlines()
@@ -62,6 +62,8 @@ def draw(seed: int, count: int) -> dict[str, tuple[Path, str, str]]:
 
 def run(path: Path, timeout: float | None = None) -> tuple[str, str]:
     """Run the tests of a file, and tell whether it survived them, and what they printed."""
+    from cosmic_ray.testing import run_tests
+
     room = path.parent.name.removeprefix("_")
     # Those of its own come first, and last those on ranks, whose processes take long to start.
     tests = sorted(Path("tests", room).glob("test_*.py"), key=lambda f: ("ranks" in f.stem, path.stem not in f.stem))
@@ -73,13 +75,17 @@ def run(path: Path, timeout: float | None = None) -> tuple[str, str]:
     return "timeout" if output == "timeout" else outcome.value, output
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Mutants of the core that its tests do not kill.")
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--journal", type=Path, required=True, help="a file of JSON lines, one for each mutant")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--timeout", type=int, default=300, help="seconds, after which a mutant counts as killed")
-    options = parser.parse_args()
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    options = parse_args(argv)
     journal: Path = options.journal.resolve()
     journal.parent.mkdir(parents=True, exist_ok=True)
     journal.touch()
