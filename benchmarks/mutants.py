@@ -62,6 +62,8 @@ def draw(seed: int, count: int) -> dict[str, tuple[Path, str, str]]:
 
 def run(path: Path, timeout: float | None = None) -> tuple[str, str]:
     """Run the tests of a file, and tell whether it survived them, and what they printed."""
+    from cosmic_ray.testing import run_tests
+
     room = path.parent.name.removeprefix("_")
     # Those of its own come first, and last those on ranks, whose processes take long to start.
     tests = sorted(Path("tests", room).glob("test_*.py"), key=lambda f: ("ranks" in f.stem, path.stem not in f.stem))

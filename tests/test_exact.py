@@ -24,6 +24,10 @@ def test_says_what_products_are_rounded_to(setting):
     assert rounded_to(torch.device("cuda")) == ("" if setting == "highest" else "tf32")
 
 
+def test_no_setting_rounds_on_mps_which_has_no_float64_to_avoid_it(setting):
+    assert rounded_to(torch.device("mps")) == ""
+
+
 def test_products_are_exact_inside_and_what_they_were_outside(setting):
     before, expected = A @ B, A.double() @ B.double()
     with exact_products():

@@ -62,7 +62,7 @@ def test_the_core_imports_without_the_extras():
 
 
 ROOMS = [
-    {"_hints", "_public", "_torch"}, {"_checks", "_devices", "_exact", "_weights"}, {"_plane", "draw", "metrics"},
+    {"_devices", "_hints", "_public", "_torch"}, {"_checks", "_exact", "_weights"}, {"_plane", "draw", "metrics"},
     {"_views"}, {"_groups"}, {"_transforms", "_representations"}, {"_losses", "presets"}, {"testing"}, {"data"},
     {"probes"}, {"training"}, {"hands"},
 ]  # fmt: skip

@@ -27,7 +27,6 @@ LARGEST = 1e4
 """Of factors, and 1 over it the smallest: a product of several is then finite in float32, as is its inverse, and one
 alone in half precision. Beyond it nothing is left of a picture."""
 
-
 _FINITE = sys.float_info.max
 _NUMPY = (np.ndarray, np.generic)  # as a tuple: a compiled graph cannot join the two by |
 
@@ -92,10 +91,10 @@ def check_positive(argument: str, value: Any) -> float:
     return number
 
 
-def check_factor(argument: str, value: Any) -> float:
+def check_factor(argument: str, value: Any, *, low: float = 1 / LARGEST, high: float = LARGEST) -> float:
     """Check for a number above 0 that neither vanishes nor overflows, and return it as a float."""
     check_positive(argument, value)
-    return check_number(argument, value, low=1 / LARGEST, high=LARGEST)
+    return check_number(argument, value, low=low, high=high)
 
 
 def check_probability(argument: str, value: Any) -> float:
@@ -128,6 +127,12 @@ def check_generator(value: object) -> None:
         raise type_error("generator", "a torch.Generator or None", describe(value), fix)
 
 
+def check_progress(value: object) -> None:
+    """Check for what shows progress, or None for nothing."""
+    if value is not None and not callable(value):
+        raise type_error("progress", "a callable such as tqdm", describe(value))
+
+
 def check_range(
     argument: str, value: Any, *, low: float = -float("inf"), high: float = float("inf")
 ) -> tuple[float, float]:
@@ -137,6 +142,14 @@ def check_range(
     if first > last:
         raise value_error(argument, "lowest <= highest", (lowest, highest), "Swap the two.")
     return first, last
+
+
+def check_number_or_range(argument: str, value: Any, *, low: float, high: float) -> None:
+    """Check for a number, or a pair (lowest, highest), inside [low, high]."""
+    if is_several(value):
+        check_range(argument, value, low=low, high=high)
+    else:
+        check_number(argument, value, low=low, high=high)
 
 
 def check_factors(argument: str, value: Any, *, low: float = 1 / LARGEST, high: float = LARGEST) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 NO_AUTOCAST = {"meta"}  # torch.autocast raises
 NO_FLOAT64 = {"mps"}
+NO_ROUNDING = {"mps"}  # of products of float32 matrices: no setting changes them
 NO_BORDER = {"mps"}  # of grid_sample's padding modes; from torch 2.13 on it is there
 
 

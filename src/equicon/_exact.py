@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equicon._devices import NO_ROUNDING
 from equicon._torch import has_tangent, in_function_transform, is_tracing
 
 _BACKENDS = [backend.matmul for backend in (torch.backends.cuda, torch.backends.mkldnn)]
@@ -22,6 +23,8 @@ _before: list[str] = []
 
 def rounded_to(device: torch.device) -> str:
     """Tell what products of float32 matrices are rounded to on a device; nothing where they are not."""
+    if device.type in NO_ROUNDING:
+        return ""
     backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
     precision: str = backend.matmul.fp32_precision
     return "" if precision in ("none", "ieee") else precision

@@ -1,7 +1,9 @@
-"""What is likely to mend a tensor of another shape than was asked for."""
+"""What is likely to mend a tensor of another shape than was asked for, or boxes of another kind."""
 
 import torch
 from torch import Tensor
+
+FIX_BOXES = "If these are x, y, width and height, add the first two to the last two."
 
 
 def fix_images(images: Tensor) -> str:

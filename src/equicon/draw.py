@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from equicon._checks import (
+    check_factor,
     check_generator,
     check_int,
-    check_number,
-    check_positive,
     check_probability,
     check_range,
     value_error,
@@ -67,9 +66,8 @@ def log_uniform(batch_size: int, low: float, high: float, generator: torch.Gener
         >>> bool(((factors >= 0.5) & (factors <= 2)).all())
         True
     """
-    for name, value in (("low", low), ("high", high)):
-        check_positive(name, value)
-        check_number(name, value, low=1 / _LARGEST, high=_LARGEST)
+    low = check_factor("low", low, low=1 / _LARGEST, high=_LARGEST)
+    high = check_factor("high", high, low=1 / _LARGEST, high=_LARGEST)
     return uniform(batch_size, math.log(low), math.log(high), generator).exp()
 
 

@@ -1,6 +1,7 @@
 import fcntl
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -139,6 +140,12 @@ def test_a_folder_that_got_nothing_is_removed_with_what_was_made_for_it(tmp_path
     with checkpoints.held():
         checkpoints.save(1, {})
     assert checkpoints.load() == {}
+
+
+def test_a_folder_that_was_removed_meanwhile_is_no_error(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    with checkpoints.held():
+        shutil.rmtree(checkpoints.folder)
 
 
 def test_a_lock_that_was_removed_meanwhile_is_none(tmp_path, monkeypatch):

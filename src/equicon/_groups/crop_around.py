@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from equicon._checks import Size, check_floating, describe, readable, type_error, value_error
+from equicon._hints import FIX_BOXES
 from equicon._plane.frames import unit_points
 from equicon._plane.matrix import affine_matrix, at_least_float32
 from equicon._plane.values import has_inverse
@@ -34,8 +35,7 @@ def around_boxes(boxes: Tensor, source: Size, margin: float) -> Tensor:
     half = torch.where((extent < 0).any(-1), extent.amin(-1), extent.amax(-1)) / 2 * margin
     if (bad := _first_bad(half)) is not None:
         expected = "finite x1 <= x2 and y1 <= y2, not both equal"
-        fix = "If these are x, y, width and height, add the first two to the last two."
-        raise value_error("boxes", expected, f"{boxes[bad].tolist()} at index {bad}", fix)
+        raise value_error("boxes", expected, f"{boxes[bad].tolist()} at index {bad}", FIX_BOXES)
     return _square("boxes", corners.mean(1), half)
 
 

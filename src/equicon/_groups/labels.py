@@ -16,6 +16,7 @@ from equicon._checks import (
     value_error,
 )
 from equicon._devices import without_autocast
+from equicon._hints import FIX_BOXES
 from equicon._plane.frames import map_points, pixel_matrix, pixel_points, unit_points
 from equicon._plane.matrix import at_least_float32, matmul
 from equicon._plane.values import check_intrinsics
@@ -138,6 +139,10 @@ class PlaneMap:
             source: (H, W) of the source, in pixels.
             view: (h, w) of the view; the source's by default.
 
+        Raises:
+            ValueError: if a shape or size does not fit or, where boxes are on the CPU, one is turned inside out.
+            TypeError: if boxes are not floating.
+
         Examples:
             >>> Affine.identity(1).boxes(torch.tensor([[0.0, 0.0, 3.0, 3.0]]), (8, 8), (4, 4))
             tensor([[-0.2500, -0.2500,  1.2500,  1.2500]])
@@ -149,8 +154,7 @@ class PlaneMap:
         x1, y1, x2, y2 = boxes.unbind(-1)
         if readable(boxes) and bool((turned := (x1 > x2) | (y1 > y2)).any()):
             box = f"{boxes[turned][0].tolist()} at index {turned.nonzero()[0].tolist()}"
-            fix = "If these are x, y, width and height, add the first two to the last two."
-            raise value_error("boxes", "x1 <= x2 and y1 <= y2", box, fix)
+            raise value_error("boxes", "x1 <= x2 and y1 <= y2", box, FIX_BOXES)
         corners = torch.stack([x1, y1, x2, y1, x2, y2, x1, y2], -1).unflatten(-1, (4, 2))
         moved = self.points(corners, source, view)
         return torch.cat([moved.amin(-2), moved.amax(-2)], -1)
@@ -165,6 +169,10 @@ class PlaneMap:
 
         Returns:
             (B, 3, 3), of which the rotation of the picture makes a full upper block.
+
+        Raises:
+            ValueError: if a shape or size does not fit or, where K is on the CPU, it cannot be intrinsics.
+            TypeError: if K is not floating.
 
         Examples:
             >>> K = torch.tensor([[[100.0, 0.0, 31.5], [0.0, 100.0, 31.5], [0.0, 0.0, 1.0]]])

@@ -39,7 +39,7 @@ def nt_xent(
     ``ℓ(i, j) = −log( exp(s(i, j) / τ) / (exp(s(i, j) / τ) + Σ_{k ∈ N(i)} exp(s(i, k) / τ)) )``
 
     averaged over all ordered pairs (i, j) of views of one image, where s is the cosine similarity and N(i) the
-    embeddings of the other images. A batch of one image has no negatives, and a loss of 0.
+    embeddings of the other images. A batch of one image has no negatives, and a loss of 0: a ``UserWarning`` says so.
 
     The result is exact however large the batch is: above ``chunk_size``, scores are made in blocks and made again for
     the gradient, so memory grows with the number of embeddings and not with its square.

@@ -141,6 +141,9 @@ class Action:
     ) -> Tensor:
         """Make the views: one interpolation, one colour map, then the filters, then the normalisation.
 
+        On a CPU a few pixels of each image are looked at, and a ``UserWarning`` says if they are not what colour or
+        ``Normalize`` take them for; ``equicon.testing.check_pipeline`` looks at more, on any device.
+
         Args:
             images: (B, C, H, W), uint8 or floating in [0, 1].
             size: (h, w) of the views; the source's by default.

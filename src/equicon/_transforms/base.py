@@ -98,6 +98,9 @@ class EquivariantTransform(ABC):
     ) -> tuple[Tensor, Affine]:
         """Draw an action and apply it.
 
+        On a CPU a few pixels of each image are looked at, and a ``UserWarning`` says if they are not what colour or
+        ``Normalize`` take them for; ``equicon.testing.check_pipeline`` looks at more, on any device.
+
         Args:
             images: (B, C, H, W), uint8 or floating in [0, 1].
             size: (h, w) of the views; the source's by default.
@@ -109,6 +112,11 @@ class EquivariantTransform(ABC):
 
         Returns:
             Views (B, C, h, w), and the ``Affine`` from the source (or the frame) to them.
+
+        Raises:
+            ValueError: if shapes, batch sizes or devices do not fit, or memory_format is another one.
+            TypeError: if images are of an integer type other than uint8, frame is not an ``Affine``, generator is no
+                ``torch.Generator``, or dtype is not float16, bfloat16, float32 or float64.
 
         Examples:
             >>> views, g = RandomRotation(45)(torch.rand(4, 3, 64, 64), size=(32, 32))

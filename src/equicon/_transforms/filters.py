@@ -14,9 +14,8 @@ from equicon._checks import (
     LARGEST,
     check_factors,
     check_int,
-    check_number,
+    check_number_or_range,
     check_probability,
-    check_range,
     plain_fields,
     value_error,
 )
@@ -98,11 +97,12 @@ class RandomErasing(EquivariantTransform):
     Args:
         scale: (lowest, highest) share of the view's area, in (0, 1].
         ratio: (lowest, highest) width over height, drawn evenly on a log scale.
-        value: the grey to paint with, or a range (lowest, highest) to draw it from.
+        value: the grey to paint with, or a range (lowest, highest) to draw it from, in [-1e4, 1e4].
         p: in [0, 1], decided for each image.
 
     Raises:
-        ValueError: if a share is outside (0, 1], a ratio is outside [1e-4, 1e4], or lowest > highest.
+        ValueError: if a share is outside (0, 1], a ratio is outside [1e-4, 1e4], the value is out of range, or
+            lowest > highest.
 
     Examples:
         >>> images, joints = torch.rand(4, 3, 64, 64), torch.full((4, 2), 32.0)
@@ -121,10 +121,7 @@ class RandomErasing(EquivariantTransform):
         check_probability("p", self.p)
         check_factors("scale", self.scale, low=0.0, high=1.0)
         check_factors("ratio", self.ratio)
-        if isinstance(self.value, tuple):
-            check_range("value", self.value, low=-LARGEST, high=LARGEST)
-        else:
-            check_number("value", self.value, low=-LARGEST, high=LARGEST)
+        check_number_or_range("value", self.value, low=-LARGEST, high=LARGEST)
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:

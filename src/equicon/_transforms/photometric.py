@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeAlias, final
+from typing import Self, TypeAlias, final
 
 import torch
 from torch import Tensor
@@ -11,9 +11,8 @@ from typing_extensions import override
 from equicon import draw
 from equicon._checks import (
     LARGEST,
-    check_number,
+    check_number_or_range,
     check_probability,
-    check_range,
     check_symmetric,
     plain_fields,
     symmetric,
@@ -46,13 +45,6 @@ _HUE_SIN = _numbers(torch.linalg.inv(_YIQ) @ _QUARTER_TURN @ _YIQ)
 
 def _constant(numbers: tuple[float, ...], device: torch.device) -> Tensor:
     return constant(numbers, device).view(3, 3)
-
-
-def _check_factor(argument: str, value: Any) -> None:
-    if isinstance(value, tuple):
-        check_range(argument, value, low=0.0, high=LARGEST)
-    else:
-        check_number(argument, value, low=0.0, high=LARGEST)
 
 
 def _factors(value: Factor) -> tuple[float, float]:
@@ -91,7 +83,7 @@ class ColorJitter(EquivariantTransform):
     def __post_init__(self) -> None:
         plain_fields(self)
         for name in ("brightness", "contrast", "saturation"):
-            _check_factor(name, getattr(self, name))
+            check_number_or_range(name, getattr(self, name), low=0.0, high=LARGEST)
         check_symmetric("hue", self.hue, limit=0.5)
 
     @override
@@ -152,7 +144,7 @@ class Normalize(EquivariantTransform):
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    _drawn: Normalization = field(init=False, repr=False, compare=False)
+    _normalization: Normalization = field(init=False, repr=False, compare=False)
 
     @classmethod
     def imagenet(cls) -> Self:
@@ -168,12 +160,12 @@ class Normalize(EquivariantTransform):
         checked = Normalization(self.mean, self.std)
         object.__setattr__(self, "mean", checked.mean)
         object.__setattr__(self, "std", checked.std)
-        object.__setattr__(self, "_drawn", checked)
+        object.__setattr__(self, "_normalization", checked)
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
         affine = Affine.identity(batch_size, device=draw.device_of(generator))
-        return Action(affine, normalization=self._drawn)
+        return Action(affine, normalization=self._normalization)
 
     @property
     @override

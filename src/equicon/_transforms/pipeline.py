@@ -31,8 +31,7 @@ def check_pipeline(
 
     Images that are channels last, normalised already, floats of 0 to 255, bytes that were fractions, not numbers, or
     alone in their batch; a normalisation by figures for 0 to 255; draws that are one for the whole batch, or never
-    change; views that lie mostly outside their source. Call it once before
-    training; it waits for the device.
+    change; views that lie mostly outside their source. Call it once before training; it waits for the device.
 
     Args:
         images: (B, C, H, W), a batch as training sees it.
@@ -43,7 +42,8 @@ def check_pipeline(
 
     Raises:
         AssertionError: if anything is wrong: one line for each.
-        ValueError: if images are no batch; see ``EquivariantTransform``.
+        ValueError: if images are no batch (B, C, H, W), or size or frame do not fit.
+        TypeError: if images are neither uint8 nor floating, or augment is no ``EquivariantTransform``.
 
     Examples:
         >>> check_pipeline(torch.rand(8, 3, 64, 64), Compose([RandomRotation(45), RandomGrayscale(0.2)]))

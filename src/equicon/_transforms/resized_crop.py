@@ -21,11 +21,11 @@ class RandomResizedCrop(EquivariantTransform):
     The share of the area is kept exactly; a ratio that does not fit inside the square with that area is brought to
     the nearest one that does.
 
+    The size of the views goes to the call; in torchvision and Kornia it is an argument.
+
     Args:
         scale: (lowest, highest) share of the square's area, in [1e-4, 1]; below 1 it magnifies.
         ratio: (lowest, highest) width over height of the crop, drawn evenly on a log scale.
-
-    The size of the views is none of its arguments, as it is in torchvision and Kornia: it goes to the call.
 
     Raises:
         ValueError: if a share is outside [1e-4, 1], a ratio is outside [1e-4, 1e4], or lowest > highest.
@@ -60,4 +60,4 @@ def _refuse_size(scale: Any) -> None:
         make = value_error if isinstance(scale, tuple) else type_error
         size = f"{numbers[0]}, {numbers[-1]}"
         fix = f"The size of the views goes to the call: transform(images, size=({size}))."
-        raise make("scale", "(lowest, highest) share of the area, in (0, 1]", describe(scale), fix)
+        raise make("scale", "(lowest, highest) share of the area, in [1e-4, 1]", describe(scale), fix)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equicon._checks import describe, value_error
+from equicon._hints import FIX_BOXES
 from equicon.data._json import remedy
 from equicon.data._names import look_alike, other_spelling
 
@@ -79,6 +80,5 @@ def _one_image(where: str, value: Any) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
         boxes = boxes.astype(np.float32)  # what float32 rounds to infinity, or to a box without extent, is none
     if not (np.isfinite(boxes).all() and (boxes[:, :2] < boxes[:, 2:]).all()):
-        fix = "If these are x, y, width and height, add the first two to the last two."
-        raise value_error(where, "finite boxes with x1 < x2 and y1 < y2", describe(value), fix)
+        raise value_error(where, "finite boxes with x1 < x2 and y1 < y2", describe(value), FIX_BOXES)
     return boxes

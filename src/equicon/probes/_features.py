@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from equicon._checks import check_batch, check_floating, describe, type_error, value_error
+from equicon._checks import check_batch, check_floating, check_progress, describe, type_error, value_error
 
 
 class Features(NamedTuple):
@@ -65,8 +65,7 @@ def extract_features(
     """
     if not isinstance(encoder, nn.Module):
         raise type_error("encoder", "a torch.nn.Module", describe(encoder))
-    if progress is not None and not callable(progress):
-        raise type_error("progress", "a callable such as tqdm", describe(progress))
+    check_progress(progress)
     device = next((parameter.device for parameter in encoder.parameters()), None)
     modes = [(module, module.training) for module in encoder.modules()]
     found: list[Features] = []

@@ -6,7 +6,15 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import torch
 from torch import Tensor
 
-from equicon._checks import check_choice, check_int, check_probability, describe, type_error, value_error
+from equicon._checks import (
+    check_choice,
+    check_int,
+    check_probability,
+    check_progress,
+    describe,
+    type_error,
+    value_error,
+)
 from equicon._devices import in_float64
 from equicon.metrics import auc, epe, procrustes_align
 from equicon.probes._features import Features, check_pair
@@ -138,8 +146,7 @@ def check_settings(count: int, seed: Any, root: Any, names: Any, progress: Any) 
     seed, root = check_int("seed", seed, low=0), check_int("root", root, low=0)
     if root >= count:
         raise value_error("root", f"one of {count} keypoints, in [0, {count - 1}]", root)
-    if progress is not None and not callable(progress):
-        raise type_error("progress", "a callable such as tqdm", describe(progress))
+    check_progress(progress)
     if names is None:
         return seed, root
     if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):

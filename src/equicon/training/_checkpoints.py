@@ -52,9 +52,9 @@ class Checkpoints:
             try:
                 yield
             finally:
-                if [*self.folder.iterdir()] == [lock]:
-                    lock.unlink()
-                    with suppress(OSError):  # where something else was put there meanwhile
+                with suppress(OSError):  # where it is gone, or something else was put there meanwhile
+                    if [*self.folder.iterdir()] == [lock]:
+                        lock.unlink()
                         for path in made:
                             path.rmdir()
 

@@ -141,6 +141,7 @@ def open_folder(run: Training[Any]) -> dict[str, Any] | None:
 
 
 def wrong_data(run: Training[Any], error: ValueError) -> str:
+    """Say which option a ``ValueError`` is about: the one that it names, else ``--data``."""
     option = str(error).partition(":")[0]
     return f"--{error}" if hasattr(run.args, option) else f"--data: {error}"
 

@@ -124,9 +124,8 @@ class FreiHAND(Dataset[Hand]):
             if not self._file("verts").exists():
                 raise self._lacks("verts")
             every = self._read("verts", VERTICES, 3)
-            whole = torch.equal(
-                self.samples, torch.arange(len(every), device="cpu")
-            )  # then a copy would double the memory
+            # A copy of all would double the memory.
+            whole = torch.equal(self.samples, torch.arange(len(every), device="cpu"))
             self._verts = every if whole else every[self.samples]
         return self._verts
 

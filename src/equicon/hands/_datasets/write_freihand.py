@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from kornia.io import write_image
 
-from equicon._checks import check_int, describe, type_error, value_error
+from equicon._checks import check_int, check_progress, value_error
 from equicon.data._files import write_text
 from equicon.hands._rendered.domain import DomainName, find_domain
 from equicon.hands._rendered.synthetic import render_hands
@@ -66,8 +66,7 @@ def write_freihand(
     num_evaluation = check_int("num_evaluation", num_evaluation, low=1)
     size, seed = check_int("size", size, low=8), check_int("seed", seed, low=0)
     find_domain(domain)
-    if progress is not None and not callable(progress):
-        raise type_error("progress", "a callable such as tqdm", describe(progress))
+    check_progress(progress)
     folder = Path(root)
     _check_free(folder)
 

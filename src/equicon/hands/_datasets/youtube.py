@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, final
 import torch
 from torch.utils.data import Dataset
 
-from equicon._checks import check_factor, check_index, check_int, describe, type_error, value_error
+from equicon._checks import check_factor, check_index, check_int, check_progress, describe, type_error, value_error
 from equicon.data._boxes import Boxed
 from equicon.data._cutting import cut_box
 from equicon.data._names import Names, look_alike, other_spelling
@@ -125,8 +125,7 @@ class YouTube3DHands(Dataset[Boxed]):
         self.margin = check_factor("margin", margin)
         if not isinstance(mirror_left, bool):
             raise type_error("mirror_left", "True or False", describe(mirror_left))
-        if progress is not None and not callable(progress):
-            raise type_error("progress", "a callable such as tqdm", describe(progress))
+        check_progress(progress)
         self.mirror_left = mirror_left
 
         annotations = self.root / f"youtube_{split}.json"

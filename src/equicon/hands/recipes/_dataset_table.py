@@ -81,15 +81,6 @@ def find_unlabelled(data: str) -> Source:
     return source
 
 
-def open_unlabelled(args: argparse.Namespace, data: str, *, quiet: bool) -> PretrainData:
-    """Open a value of ``--data`` for pre-training.
-
-    Raises:
-        ValueError: If it cannot be opened.
-    """
-    return find_unlabelled(data).pretrain(args, data, quiet)
-
-
 def find_labelled(data: str) -> Source:
     """Find the kind of a value of ``--data`` for fine-tuning, which takes no time.
 

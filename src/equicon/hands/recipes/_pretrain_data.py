@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 import equicon as eq
 from equicon.data import Boxed
 from equicon.hands import Hand, SyntheticHandStream
-from equicon.hands.recipes._dataset_table import is_rendered, open_unlabelled
+from equicon.hands.recipes._dataset_table import find_unlabelled, is_rendered
 from equicon.hands.recipes._mixture import Mixture
 from equicon.hands.recipes._run_data import NO_LABELS, PretrainData
 from equicon.training import ALONE, Batches, Ranks, Shares, loading
@@ -28,7 +28,7 @@ def load_pretrain_data(args: argparse.Namespace, *, quiet: bool) -> PretrainData
     Raises:
         ValueError: If it cannot be opened.
     """
-    found = [open_unlabelled(args, name, quiet=quiet) for name in args.data]
+    found = [find_unlabelled(name).pretrain(args, name, quiet) for name in args.data]
     if len(found) == 1:
         return found[0]
     labelled = next((data.labelled for data in found if data.labelled), None)
