@@ -46,6 +46,7 @@ def test_the_hooks_are_called_in_their_order(tmp_path, capsys):
 
 
 def test_a_folder_that_tensorboard_cannot_name_is_refused(tmp_path):
+    pytest.importorskip("tensorboard", reason="a run needs TensorBoard")
     with pytest.raises(SystemExit, match=r"^--out: expected a path in UTF-8, got '.*caf\\udce9'\. Give another folder"):
         run_toy(tmp_path / os.fsdecode(b"caf\xe9"))
 
@@ -85,6 +86,7 @@ def test_a_signal_saves_and_the_run_that_goes_on_ends_alike(tmp_path, capsys):
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_saved(tmp_path, changed, message):
+    pytest.importorskip("tensorboard", reason="a run needs TensorBoard")
     with pytest.raises(SystemExit) as stopped:
         run_toy(tmp_path, **changed)
     assert str(stopped.value).startswith(message)
@@ -100,6 +102,8 @@ def test_what_is_wrong_is_said_before_anything_is_saved(tmp_path, changed, messa
     ],
 )
 def test_data_that_cannot_be_opened_are_named_by_their_option(tmp_path, error, message):
+    pytest.importorskip("tensorboard", reason="a run needs TensorBoard")
+
     class Bad(Toy):
         def load_data(self):
             raise ValueError(error)
