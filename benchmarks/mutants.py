@@ -71,8 +71,6 @@ def run(path: Path, timeout: float | None = None) -> tuple[str, str]:
     command += ["tests/test_laws.py"]
     if room in ("losses", "representations"):  # which no transform knows
         command += ["--deselect", "tests/test_laws.py::test_every_transform_keeps_its_promises"]
-    from cosmic_ray.testing import run_tests
-
     outcome, output = run_tests(shlex.join(command), timeout)
     return "timeout" if output == "timeout" else outcome.value, output
 
