@@ -10,8 +10,8 @@ from torch import Tensor
 from equicon._checks import readable
 from equicon._views.color import ColorMap, Normalization
 
-_SLACK = 0.05
-"""How far values may leave [0, 1], as those of an image that was enlarged with bicubic weights do."""
+_SLACK = 0.25
+"""How far values may leave [0, 1]: at corners of white on black, bicubic weights overshoot by 0.23."""
 
 _SAMPLED = 16
 """How many rows and columns of each image are looked at, at least."""
@@ -36,7 +36,7 @@ def warn_of_looks(images: Tensor, color: ColorMap | None, normalization: Normali
 
 
 class _Warning(str):
-    """A text that equals what differs from it in figures alone: Python shows a text once, and each batch has its own."""
+    """A text that equals what differs from it in figures alone: Python shows a text once, each batch has its own."""
 
     __slots__ = ()
 
