@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections import UserList
 from collections.abc import Callable
 from dataclasses import fields, replace
 from fractions import Fraction
@@ -24,6 +25,8 @@ KINDS: dict[str, Callable[[Any], Any]] = {
     "numpy": lambda value: np.array(value) if isinstance(value, tuple) else np.array(value)[()],
     "arrays": np.array,
     "in a list": lambda value: [np.array(v)[()] for v in value] if isinstance(value, tuple) else np.array(value)[()],
+    # Configurations read from files have lists of a class of their own.
+    "in another list": lambda value: UserList(value) if isinstance(value, tuple) else value,
 }
 
 

@@ -28,7 +28,10 @@ LARGEST = 1e4
 alone in half precision. Beyond it nothing is left of a picture."""
 
 _FINITE = sys.float_info.max
-_NUMPY = (np.ndarray, np.generic)  # as a tuple: a compiled graph cannot join the two by |
+# As tuples: a compiled graph cannot join types by |, and to join them takes longer than to look.
+_NUMPY = (np.ndarray, np.generic)
+_TEXT = (str, bytes, bytearray)
+_WHOLE = (int, torch.SymInt)
 
 
 def describe(value: object) -> str:
@@ -58,10 +61,13 @@ def _message(argument: str, expected: str, got: object, fix: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Turn numpy's numbers and arrays into Python's numbers and tuples of them, and lists into tuples."""
+    """Turn numpy's numbers and arrays into Python's numbers and tuples of them, and lists of any kind into tuples."""
+    if type(value) is float or type(value) is int:  # nearly all that come, a dozen for each transform that is drawn
+        return value
     if isinstance(value, _NUMPY):
         value = value.tolist()
-    return tuple(plain(item) for item in value) if isinstance(value, list | tuple) else value
+    several = isinstance(value, Sequence) and not isinstance(value, _TEXT)  # a list, or one of a configuration's
+    return tuple(plain(item) for item in value) if several else value
 
 
 def plain_fields(config: object) -> None:
@@ -105,7 +111,7 @@ def check_probability(argument: str, value: Any) -> float:
 def check_int(argument: str, value: Any, *, low: int) -> int:
     """Check for a whole number of at least ``low``, of Python or numpy, and return it as Python's."""
     number = plain(value)
-    if isinstance(number, bool) or not isinstance(number, int | torch.SymInt):
+    if isinstance(number, bool) or not isinstance(number, _WHOLE):
         raise type_error(argument, "a whole number", describe(value), _fix_number(value))
     if number < low:
         raise value_error(argument, f"a whole number of at least {low}", number)
@@ -173,12 +179,12 @@ def symmetric(value: float | tuple[float, float]) -> tuple[float, float]:
 
 def is_several(value: object) -> bool:
     """Whether a value is a list, a tuple or an array of things."""
-    return isinstance(plain(value), Sequence) and not isinstance(value, str)
+    return isinstance(plain(value), tuple)
 
 
 def _pair(argument: str, value: Any, names: str, fix: str) -> tuple[Any, Any]:
-    pair = plain(value)
-    if not is_several(pair) or len(pair) != 2:
+    pair = value if type(value) is tuple else plain(value)
+    if not isinstance(pair, tuple) or len(pair) != 2:
         raise type_error(argument, f"a pair {names}", describe(value), fix if _is_number(pair) else _fix_number(value))
     return pair[0], pair[1]
 
@@ -220,9 +226,9 @@ def check_floating(argument: str, value: Any, shape: str, *, last: tuple[int, ..
 
 def count(batch: Counted) -> int:
     """Count a batch. ``len`` would make a fixed number of a size that ``torch.export`` leaves open."""
-    if isinstance(batch, int | torch.SymInt):
-        return batch
-    return batch.shape[0] if isinstance(batch, Tensor) else batch.__len__()
+    if isinstance(batch, Tensor):
+        return batch.shape[0]
+    return batch if isinstance(batch, _WHOLE) else batch.__len__()
 
 
 def check_batch(argument: str, batch: Counted, expected: Counted, of: str, fix: str = "") -> None:
@@ -269,7 +275,7 @@ def check_positive_values(argument: str, values: Tensor) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+    return type(value) is float or (isinstance(value, Real) and not isinstance(value, bool))
 
 
 def _fix_number(value: object) -> str:

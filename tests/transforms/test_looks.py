@@ -38,6 +38,16 @@ def test_images_that_would_be_spoiled(images, match, augment):
     assert caught[0].filename == __file__
 
 
+def test_a_run_of_batches_is_warned_once(monkeypatch):
+    monkeypatch.setitem(globals(), "__warningregistry__", {})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for images in (IMAGES * 255, IMAGES * 254, (IMAGES - MEAN) / STD, IMAGES * 1e6):
+            COLOUR(images)
+    # Each batch has its own figures; what is wrong is 0 to 255 three times, and a mean that was subtracted.
+    assert ["divide by 255" in str(one.message) for one in caught] == [True, False]
+
+
 def test_the_share_that_is_clamped():
     images = torch.zeros(1, 3, 16, 16)
     images[..., :4] = 9.0
@@ -53,7 +63,11 @@ def test_what_is_right_gives_no_warning(dtype):
     COLOUR(images[:0])
     GEOMETRY(images * 7)  # depth, say: geometry takes any values
     if dtype != torch.uint8:
-        COLOUR(images * 1.04 - 0.02)  # as what bicubic weights overshoot
+        squares = torch.zeros(8, 3, 32, 32)
+        squares[..., 16:, 16:] = 1.0
+        enlarged = nn.functional.interpolate(squares, size=(100, 100), mode="bicubic")
+        assert enlarged.max() > 1.2
+        COLOUR(enlarged)
 
 
 def test_nothing_is_looked_at_where_it_would_have_to_be_waited_for():
@@ -79,6 +93,8 @@ def test_channels_last():
     [
         (v2.RandomGrayscale(0.5), "torchvision's RandomGrayscale draws once for the whole batch"),
         (v2.ColorJitter(0.4), "torchvision's ColorJitter draws once"),
+        (v2.ColorJitter((0.4, 0.4), (0.9, 0.9)), "torchvision's ColorJitter draws once"),  # which comes first
+        (v2.JPEG((50, 90)), "torchvision's JPEG draws once"),
         (v2.Compose([v2.Identity(), v2.RandomApply([v2.GaussianBlur(3)])]), "torchvision's RandomApply draws once"),
         (torchvision.transforms.Compose([torchvision.transforms.RandomInvert()]), "torchvision's RandomInvert draws"),
         (nn.Sequential(nn.Identity(), v2.RandomSolarize(0.5)), "torchvision's RandomSolarize draws once"),
@@ -97,7 +113,11 @@ def test_modules_that_do_not_do_what_they_seem_to(module, match):
 
 @pytest.mark.parametrize(
     "module",
-    [v2.Grayscale(3), v2.RandomInvert(1.0), v2.GaussianNoise(), augmentation.RandomSolarize(), lambda x: x],
+    [
+        *(v2.Grayscale(3), v2.RandomInvert(1.0), v2.GaussianNoise(), augmentation.RandomSolarize(), lambda x: x),
+        *(v2.GaussianBlur(3, sigma=1.0), v2.JPEG(50), v2.ColorJitter(brightness=(1.2, 1.2))),  # which draw nothing
+        torchvision.transforms.GaussianBlur(3, sigma=1.0),
+    ],
 )
 def test_modules_that_are_right(module):
     eq.Appearance(module)

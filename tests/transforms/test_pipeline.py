@@ -36,6 +36,17 @@ def test_the_presets_pass(preset):
     check_pipeline(IMAGES, preset, size=(32, 32))
 
 
+def test_filters_see_the_views_as_training_makes_them():
+    check_pipeline(torch.rand(2, 3, 256, 256), eq.presets.simclr(1536), size=(256, 256))  # a kernel of 153 pixels
+
+    def frame(views):
+        assert views.dtype == torch.float64
+        return views * torch.ones(24, 32)  # a picture frame, of the size of the views
+
+    pipeline = eq.Compose([eq.RandomRotation(9), eq.Appearance(frame)])
+    check_pipeline(IMAGES.double(), pipeline, size=(24, 32))
+
+
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_no_transform_of_ours_draws_once_for_the_whole_batch(name):
     # Some are set to always do the same, which is said.
@@ -45,7 +56,8 @@ def test_no_transform_of_ours_draws_once_for_the_whole_batch(name):
 @pytest.mark.parametrize(
     ("images", "augment", "match"),
     [
-        (IMAGES[:1], AUGMENT, "images: expected several, got 1. Alone in its batch, it has no negatives"),
+        (IMAGES[:1], AUGMENT, "images: expected several, got 1. Alone in its batch, an image has no"),
+        (IMAGES[:0], AUGMENT, "images: expected several, got 0"),
         (IMAGES[:1].expand(4, -1, -1, -1), AUGMENT, "images: expected several, got one many times"),
         (IMAGES * 255, AUGMENT, "Colour would clamp 100% of them: divide by 255"),
         (IMAGES * 4 - 2, AUGMENT, "Colour would clamp 7.% .* put equicon.Normalize last"),

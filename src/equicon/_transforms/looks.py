@@ -1,5 +1,6 @@
 """What is wrong with a pipeline although it runs, in words: images that are not in [0, 1], or not channels first."""
 
+import re
 import warnings
 from collections.abc import Iterator
 
@@ -9,8 +10,8 @@ from torch import Tensor
 from equicon._checks import readable
 from equicon._views.color import ColorMap, Normalization
 
-_SLACK = 0.05
-"""How far values may leave [0, 1], as those of an image that was enlarged with bicubic weights do."""
+_SLACK = 0.25
+"""How far values may leave [0, 1]: at corners of white on black, bicubic weights overshoot by 0.23."""
 
 _SAMPLED = 16
 """How many rows and columns of each image are looked at, at least."""
@@ -20,7 +21,7 @@ def warn_of_looks(images: Tensor, color: ColorMap | None, normalization: Normali
     """Warn of images that are channels last, or not what colour and ``Normalize`` take them for.
 
     It looks at a few pixels of each image, and only where nobody has to wait for them: on a CPU, and not where the call
-    is compiled or transformed. Python shows a warning once for each place that calls.
+    is compiled or transformed. Python shows a warning once for each place that calls, whatever the figures in it are.
     """
     if torch.compiler.is_compiling():
         return
@@ -31,7 +32,22 @@ def warn_of_looks(images: Tensor, color: ColorMap | None, normalization: Normali
         fault = fault_of_values(few) or fault_of_normalization(normalization)
     if fault:
         # The caller of EquivariantTransform.__call__ or Action.__call__, by way of Action._apply.
-        warnings.warn(f"images: {fault}", UserWarning, stacklevel=4)
+        warnings.warn(_Warning(f"images: {fault}"), UserWarning, stacklevel=4)
+
+
+class _Warning(str):
+    """A text that equals what differs from it in figures alone: Python shows a text once, each batch has its own."""
+
+    __slots__ = ()
+
+    def _words(self) -> str:
+        return re.sub(r"-?\d[\d.e+-]*", "", self)
+
+    def __eq__(self, other: object) -> bool:
+        return self._words() == other._words() if isinstance(other, _Warning) else str.__eq__(self, other)
+
+    def __hash__(self) -> int:
+        return hash(self._words())
 
 
 def fault_of_values(images: Tensor) -> str:
@@ -81,8 +97,12 @@ def fault_of_shape(images: Tensor) -> str:
     return ""
 
 
-_ALL_AT_ONCE = ("ColorJitter", "GaussianBlur", "JPEG")
-"""What torchvision draws at random without saying so in the name."""
+_ALL_AT_ONCE = {
+    "ColorJitter": ("brightness", "contrast", "saturation", "hue"),
+    "GaussianBlur": ("sigma",),
+    "JPEG": ("quality",),
+}
+"""What torchvision draws at random without saying so in the name, and the ranges that it draws from."""
 
 _MOVING = (
     *("RandomAffine", "RandomCrop", "RandomHorizontalFlip", "RandomIoUCrop", "RandomPerspective", "RandomResizedCrop"),
@@ -105,16 +125,21 @@ def fault_of_module(module: object) -> str:
                 f"{name} moves pixels, which the returned matrix will not know of. Take equicon's own, or give its "
                 "matrices to Affine.from_pixels."
             )
-        if (
-            torchvision
-            and (name.startswith("Random") or name in _ALL_AT_ONCE)
-            and getattr(part, "p", 0.5) not in (0, 1)
-        ):
+        if torchvision and _draws(part):
             return (
                 f"torchvision's {name} draws once for the whole batch. Take equicon's or Kornia's, which draw for each "
                 "image; where it only decides whether, RandomApply(Appearance(what it does), p)."
             )
     return ""
+
+
+def _draws(part: object) -> bool:
+    """Whether an operation of torchvision does not always do the same."""
+    name = type(part).__name__
+    if name not in _ALL_AT_ONCE:
+        return name.startswith("Random") and getattr(part, "p", 0.5) not in (0, 1)
+    ranges = [found for field in _ALL_AT_ONCE[name] if (found := getattr(part, field, None)) is not None]
+    return len(ranges) > 1 or any(found[0] != found[-1] for found in ranges)  # of several, the order is drawn
 
 
 def _parts(module: object) -> Iterator[object]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from equicon._checks import check_images
+from equicon._checks import Size, check_images
 from equicon._groups.affine import Affine
 from equicon._transforms.action import Action
 from equicon._transforms.appearance import Wrapped
@@ -15,8 +15,8 @@ from equicon._transforms.looks import fault_of_normalization, fault_of_shape, fa
 _DRAWS = 32
 """How often a draw is repeated to see whether it is one for the whole batch; one with p = 0.1 shows in 97 of 100."""
 
-_COPIES, _SIDE = 8, 64
-"""How many copies of one image tell whether each has a draw of its own, and their side."""
+_COPIES, _FEW, _LARGE = 8, 2, 64 * 64
+"""How many copies of one image tell whether each has a draw of its own, and how many above so many pixels."""
 
 
 def check_pipeline(
@@ -54,7 +54,7 @@ def check_pipeline(
     action = augment.sample(len(images), generator=generator, device=images.device)
     faults = [*_faults_of_images(images), *_faults_of_values(images, action)]
     if not faults:  # else what follows would say it again
-        faults = [*_faults_of_draws(images, augment, generator), *_faults_of_views(images, action, size, frame)]
+        faults = [*_faults_of_draws(images, augment, generator, size), *_faults_of_views(images, action, size, frame)]
     if faults:
         raise AssertionError("\n".join(faults))
 
@@ -64,7 +64,8 @@ def _faults_of_images(images: Tensor) -> Iterator[str]:
     if shape:
         yield f"images: {shape}"
     if len(images) < 2:
-        yield "images: expected several, got 1. Alone in its batch, it has no negatives, and the loss is 0."
+        alone = "Alone in its batch, an image has no negatives, and the loss is 0."
+        yield f"images: expected several, got {len(images)}. {alone}"
     elif bool((images == images[:1]).all()):
         yield "images: expected several, got one many times. Each is to be told from the others."
 
@@ -79,20 +80,32 @@ def _faults_of_values(images: Tensor, action: Action) -> Iterator[str]:
         yield "images: expected finite values, got NaN or infinity."
 
 
-def _faults_of_draws(images: Tensor, augment: EquivariantTransform, generator: torch.Generator) -> Iterator[str]:
-    """Draw many times for copies of one image: does each have its own draw, and does it change?"""
+def _faults_of_draws(
+    images: Tensor, augment: EquivariantTransform, generator: torch.Generator, size: Size | None = None
+) -> Iterator[str]:
+    """Draw many times for copies of one image: does each have its own draw, and does it change?
+
+    The copies have the size and the type of the views, which an operation of one's own may ask for.
+    """
     share = 255 if images.dtype == torch.uint8 else 1
-    small = Affine.identity(1, device=images.device).warp(images[:1].float() / share, (_SIDE, _SIDE))
-    copies = small.expand(_COPIES, -1, -1, -1)
-    draws = [
-        _results(augment.sample(_COPIES, generator=generator, device=images.device), copies) for _ in range(_DRAWS)
-    ]
-    if all(bool((part == draws[0][name][:1]).all()) for draw in draws for name, part in draw.items()):
+    one = images[:1].to(torch.promote_types(images.dtype, torch.float32)) / share
+    one = Affine.identity(1, device=images.device).warp(one, size)
+    count = _COPIES if one[0, 0].numel() <= _LARGE else _FEW
+    copies = one.expand(count, -1, -1, -1)
+    first: dict[str, Tensor] = {}
+    shared: dict[str, bool] = {}  # whether all copies had the same, each time
+    steady: dict[str, bool] = {}  # whether it was the same as the first time
+    for _ in range(_DRAWS):
+        action = augment.sample(count, generator=generator, device=images.device)
+        for name, part in _results(action, copies).items():
+            begun = first.setdefault(name, part)
+            shared[name] = shared.get(name, True) and bool((part == part[:1]).all())
+            steady[name] = steady.get(name, True) and bool((part == begun).all())
+    if all(shared.values()) and all(steady.values()):
         yield f"augment: expected draws that differ, got the same {_DRAWS} times. Widen its ranges."
         return
-    for name, first in draws[0].items():
-        parts = [draw[name] for draw in draws]
-        if all(bool((part == part[:1]).all()) for part in parts) and not all(bool((p == first).all()) for p in parts):
+    for name in first:
+        if shared[name] and not steady[name]:
             yield (
                 f"augment: expected a draw for each image, got one for the whole batch from {name}. Take equicon's or "
                 "Kornia's own; of another library, RandomApply(Appearance(what it does), p) decides for each."
