@@ -22,7 +22,7 @@ from torchvision.utils import make_grid, save_image
 
 from equicon.hands import SyntheticHands
 from equicon.hands.recipes import render
-from equicon.training import Help, interruptible, whole
+from equicon.training import Help, escape_stdout, interruptible, whole
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -37,6 +37,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    escape_stdout()
     with interruptible():
         args = parse_args(argv)
         (hands,) = render(SyntheticHands(args.count, size=args.size, seed=args.seed, domain=args.domain))
