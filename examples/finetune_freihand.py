@@ -287,7 +287,7 @@ class Run(Training[FinetuneData]):
         print(f"\nThe best model is that of epoch {best / self.per_epoch:.3g}: {describe(self.found[best])}.")
         print(f"{self.minutes:.1f} minutes. It is {out / 'best.pt'}; see {out / 'skeletons.png'}. Test it:")
         program = Path(__file__).with_name("evaluate_freihand.py")
-        words = [*map(os.path.relpath, (sys.executable, program)), str(out / "best.pt")]
+        words = [os.path.relpath(sys.executable), os.path.relpath(program), str(out / "best.pt")]
         print(f"    {shlex.join(words + ([] if self.args.data == 'synthetic' else ['--data', self.args.data]))}")
 
 

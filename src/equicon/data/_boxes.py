@@ -44,8 +44,8 @@ def read_boxes(path: Path, root: Path, names: list[str]) -> dict[str, NDArray[np
         names: Of its images, at least one: the only ones that the file may name.
 
     Raises:
-        ValueError: If the file is damaged, names other images or one twice, or has a box that is not four finite numbers
-            with x1 < x2 and y1 < y2.
+        ValueError: If the file is damaged, names other images or one twice, or has a box that is not four finite
+            numbers with x1 < x2 and y1 < y2.
     """
     try:
         records = json.loads(path.read_bytes(), object_pairs_hook=_named_once)
