@@ -26,9 +26,11 @@ if it had not been. Writes to --out:
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
@@ -284,8 +286,9 @@ class Run(Training[FinetuneData]):
         out, best = self.args.out, self.best
         print(f"\nThe best model is that of epoch {best / self.per_epoch:.3g}: {describe(self.found[best])}.")
         print(f"{self.minutes:.1f} minutes. It is {out / 'best.pt'}; see {out / 'skeletons.png'}. Test it:")
-        data = "" if self.args.data == "synthetic" else f" --data {self.args.data}"
-        print(f"    {os.path.relpath(sys.executable)} examples/evaluate_freihand.py {out / 'best.pt'}{data}")
+        program = Path(__file__).with_name("evaluate_freihand.py")
+        words = [os.path.relpath(sys.executable), os.path.relpath(program), str(out / "best.pt")]
+        print(f"    {shlex.join(words + ([] if self.args.data == 'synthetic' else ['--data', self.args.data]))}")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -50,6 +50,14 @@ def test_wrong_boxes_are_named(tmp_path: Path, boxes: Any, message: str) -> None
         read_boxes(save(tmp_path / "boxes.json", boxes), tmp_path, NAMES)
 
 
+def test_an_image_that_is_named_twice_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "boxes.json"
+    path.write_text('{"b.PNG": [1, 1, 2, 2], "a/2.jpg": [1, 1, 2, 2], "b.PNG": [3, 3, 4, 4]}')  # JSON keeps the last
+    message = r"boxes\.json: expected each image once, got 'b\.PNG' several times\. Give all boxes of an image in one"
+    with pytest.raises(ValueError, match=message):
+        read_boxes(path, tmp_path, NAMES)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_a_byte_order_mark_is_read_past(tmp_path: Path, encoding: str) -> None:
     mark = "\ufeff" if encoding in ("utf-16-le", "utf-16-be") else ""

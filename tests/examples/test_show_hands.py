@@ -1,3 +1,6 @@
+import io
+import sys
+
 import pytest
 
 pytest.importorskip("torchvision", reason="the examples need torchvision")
@@ -16,3 +19,12 @@ def test_a_sheet_of_as_many_hands_as_are_asked_for(tmp_path, capsys):
     assert sheet[:, 40:, 40:64].any()  # the fifth hand; there is no sixth
     assert not sheet[:, 34:, 67:].any()
     assert capsys.readouterr().out == f"5 hands in {out}\n"
+
+
+def test_a_name_that_the_terminal_cannot_show_is_escaped(tmp_path, monkeypatch):
+    stdout = io.TextIOWrapper(io.BytesIO(), "ascii")
+    with monkeypatch.context() as context:
+        context.setattr(sys, "stdout", stdout)
+        show_hands.main(["--count", "1", "--size", "32", "--out", str(tmp_path / "é.png")])
+        stdout.flush()
+    assert stdout.buffer.getvalue().endswith(rb"\xe9.png" + b"\n")

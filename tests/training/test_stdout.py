@@ -22,6 +22,16 @@ def test_what_the_encoding_lacks_is_printed_as_escapes(
     assert stdout.buffer.getvalue() == rb"caf\udce9 \udcff.jpg " + rest + b" plain\n"
 
 
+def test_a_programme_without_standard_output_and_error_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as context:
+        context.setattr(sys, "stdout", None)
+        context.setattr(sys, "stderr", None)
+        escape_stdout()
+        for stream in (sys.stdout, sys.stderr):
+            stream.write("é ×")
+            stream.close()
+
+
 def test_another_standard_output_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as context:
         context.setattr(sys, "stdout", other := io.StringIO())

@@ -45,14 +45,17 @@ def read_boxes(path: Path, root: Path, names: list[str]) -> dict[str, NDArray[np
         names: Of its images, at least one: the only ones that the file may name.
 
     Raises:
-        ValueError: If the file is damaged, names other images, or has a box that is not four finite numbers with
-            x1 < x2 and y1 < y2.
+        ValueError: If the file is damaged, names other images or one twice, or has a box that is not four finite
+            numbers with x1 < x2 and y1 < y2.
     """
     try:
-        records = json.loads(path.read_bytes())
+        records = json.loads(path.read_bytes(), object_pairs_hook=_named_once)
     except OSError as error:
         got = f"{path}, which cannot be read: {error}"
         raise value_error("boxes", "a JSON file", got, other_spelling(path)) from error
+    except _NamedTwiceError as error:
+        fix = "Give all boxes of an image in one list."
+        raise value_error(f"boxes: {path}", "each image once", f"{error} several times", fix) from None
     except ValueError as error:
         raise value_error(f"boxes: {path}", "JSON", f"this: {error}", remedy(error)) from error
     if not isinstance(records, dict):
@@ -66,6 +69,18 @@ def read_boxes(path: Path, root: Path, names: list[str]) -> dict[str, NDArray[np
     found = {name: _one_image(f"boxes: {path} ({name})", value) for name, value in named if value != []}
     if not found:
         raise value_error(f"boxes: {path}", "at least one box", "none")
+    return found
+
+
+class _NamedTwiceError(Exception):
+    """A name that an object has twice, of which the parser would drop all boxes but the last."""
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _NamedTwiceError(repr(next(name for name in names if names.count(name) > 1)))
     return found
 
 

@@ -1,4 +1,5 @@
 import json
+import shlex
 import subprocess
 import sys
 from functools import partial
@@ -116,7 +117,7 @@ def test_half_precision_trains(tiny, root, tmp_path, monkeypatch):
 
 
 def test_the_script_runs_as_a_command_and_its_model_is_evaluated(tmp_path):
-    words = [*TOY, "--hands", 8, "--batch-size", 4, "--epochs", 1, "--out", tmp_path]
+    words = [*TOY, "--hands", 8, "--batch-size", 4, "--epochs", 1, "--out", "its results"]
     done = subprocess.run(
         [sys.executable, finetune_freihand.__file__, *map(str, words)],
         capture_output=True,
@@ -125,7 +126,9 @@ def test_the_script_runs_as_a_command_and_its_model_is_evaluated(tmp_path):
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    command = f"python examples/evaluate_freihand.py {tmp_path / 'best.pt'}"
-    assert command in done.stdout
-    load("evaluate_freihand.py").main([*command.split()[2:], "--hands", "6"])
-    assert json.loads((tmp_path / "evaluation.json").read_text())["hands"] == 6
+    python, program, model = shlex.split(done.stdout.splitlines()[-1])  # as it is printed, it can be typed there
+    assert model == "its results/best.pt"
+    assert (tmp_path / python).samefile(sys.executable)
+    assert (tmp_path / program).samefile(finetune_freihand.__file__.replace("finetune", "evaluate"))
+    load("evaluate_freihand.py").main([str(tmp_path / model), "--hands", "6"])
+    assert json.loads((tmp_path / "its results" / "evaluation.json").read_text())["hands"] == 6

@@ -6,6 +6,7 @@ from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -534,6 +535,13 @@ def test_wrong_arguments_raise(root: Path) -> None:
         FreiHAND(root, versions=0)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="versions: expected a whole number, got str 'a'"):
         FreiHAND(root, versions=["a"])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int8, np.int32])
+def test_positions_are_positions_whatever_their_type(root: Path, dtype: type) -> None:
+    data = FreiHAND(root)
+    for chosen in ([4, 0], [0, 1, 2, 3, 4]):  # bytes, as many as samples: a mask to torch
+        assert data.select(torch.from_numpy(np.array(chosen, dtype))).samples.tolist() == chosen
 
 
 def test_wrong_selections_raise(root: Path) -> None:

@@ -35,6 +35,12 @@ def test_help_explains_every_option(capsys):
         assert f"--{name.replace('_', '-')}" in text
 
 
+def test_a_run_of_pre_training_is_not_gone_on_with(tmp_path):
+    (tmp_path / "arguments.json").write_text('{"data": ["synthetic"], "size": 32}')
+    with pytest.raises(SystemExit, match=r"^--out: .* holds another run than one of fine-tuning\. Give another fo"):
+        parse("--resume", "--out", tmp_path)
+
+
 def test_both_recipes_have_the_same_figures():
     assert RECIPES["quick"].keys() == RECIPES["full"].keys()
 

@@ -26,6 +26,12 @@ def test_rendered_hands_take_the_quick_recipe_and_others_the_paper_s():
     assert parse("--recipe", "paper", "--epochs", 3).epochs == 3
 
 
+def test_a_run_of_fine_tuning_is_not_gone_on_with(tmp_path):
+    (tmp_path / "arguments.json").write_text('{"data": "synthetic", "size": 32}')
+    with pytest.raises(SystemExit, match=r"^--out: .* holds another run than one of pre-training\. Give another fo"):
+        parse("--resume", "--out", tmp_path)
+
+
 def test_help_explains_every_option(capsys):
     with pytest.raises(SystemExit):
         parse("--help")

@@ -168,6 +168,7 @@ class FreiHAND(Dataset[Hand]):
                 raise value_error("samples", "at least one position, in a list or a tensor (n,)", describe(samples))
             if chosen.is_floating_point() or chosen.dtype == torch.bool:
                 raise type_error("samples", "whole numbers", chosen, "For a mask, give mask.nonzero()[:, 0].")
+            chosen = chosen.long()  # bytes would be a mask, and of other types that have no sign torch knows little
             low, high = int(chosen.min()), int(chosen.max())
             if low < 0 or high >= count:
                 raise value_error("samples", f"positions in [0, {count - 1}]", f"some from {low} to {high}")

@@ -13,6 +13,7 @@ from equicon.hands.recipes._options import (
     add_run,
     add_schedule,
     add_views,
+    check_kind,
     check_pair,
     make_parser,
     settle,
@@ -43,6 +44,7 @@ def parse_finetune_args(description: str, argv: Sequence[str] | None = None) -> 
     parser = _parser(description)
     wanted = parser.parse_args(argv)
     begun = read_arguments(wanted.out) if wanted.resume else {}
+    check_kind(wanted.out, begun, "fine-tuning", several=False)
     recipe = wanted.recipe or ("quick" if wanted.data == "synthetic" else "full")
     parser.set_defaults(**(RECIPES[recipe] | begun))
     args = parser.parse_args(argv)

@@ -1,6 +1,7 @@
 """The options that ``pretrain_freihand.py`` and ``finetune_freihand.py`` share, and how both are settled."""
 
 import argparse
+import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -100,6 +101,12 @@ def check_pair(parser: argparse.ArgumentParser, flag: str, pair: list[float]) ->
     """Check that the first of two figures is not the larger one."""
     if pair[0] > pair[1]:
         parser.error(f"{flag}: expected LOW <= HIGH, got {pair[0]:g} {pair[1]:g}.")
+
+
+def check_kind(out: Path, begun: Mapping[str, Any], name: str, *, several: bool) -> None:
+    """End the programme where the run in a folder is of another programme, whose ``data`` are several or one."""
+    if "data" in begun and isinstance(begun["data"], list) != several:
+        sys.exit(f"--out: {out} holds another run than one of {name}. Give another folder.")
 
 
 def settle(

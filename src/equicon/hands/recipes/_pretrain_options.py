@@ -17,6 +17,7 @@ from equicon.hands.recipes._options import (
     add_run,
     add_schedule,
     add_views,
+    check_kind,
     check_pair,
     make_parser,
     settle,
@@ -65,6 +66,7 @@ def parse_pretrain_args(description: str, argv: Sequence[str] | None = None) -> 
     parser = _parser(description)
     wanted = parser.parse_args(argv)
     begun = read_arguments(wanted.out) if wanted.resume else {}
+    check_kind(wanted.out, begun, "pre-training", several=True)
     data = wanted.data or begun.get("data") or ["synthetic"]
     recipe = wanted.recipe or ("quick" if is_rendered(data) else "paper")
     parser.set_defaults(**(RECIPES[recipe] | begun | {"data": None}))  # a default would be appended to
