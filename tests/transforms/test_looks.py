@@ -63,6 +63,8 @@ def test_what_is_right_gives_no_warning(dtype):
     COLOUR(images[:0])
     GEOMETRY(images * 7)  # depth, say: geometry takes any values
     if dtype != torch.uint8:
+        eq.Compose([GEOMETRY, eq.Normalize((3.5,) * 3, (2.0,) * 3)])(images * 7)  # and so does a mean of such values
+    if dtype != torch.uint8:
         squares = torch.zeros(8, 3, 32, 32)
         squares[..., 16:, 16:] = 1.0
         enlarged = nn.functional.interpolate(squares, size=(100, 100), mode="bicubic")

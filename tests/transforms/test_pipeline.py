@@ -96,7 +96,7 @@ def test_a_function_that_decides_once_for_the_whole_batch():
 
 def test_all_that_is_wrong_is_said_at_once():
     with pytest.raises(AssertionError) as caught:
-        check_pipeline(IMAGES[:1] * 255, eq.Normalize((124.0,) * 3, (58.0,) * 3))
+        check_pipeline(IMAGES[:1] * 255, eq.Compose([eq.ColorJitter(0.4), eq.Normalize((124.0,) * 3, (58.0,) * 3)]))
     assert [line.split(":")[0] for line in str(caught.value).splitlines()] == ["images"] * 3
 
 

@@ -29,7 +29,7 @@ def warn_of_looks(images: Tensor, color: ColorMap | None, normalization: Normali
     if not fault and (color is not None or normalization is not None) and readable(images):
         height, width = images.shape[2:]
         few = images[:, :, :: max(height // _SAMPLED, 1), :: max(width // _SAMPLED, 1)]
-        fault = fault_of_values(few) or fault_of_normalization(normalization)
+        fault = next(faults_of_values(few, color, normalization), "")
     if fault:
         # The caller of EquivariantTransform.__call__ or Action.__call__, by way of Action._apply.
         warnings.warn(_Warning(f"images: {fault}"), UserWarning, stacklevel=4)
@@ -48,6 +48,15 @@ class _Warning(str):
 
     def __hash__(self) -> int:
         return hash(self._words())
+
+
+def faults_of_values(images: Tensor, color: ColorMap | None, normalization: Normalization | None) -> Iterator[str]:
+    """Tell in words whether values of images (B, C, H, W) are others than colour and ``Normalize`` take them for."""
+    of_normalization = fault_of_normalization(normalization)
+    unclamped = color is None and images.is_floating_point() and images.numel() > 0
+    if of_normalization and unclamped and images.detach().amax() > 1 + _SLACK:
+        return  # depth in millimetres, say, and a mean of such
+    yield from filter(None, (fault_of_values(images), of_normalization))
 
 
 def fault_of_values(images: Tensor) -> str:

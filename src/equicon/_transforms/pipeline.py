@@ -10,7 +10,7 @@ from equicon._groups.affine import Affine
 from equicon._transforms.action import Action
 from equicon._transforms.appearance import Wrapped
 from equicon._transforms.base import EquivariantTransform, check_transform
-from equicon._transforms.looks import fault_of_normalization, fault_of_shape, fault_of_values
+from equicon._transforms.looks import fault_of_shape, faults_of_values
 
 _DRAWS = 32
 """How often a draw is repeated to see whether it is one for the whole batch; one with p = 0.1 shows in 97 of 100."""
@@ -73,9 +73,8 @@ def _faults_of_images(images: Tensor) -> Iterator[str]:
 def _faults_of_values(images: Tensor, action: Action) -> Iterator[str]:
     # Geometry alone takes other values than those of pictures, such as depth.
     if action.color is not None or action.normalization is not None:
-        for fault in (fault_of_values(images), fault_of_normalization(action.normalization)):
-            if fault:
-                yield f"images: {fault}"
+        for fault in faults_of_values(images, action.color, action.normalization):
+            yield f"images: {fault}"
     elif images.is_floating_point() and not bool(images.isfinite().all()):
         yield "images: expected finite values, got NaN or infinity."
 
