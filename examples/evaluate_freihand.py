@@ -82,7 +82,8 @@ THRESHOLDS = torch.linspace(0, 0.05, 100, dtype=torch.float64)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], formatter_class=Help)
+    description = (__doc__ or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(description=description, formatter_class=Help, allow_abbrev=False)
     parser.add_argument("model", type=Path, help="best.pt of finetune_freihand.py, or a released fine-tuned model")
     parser.add_argument(
         "--data",
