@@ -15,8 +15,7 @@ def meta(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     return torch.empty(shape, dtype=dtype, device="meta")
 
 
-@pytest.mark.parametrize("name", TRANSFORMS)
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize(("name", "dtype"), [*((name, torch.float32) for name in TRANSFORMS), ("peclr", torch.uint8)])
 def test_views_have_their_shape_on_the_meta_device(name, dtype):
     transform, images = TRANSFORMS[name].transform, meta(4, 3, 72, 96, dtype=dtype)
     views, g = transform(images, size=(40, 56), anchor=meta(4, 2), frame=eq.Affine.from_boxes(meta(4, 4), (72, 96)))

@@ -86,6 +86,7 @@ def test_the_presets_are_exported_strictly_too_and_with_a_pyramid(name):
     assert_any_batch(Views(TRANSFORMS[name].transform), (few,), (many,), strict=True)
 
 
+@slow
 def test_all_representations_in_one_sum_are_exported_for_any_batch():
     parts = {type(entry.representation): entry.representation for entry in REPRESENTATIONS.values()}
     parts.pop(eq.DirectSum)
