@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from registry import REPRESENTATIONS, TRANSFORMS, random_affine
+from registry import REPRESENTATIONS, TRANSFORMS, chain_of, random_affine
 from torch import Tensor, nn
 from torch.export import Dim
 from torch.testing import assert_close
@@ -11,13 +11,9 @@ import equicon as eq
 from equicon.hands import Pose25D
 
 FEW, MANY = 3, 7
-slow = pytest.mark.slow  # an export takes seconds, and one of a chain holds most of what those of its parts do
-# Appearance seeds a generator while it runs, which no graph holds.
-EXPORTED = [
-    name if name == "peclr" else pytest.param(name, marks=slow)
-    for name in TRANSFORMS
-    if name not in ("appearance", "random appearance")
-]
+slow = pytest.mark.slow  # an export takes seconds
+# One chain holds what those of its parts do. Appearance seeds a generator while it runs, which no graph holds.
+EVERYTHING = eq.Compose(chain_of("appearance", "random appearance", "simclr"))
 either = pytest.mark.parametrize("strict", [False, pytest.param(True, marks=slow)], ids=["not strict", "strict"])
 
 
@@ -74,9 +70,11 @@ def embeddings(count: int, width: int, number: int) -> list[Tensor]:
     return [torch.randn(count, width, generator=generator) for _ in range(number)]
 
 
-@pytest.mark.parametrize("name", EXPORTED)
-def test_every_transform_is_exported_for_any_batch(name):
-    assert_any_batch(Views(TRANSFORMS[name].transform), (images(FEW),), (images(MANY),))
+@pytest.mark.parametrize(
+    "augment", [eq.presets.peclr(), pytest.param(EVERYTHING, marks=slow)], ids=["peclr", "everything"]
+)
+def test_transforms_are_exported_for_any_batch(augment):
+    assert_any_batch(Views(augment), (images(FEW),), (images(MANY),))
 
 
 @slow
