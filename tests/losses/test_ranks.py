@@ -166,7 +166,7 @@ BAD = {
     "no images": (ValueError, "z1: expected embeddings of shape"),
     "a bare matrix": (TypeError, "g1: expected a group element, such as an equicon.Affine"),
     "a keyword that it does not take": (TypeError, "margin: expected a keyword of base_loss (more_views, weights,"),
-    "an odd width": (ValueError, "z: expected an even width"),
+    "an odd width": (ValueError, "z1: expected an even width"),
     "too few weights": (ValueError, "weights: expected one for each image"),
 }
 UNLIKE = {
