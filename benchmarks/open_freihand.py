@@ -54,8 +54,11 @@ def make(root: Path, records: int, verts: bool) -> None:
         with path.open("w") as file:
             for i in trange(records, desc=f"write {kind}", unit="record"):
                 # All digits of float64, as the published files have them.
-                record = torch.rand(shape, generator=generator, dtype=torch.float64).tolist()
-                file.write(("[" if i == 0 else ", ") + json.dumps(record))
+                record = torch.rand(shape, generator=generator, dtype=torch.float64)
+                if kind == "K":  # what may be a camera's
+                    record = record.triu() + torch.diag(record.new_tensor([400.0, 400.0, 0.0]))
+                    record[2, 2] = 1.0
+                file.write(("[" if i == 0 else ", ") + json.dumps(record.tolist()))
             file.write("]")
 
 
