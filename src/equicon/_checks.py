@@ -139,6 +139,12 @@ def check_progress(value: object) -> None:
         raise type_error("progress", "a callable such as tqdm", describe(value))
 
 
+def check_bool(argument: str, value: object) -> None:
+    """Check for True or False."""
+    if not isinstance(value, bool):
+        raise type_error(argument, "True or False", describe(value))
+
+
 def check_range(
     argument: str, value: Any, *, low: float = -float("inf"), high: float = float("inf")
 ) -> tuple[float, float]:
@@ -160,16 +166,13 @@ def check_number_or_range(argument: str, value: Any, *, low: float, high: float)
 
 def check_factors(argument: str, value: Any, *, low: float = 1 / LARGEST, high: float = LARGEST) -> tuple[float, float]:
     """Check for a pair (lowest, highest) inside [low, high], both above 0, and return it as floats."""
-    check_positive(argument, check_range(argument, value)[0])
-    return check_range(argument, value, low=low, high=high)
+    first, last = check_range(argument, value)
+    return check_factor(argument, first, low=low, high=high), check_factor(argument, last, low=low, high=high)
 
 
-def check_symmetric(argument: str, value: Any, *, limit: float = float("inf")) -> tuple[float, float]:
-    """Check for a number a, which stands for (−a, a), or a range, inside [−limit, limit], and return the range."""
-    if is_several(value):
-        return check_range(argument, value, low=-limit, high=limit)
-    bound = check_number(argument, value, low=0.0, high=limit)
-    return -bound, bound
+def check_symmetric(argument: str, value: Any, *, limit: float) -> None:
+    """Check for a number a, which stands for (−a, a), or a range, inside [−limit, limit]."""
+    check_number_or_range(argument, value, low=-limit if is_several(value) else 0.0, high=limit)
 
 
 def symmetric(value: float | tuple[float, float]) -> tuple[float, float]:
@@ -267,11 +270,13 @@ def check_positive_values(argument: str, values: Tensor) -> None:
     """Check that numbers (...) are finite, above 0 and may be divided by, where they may be looked at."""
     if readable(values):
         good = (values.isfinite() & (values > 0) & values.reciprocal().isfinite()).flatten()
-        if not bool(good.all()):
-            index = int((~good).nonzero()[0])
-            raise value_error(
-                argument, "finite numbers above 0", f"{float(values.flatten()[index]):g} at index {index}"
-            )
+        if (bad := first_bad(good)) is not None:
+            raise value_error(argument, "finite numbers above 0", f"{float(values.flatten()[bad]):g} at index {bad}")
+
+
+def first_bad(good: Tensor) -> int | None:
+    """Find the first of (n,) that is not good; None where all are."""
+    return None if bool(good.all()) else int((~good).nonzero()[0])
 
 
 def _is_number(value: object) -> bool:

@@ -1,8 +1,11 @@
-"""What is likely to mend a tensor of another shape than was asked for, or boxes of another kind."""
+"""What is likely to mend a tensor of another shape than was asked for, or boxes and maps of another kind."""
 
 import torch
 from torch import Tensor
 
+FIX_MATRIX = (
+    "Wrap a matrix in pixels with Affine.from_pixels(matrix, source, view), one in the unit frame with Affine(matrix)."
+)
 FIX_BOXES = "If these are x, y, width and height, add the first two to the last two."
 
 

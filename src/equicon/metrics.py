@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from equicon._checks import check_floating, concrete, describe, readable, value_error
+from equicon._checks import check_floating, concrete, describe, first_bad, readable, value_error
 from equicon._devices import in_float64
 
 __all__ = ["auc", "epe", "pck", "procrustes_align"]
@@ -181,8 +181,8 @@ def _check_pair(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _check_finite(argument: str, keypoints: Tensor) -> None:
-    if readable(keypoints) and not bool((good := keypoints.isfinite().flatten(1).all(-1)).all()):
-        raise value_error(argument, "finite keypoints", f"others at index {int((~good).nonzero()[0])}")
+    if readable(keypoints) and (bad := first_bad(keypoints.isfinite().flatten(1).all(-1))) is not None:
+        raise value_error(argument, "finite keypoints", f"others at index {bad}")
 
 
 def _check_keypoints(argument: str, value: Any) -> None:

@@ -219,27 +219,27 @@ def test_what_is_no_matter_of_shape_is_passed_on(error):
     assert caught.value is error
 
 
+class Returns(eq.Representation):
+    """Gives what it is told to, whatever it gets."""
+
+    def __init__(self, found):
+        self.found = found
+
+    def _act(self, g, z):
+        return self.found
+
+    _canonicalize = _act
+
+
 @pytest.mark.parametrize("found", [None, torch.rand(3, 6), torch.tensor(1.0)], ids=["none", "rows", "scalar"])
 def test_what_a_hook_returns_is_checked(found):
-    class Returns(eq.Representation):
-        def _act(self, g, z):
-            return found
-
-        _canonicalize = _act
-
     with pytest.raises(TypeError, match=r"Returns._act: expected a tensor of 4 embeddings in return"):
-        Returns().act(eq.Affine.identity(4), torch.rand(4, 6))
+        Returns(found).act(eq.Affine.identity(4), torch.rand(4, 6))
 
 
 @pytest.mark.parametrize("found", [None, torch.rand(4, 5), torch.rand(6)], ids=["none", "wider", "row"])
 def test_what_a_part_of_a_sum_returns_is_checked(found):
-    class Returns(eq.Representation):
-        def _act(self, g, z):
-            return found
-
-        _canonicalize = _act
-
-    both = eq.DirectSum([(eq.Points(), 2), (Returns(), 6)])
+    both = eq.DirectSum([(eq.Points(), 2), (Returns(found), 6)])
     with pytest.raises(TypeError, match=r"parts\[1\], Returns: expected embeddings of shape \(4, 6\) in return"):
         both.act(eq.Affine.identity(4), torch.rand(4, 8))
 

@@ -20,6 +20,7 @@ from equicon._checks import (
 )
 from equicon._groups.crop_around import around_boxes, around_points, check_labelled
 from equicon._groups.labels import PlaneMap, size_or
+from equicon._hints import FIX_MATRIX
 from equicon._plane.frames import unit_matrix
 from equicon._plane.matrix import affine_matrix, at_least_float32, inverse_affine, matmul, polar_angle, rows
 from equicon._plane.values import check_affine_values
@@ -290,8 +291,7 @@ class Affine(PlaneMap):
 def check_affine(argument: str, value: object) -> Affine:
     """Check for an ``Affine``, and tell the owner of a bare matrix how to make one."""
     if not isinstance(value, Affine):
-        fix = "Wrap pixels with Affine.from_pixels(matrix, source, view), one in the unit frame with Affine(matrix)."
-        raise type_error(argument, "an equicon.Affine", describe(value), fix)
+        raise type_error(argument, "an equicon.Affine", describe(value), FIX_MATRIX)
     return value
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equicon._checks import Size, check_floating, describe, readable, type_error, value_error
+from equicon._checks import Size, check_floating, describe, first_bad, readable, type_error, value_error
 from equicon._hints import FIX_BOXES
 from equicon._plane.frames import unit_points
 from equicon._plane.matrix import affine_matrix, at_least_float32
@@ -33,7 +33,7 @@ def around_boxes(boxes: Tensor, source: Size, margin: float) -> Tensor:
     extent = corners[:, 1] - corners[:, 0]
     # A box that is turned inside out on one axis is as wrong as an empty one.
     half = torch.where((extent < 0).any(-1), extent.amin(-1), extent.amax(-1)) / 2 * margin
-    if (bad := _first_bad(half)) is not None:
+    if (bad := _first_degenerate(half)) is not None:
         expected = "finite x1 <= x2 and y1 <= y2, not both equal"
         raise value_error("boxes", expected, f"{boxes[bad].tolist()} at index {bad}", FIX_BOXES)
     return _square("boxes", corners.mean(1), half)
@@ -52,7 +52,7 @@ def around_points(xy: Tensor, source: Size, margin: float, known: Tensor | None)
         center = torch.where(counts, points, 0.0).sum(1) / counts.sum(1)
         points = torch.where(counts, points, center[:, None])
     half = (points - center[:, None]).norm(dim=-1).amax(-1) * margin
-    if (bad := _first_bad(half)) is not None:
+    if (bad := _first_degenerate(half)) is not None:
         count = xy.shape[1] if known is None else int(known[bad].sum())
         came, fix = "points that are all one", "A crop wants two that differ: leave this row out."
         if count < 2:
@@ -63,18 +63,16 @@ def around_points(xy: Tensor, source: Size, margin: float, known: Tensor | None)
     return _square("xy", center, half)
 
 
-def _first_bad(half: Tensor) -> int | None:
+def _first_degenerate(half: Tensor) -> int | None:
     """Find the first half-side of (B,) that is not finite and above 0, where they may be looked at."""
-    if not readable(half) or bool((good := half.isfinite() & (half > 0)).all()):
-        return None
-    return int((~good).nonzero()[0])
+    return first_bad(half.isfinite() & (half > 0)) if readable(half) else None
 
 
 def _square(argument: str, center: Tensor, half: Tensor) -> Tensor:
     linear = torch.eye(2, device=half.device, dtype=half.dtype) / half[:, None, None]
     matrix = affine_matrix(linear, -center / half[:, None])
     if readable(matrix) and not (undone := has_inverse(matrix)).all():
-        index = int((~undone).nonzero()[0][0])
+        index = int(undone.argmin())
         got = f"an extent of {float(half[index]):g} units at index {index}"
         raise value_error(argument, "an extent and a place within reach of a picture", got)
     return matrix

@@ -7,6 +7,7 @@ import torch
 from typing_extensions import TypeIs
 
 from equicon._checks import describe, type_error
+from equicon._hints import FIX_MATRIX
 
 _ASKED = ("__len__", "__getitem__", "__matmul__", "inverse", "to", "device", "identity", "cat")
 
@@ -72,10 +73,7 @@ def check_element(argument: str, value: object) -> GroupElement:
     """Check for a group element, and tell the owner of a bare matrix how to make one."""
     if not is_element(value):
         if isinstance(value, torch.Tensor):
-            fix = (
-                "Wrap a matrix in pixels with Affine.from_pixels(matrix, source, view), one in the unit frame with "
-                "Affine(matrix)."
-            )
+            fix = FIX_MATRIX
         elif isinstance(getattr(value, "affine", None), GroupElement):
             fix = "Take the element of the Action: action.affine."
         else:

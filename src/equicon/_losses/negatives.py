@@ -48,23 +48,18 @@ def dense_negatives(keys: Tensor, rows: int, views: int, labels: Tensor | None, 
         (n,); −∞ for a row that has no negatives.
     """
     images = torch.arange(rows, device=keys.device) // views if labels is None else labels
-    queue = keys.shape[0] - images.shape[0]
+    scores, queue = product(keys[:rows] / temperature, keys.T), keys.shape[0] - images.shape[0]
     # Of a size that a compiler leaves open nothing is asked: it would be one program for each answer.
     several = labels is None and not torch.compiler.is_compiling() and rows > views
     if several or queue > 0:
         same = images[:rows, None] == images
         same = pad(same, (0, queue)) if queue else same
-        return product(keys[:rows] / temperature, keys.T).masked_fill_(same, -math.inf).logsumexp(1)
+        return scores.masked_fill_(same, -math.inf).logsumexp(1)
     # Of −∞ alone the gradient of logsumexp is not a number. So where no row has negatives, as all images are the same,
     # all keys are left in until the end, by labels that are not theirs.
     none = (images == images[0]).all()
     same = (images[:rows, None] + none) == images
-    return (
-        product(keys[:rows] / temperature, keys.T)
-        .masked_fill_(same, -math.inf)
-        .logsumexp(1)
-        .masked_fill(none, -math.inf)
-    )
+    return scores.masked_fill_(same, -math.inf).logsumexp(1).masked_fill(none, -math.inf)
 
 
 def blockwise_negatives(

@@ -43,7 +43,7 @@ def check_affine_values(argument: str, matrix: Tensor) -> None:
         ("an invertible matrix", has_inverse(matrix), f"{kept} must hold its inverse, too."),
     ):
         if not good.all():
-            index = int((~good).nonzero()[0][0])
+            index = int(good.argmin())
             raise value_error(argument, what, f"{matrix[index].tolist()} at index {index}", fix)
 
 

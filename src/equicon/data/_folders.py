@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from equicon._checks import check_factor, check_index, check_int, describe, type_error
+from equicon._checks import check_bool, check_factor, check_index, check_int
 from equicon.data._boxes import Boxed, read_boxes
 from equicon.data._cutting import cut_box, cut_middle
 from equicon.data._listing import list_images
@@ -80,8 +80,7 @@ class UnlabelledImages(Dataset[Boxed]):
         self.root = Path(root)
         self.size = check_int("size", size, low=1)
         self.margin = check_factor("margin", margin)
-        if not isinstance(apply_exif_orientation, bool):
-            raise type_error("apply_exif_orientation", "True or False", describe(apply_exif_orientation))
+        check_bool("apply_exif_orientation", apply_exif_orientation)
         self.apply_exif_orientation = apply_exif_orientation
         names = list_images(self.root)
         self.left_out = 0

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from equicon._checks import describe, value_error
+from equicon._checks import describe, first_bad, value_error
 from equicon.data._json import remedy, stream_list
 from equicon.data._names import other_spelling
 
@@ -65,9 +65,8 @@ def read_records(path: Path, shape: tuple[int, ...], *, like: tuple[Path, int] |
 
 def check_records(path: Path, records: Tensor, good: Tensor, expected: str) -> None:
     """Check that all records (n, ...) of a file are good (n,), and name the first that is not."""
-    if not bool(good.all()):
-        index = int((~good).nonzero()[0])
-        raise value_error(f"{path} (record {index})", expected, describe(records[index].tolist()))
+    if (bad := first_bad(good)) is not None:
+        raise value_error(f"{path} (record {bad})", expected, describe(records[bad].tolist()))
 
 
 def numbers(where: str, record: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from equicon._checks import check_batch, check_floating, check_progress, describe, type_error, value_error
+from equicon._checks import check_batch, check_floating, check_progress, describe, first_bad, type_error, value_error
 
 
 class Features(NamedTuple):
@@ -127,9 +127,7 @@ def check_pair(train: Features, test: Features) -> None:
         for field, value in zip(Features._fields, features, strict=True):
             if value is None:
                 continue
-            finite = value.isfinite().flatten(1).all(dim=1)
-            if not bool(finite.all()):
-                row = int((~finite).nonzero()[0])
+            if (row := first_bad(value.isfinite().flatten(1).all(dim=1))) is not None:
                 fix = "Has the encoder diverged?" if field == "z" else "Leave out views without labels."
                 raise value_error(f"{name}.{field}", "finite numbers", f"NaN or infinity at index {row}", fix)
     check_alike(test, train, "test.", "train")

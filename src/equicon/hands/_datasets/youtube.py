@@ -8,7 +8,15 @@ from typing import Any, Literal, NamedTuple, final
 import torch
 from torch.utils.data import Dataset
 
-from equicon._checks import check_factor, check_index, check_int, check_progress, describe, type_error, value_error
+from equicon._checks import (
+    check_bool,
+    check_factor,
+    check_index,
+    check_int,
+    check_progress,
+    describe,
+    value_error,
+)
 from equicon.data._boxes import Boxed
 from equicon.data._cutting import cut_box
 from equicon.data._names import Names, look_alike, other_spelling
@@ -123,8 +131,7 @@ class YouTube3DHands(Dataset[Boxed]):
         self.root, self.split = Path(root), split
         self.size = check_int("size", size, low=1)
         self.margin = check_factor("margin", margin)
-        if not isinstance(mirror_left, bool):
-            raise type_error("mirror_left", "True or False", describe(mirror_left))
+        check_bool("mirror_left", mirror_left)
         check_progress(progress)
         self.mirror_left = mirror_left
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
-from equicon._checks import check_floating, value_error
+from equicon._checks import check_floating, first_bad, value_error
 from equicon.data._files import write_whole
 from equicon.hands._skeleton import VERTICES
 
@@ -46,8 +46,8 @@ def write_leaderboard(path: str | os.PathLike[str], joints: Tensor) -> None:
     if len(joints) == 0:
         raise value_error("joints", "at least one hand", joints)
     joints = joints.detach().cpu().double()
-    if not bool((good := joints.isfinite().flatten(1).all(1)).all()):
-        raise value_error("joints", "finite numbers", f"others in hand {int((~good).nonzero()[0])}")
+    if (bad := first_bad(joints.isfinite().flatten(1).all(1))) is not None:
+        raise value_error("joints", "finite numbers", f"others in hand {bad}")
     # The vertices are all alike: as Python's numbers they would take a gigabyte.
     mesh = json.dumps([[0.0, 0.0, 0.0]] * VERTICES)
     text = f"[{json.dumps(joints.tolist())}, [{', '.join([mesh] * len(joints))}]]"

@@ -11,6 +11,7 @@ from equicon._checks import (
     check_images,
     check_int,
     check_positive_values,
+    first_bad,
     readable,
     value_error,
 )
@@ -124,6 +125,5 @@ def _check_hands(hand: Hand) -> None:
     check_floating("hand.xyz", hand.xyz, "(B, 21, 3)", last=(21, 3), ndim=3)
     check_floating("hand.K", hand.K, "(B, 3, 3)", last=(3, 3), ndim=3)
     check_intrinsics("hand.K", hand.K)
-    if readable(hand.xyz) and not bool((good := in_front(hand.xyz)).all()):
-        index = int((~good).nonzero()[0])
-        raise value_error("hand.xyz", "joints before the camera: finite, z above 0", f"others at index {index}")
+    if readable(hand.xyz) and (bad := first_bad(in_front(hand.xyz))) is not None:
+        raise value_error("hand.xyz", "joints before the camera: finite, z above 0", f"others at index {bad}")

@@ -12,6 +12,7 @@ from equicon._checks import (
     check_images,
     check_int,
     check_size,
+    first_bad,
     readable,
     value_error,
 )
@@ -59,10 +60,9 @@ def pose_frame(
     boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
     low, high = boxes[:, :2], boxes[:, 2:]
     sides = high - low
-    if readable(sides) and not bool((good := ((sides >= 0) & (boxes.abs() < _FARTHEST).all(-1, True)).all(-1)).all()):
-        index = int((~good).nonzero()[0])
+    if readable(sides) and (bad := first_bad((sides >= 0).all(-1) & (boxes.abs() < _FARTHEST).all(-1))) is not None:
         wanted = "finite x1 <= x2 and y1 <= y2, within 1e9 pixels"
-        raise value_error("boxes", wanted, f"{boxes[index].tolist()} at index {index}")
+        raise value_error("boxes", wanted, f"{boxes[bad].tolist()} at index {bad}")
     s = fill * min(height, width) / sides.amax(-1).clamp(min=1)
     shift_x, shift_y = ((low + high) / 2 * -s[:, None]).unbind(-1)
     zero = torch.zeros_like(s)
