@@ -22,6 +22,10 @@ MEAN, STD = torch.tensor(NORMALIZE.mean)[:, None, None], torch.tensor(NORMALIZE.
 FAULTS = {
     "normalised": ((IMAGES - MEAN) / STD, r"got -2\.\d* to 2\.\d*\. Colour would clamp \d\d% .* a mean is subtracted"),
     "0 to 255": (IMAGES * 255, r"got 0\.\d* to 25\d\. Colour would clamp \d+% of them: divide by 255"),
+    "0 to 255, less a mean": (
+        IMAGES * 255 - 124,
+        r"got -12\d to 13\d\. .* of them: divide by 255",
+    ),
     "fractions as bytes": ((IMAGES * 1.2).byte(), "got none above 1, which is black"),
     "not numbers": (IMAGES.clone().fill_(torch.nan), r"expected values in \[0, 1\], got NaN"),
 }
