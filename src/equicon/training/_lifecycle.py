@@ -102,8 +102,7 @@ def begin(run: Training[Any]) -> None:
     except WeightsError as error:
         sys.exit(str(error) if ranks.first else 1)
     if ranks.first:
-        print(data)
-        print(run.describe())
+        print(f"{data}\n{run.describe()}\nResults go to {run.args.out}.")
         if saved:
             print(f"{run.args.out} goes on at step {run.step} of {run.steps}.")
 

@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from equicon.hands.recipes._options import (
@@ -18,7 +19,7 @@ from equicon.hands.recipes._options import (
     make_parser,
     settle,
 )
-from equicon.training import Once, add_figure, number, read_arguments, whole
+from equicon.training import Once, add_figure, choose_out, number, read_arguments, whole
 
 RECIPES: dict[str, dict[str, Any]] = {
     "quick": {"arch": "resnet18", "size": 64, "batch_size": 32, "epochs": 5.0, "lr": 1e-3, "workers": 0},
@@ -31,6 +32,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "workers": min(8, os.cpu_count() or 1),
     },
 }
+OUT = Path("runs/finetune")
 FREE = SHARED_FREE | {"validate_every"}
 
 
@@ -43,11 +45,13 @@ def parse_finetune_args(description: str, argv: Sequence[str] | None = None) -> 
     """
     parser = _parser(description)
     wanted = parser.parse_args(argv)
-    begun = read_arguments(wanted.out) if wanted.resume else {}
-    check_kind(wanted.out, begun, "fine-tuning", several=False)
+    out = choose_out(wanted.out, OUT, resume=wanted.resume)
+    begun = read_arguments(out) if wanted.resume else {}
+    check_kind(out, begun, "fine-tuning", several=False)
     recipe = wanted.recipe or ("quick" if wanted.data == "synthetic" else "full")
     parser.set_defaults(**(RECIPES[recipe] | begun))
     args = parser.parse_args(argv)
+    args.out = out
     settle(parser, args, begun, FREE)
     if not 0 < args.fraction <= 1:
         parser.error(f"--fraction: expected a share in (0, 1], got {args.fraction:g}.")
@@ -112,6 +116,6 @@ def _parser(description: str) -> argparse.ArgumentParser:
     training.add_argument("--weight-decay", type=number(), default=1e-4, help="of AdamW")
     add_machine(training, precise="encoder")
 
-    run = add_run(parser, out="runs/finetune", keep="checkpoints to keep, beside the best model")
+    run = add_run(parser, out=OUT, keep="checkpoints to keep, beside the best model")
     run.add_argument("--validate-every", type=number(above=0.0), default=1.0, help="between validations [epochs]")
     return parser

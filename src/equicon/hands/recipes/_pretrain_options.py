@@ -22,7 +22,7 @@ from equicon.hands.recipes._options import (
     make_parser,
     settle,
 )
-from equicon.training import add_figure, number, read_arguments, whole
+from equicon.training import add_figure, choose_out, number, read_arguments, whole
 
 METHODS: dict[str, eq.Representation[Any]] = {"peclr": eq.PeCLRPoints(), "exact": eq.Points(), "simclr": eq.Invariant()}
 """How a transform acts on the embedding, by the name of the method."""
@@ -53,6 +53,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "workers": min(8, os.cpu_count() or 1),
     },
 }
+OUT = Path("runs/pretrain")
 FREE = SHARED_FREE | {"boxes", "micro_batch", "picture_every", "probe_every"}
 
 
@@ -65,12 +66,14 @@ def parse_pretrain_args(description: str, argv: Sequence[str] | None = None) -> 
     """
     parser = _parser(description)
     wanted = parser.parse_args(argv)
-    begun = read_arguments(wanted.out) if wanted.resume else {}
-    check_kind(wanted.out, begun, "pre-training", several=True)
+    out = choose_out(wanted.out, OUT, resume=wanted.resume)
+    begun = read_arguments(out) if wanted.resume else {}
+    check_kind(out, begun, "pre-training", several=True)
     data = wanted.data or begun.get("data") or ["synthetic"]
     recipe = wanted.recipe or ("quick" if is_rendered(data) else "paper")
     parser.set_defaults(**(RECIPES[recipe] | begun | {"data": None}))  # a default would be appended to
     args = parser.parse_args(argv)
+    args.out = out
     args.data = data
     settle(parser, args, begun, FREE)
     if wrong := _wrong_data(args):
@@ -186,7 +189,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     )
     add_machine(training, precise="network")
 
-    run = add_run(parser, out="runs/pretrain", keep="checkpoints to keep")
+    run = add_run(parser, out=OUT, keep="checkpoints to keep")
     run.add_argument("--picture-every", type=number(above=0.0), default=1.0, help="between pictures of views [epochs]")
     run.add_argument(
         "--probe-every", type=number(), default=0.0, help="between probes [epochs]; 0: first and last only"
