@@ -8,6 +8,7 @@ from equicon.training import need
 
 need("torchvision", "tqdm", "matplotlib")
 
+from equicon.hands.recipes._beside import MEAN, SCRATCH, TUNED, Models, format_errors, mean_pose
 from equicon.hands.recipes._dataset_table import (
     SOURCES,
     Source,
@@ -36,12 +37,16 @@ from equicon.hands.recipes._run_data import FinetuneData, PretrainData, Rendered
 __all__ = [
     "ARCHS",
     "CLIP_NORM",
+    "MEAN",
     "METHODS",
     "REFINE_RATE",
+    "SCRATCH",
     "SOURCES",
+    "TUNED",
     "Batch",
     "FinetuneData",
     "Mixture",
+    "Models",
     "PretrainData",
     "Rendered",
     "Source",
@@ -51,12 +56,14 @@ __all__ = [
     "draw_views",
     "find_labelled",
     "find_unlabelled",
+    "format_errors",
     "frame_of",
     "is_rendered",
     "labelled_batches",
     "load_finetune_data",
     "load_pretrain_data",
     "make_head",
+    "mean_pose",
     "named_errors",
     "parse_finetune_args",
     "parse_pretrain_args",

@@ -22,7 +22,15 @@ from equicon.hands.recipes._options import (
 from equicon.training import Once, add_figure, choose_out, number, read_arguments, whole
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "quick": {"arch": "resnet18", "size": 64, "batch_size": 32, "epochs": 5.0, "lr": 1e-3, "workers": 0},
+    "quick": {
+        "arch": "quarter_resnet18",
+        "size": 64,
+        "batch_size": 64,
+        "epochs": 20.0,
+        "lr": 1e-3,
+        "workers": 0,
+        "baseline": True,
+    },
     "full": {
         "arch": "resnet50",
         "size": 224,
@@ -30,6 +38,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "epochs": 50.0,
         "lr": 5e-4,
         "workers": min(8, os.cpu_count() or 1),
+        "baseline": False,
     },
 }
 OUT = Path("runs/finetune")
@@ -53,6 +62,7 @@ def parse_finetune_args(description: str, argv: Sequence[str] | None = None) -> 
     args = parser.parse_args(argv)
     args.out = out
     settle(parser, args, begun, FREE)
+    args.baseline &= args.weights != "none"
     if not 0 < args.fraction <= 1:
         parser.error(f"--fraction: expected a share in (0, 1], got {args.fraction:g}.")
     if not 0 < args.holdout < 1:
@@ -106,6 +116,8 @@ def _parser(description: str) -> argparse.ArgumentParser:
         default=[10.0, 1.0, 0.2],
         help="of the mean absolute errors: joints [half a view]; depth from the palm, joints in space [bone lengths]",
     )
+    beside = "train the same model from random weights beside it, on the same views, where --weights are others"
+    add_figure(training, "--baseline", RECIPES, action=argparse.BooleanOptionalAction, help=beside)
     add_figure(training, "--batch-size", RECIPES, type=whole(2), help="images to a step, on all ranks together")
     add_schedule(
         training,
