@@ -72,6 +72,12 @@ def extent_matrix(matrix: Tensor, source: Size, view: Size) -> Tensor:
     return _conjugate(_extent_from_unit(source), inverse_affine(matrix), unit_from_pixel(view))
 
 
+def corners_from_extent(size: Size) -> Axes:
+    """Map the extent of a picture to the frame in which its outermost pixels' centres are [−1, 1] on each axis."""
+    scale_x, scale_y = (n / max(n - 1, 1) for n in reversed(size))  # a single pixel is everywhere
+    return Axes(scale_x, scale_y, 0.0, 0.0)
+
+
 def between_pixels(size: Size, stride: int) -> Axes:
     """Map the extent of a source to the extent of the places midway between the pixels of one of its levels.
 
