@@ -76,8 +76,10 @@ def make_colors(matrix: torch.Tensor, uses_mean: bool) -> ColorMap:
 
 @pytest.mark.parametrize(
     ("size", "out", "padding_mode"),
-    [*((size, out, "zeros") for size in ((40, 48), (37, 23)) for out in ((10, 12), (17, 11)))]
-    + [((37, 23), (10, 12), "border"), ((37, 23), (10, 12), "reflection")],
+    [
+        *((size, out, "zeros") for size in ((40, 48), (37, 23)) for out in ((10, 12), (17, 11))),
+        *(((37, 23), (10, 12), padding_mode) for padding_mode in ("border", "reflection")),
+    ],
 )
 def test_every_level_is_read_as_the_separate_steps_read_it(size, out, padding_mode):
     ratio, last = min(size) / min(out), last_level(size, out)

@@ -160,7 +160,7 @@ def test_the_backend_is_taken_that_is_told(monkeypatch):
         torch.float32,
         torch.contiguous_format,
         "zeros",
-    )  # what filters, and users' modules, run in
+    )  # of filters
     action.affine.warp(images, antialias=False)
     assert calls[2][3] == 0
 

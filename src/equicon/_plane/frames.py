@@ -32,6 +32,12 @@ def unit_from_pixel(size: Size) -> Axes:
     return Axes(2 / unit, 2 / unit, (1 - width) / unit, (1 - height) / unit)
 
 
+def half_spans(size: Size) -> tuple[float, float]:
+    """Tell how far the outermost pixels' centres lie from an image's middle, in its units, along x and y."""
+    axes = unit_from_pixel(size)
+    return -axes.offset_x, -axes.offset_y
+
+
 def pixel_from_unit(size: Size) -> Axes:
     """Map units of an image to its pixels."""
     return _invert(unit_from_pixel(size))

@@ -222,6 +222,34 @@ class Action:
                 views = normalization.apply(views)
         return views.to(kept, memory_format=memory_format)
 
+    def inside(
+        self, source: tuple[int, int], view: tuple[int, int] | None = None, frame: Affine | None = None
+    ) -> "Action":
+        """Magnify each view by the least factor that leaves nothing outside the source, as ``Affine.inside`` does.
+
+        Colour, filters and normalisation stay. The action that comes back has another ``affine``, which is what the
+        loss must get.
+
+        Args:
+            source: (H, W) of the images.
+            view: (h, w) of the views, as ``size`` is given to the call; the images' by default.
+            frame: as it is given to the call.
+
+        Returns:
+            The action, whose views are the same whatever ``padding_mode`` is.
+
+        Raises:
+            ValueError: if a size or batch size does not fit, or the source is one pixel wide or high.
+            TypeError: if frame is not an ``Affine``.
+
+        Examples:
+            >>> images, augment = torch.rand(4, 3, 48, 64), RandomAffine(45, 0.1)
+            >>> action = augment.sample(4).inside((48, 64), view=(32, 32))
+            >>> views, g = action(images, size=(32, 32)), action.affine
+        """
+        affine = self.affine.inside(source, view, frame)
+        return Action(affine, self.color, self.filters, self.normalization)
+
     def backend(self, images: Tensor) -> Backend:
         """Tell what makes the views of these images: ``"triton"``, ``"torch"`` or ``"kornia"``.
 

@@ -82,8 +82,8 @@ def read(images: Tensor, matrix: Tensor, size: Size, level: int, mode: Mode, pad
     source = (images.shape[-2], images.shape[-1])
     scale = 1 / 255 if images.dtype == torch.uint8 else 1.0
     extent = extent_matrix(matrix.to(torch.promote_types(images.dtype, torch.float32)), source, size)
-    # To fold a grid of our own takes as long as to read it. torch folds while it reads, at the outermost centres or half
-    # a pixel beyond them, which is where level 1 has the source's. Its rounding would choose other neighbours in masks.
+    # To fold a grid of our own takes as long as to read it. torch folds while it reads, at the outermost centres or
+    # half a pixel beyond them, which is where level 1 has the source's. Masks would see its rounding.
     folds_itself = mode == "bilinear" and level < 2 and images.device.type not in NO_BORDER
     folded = padding_mode == "reflection" and not folds_itself
     if level == 0 and not folded:
@@ -97,10 +97,7 @@ def read(images: Tensor, matrix: Tensor, size: Size, level: int, mode: Mode, pad
     if padding_mode == "zeros":
         weight = (covered(grid(extent, size), source) * weight)[:, None]
     between = SAME if level == 0 else between_pixels(source, 2 ** (level - 1))
-    if folded:
-        places = apply(between, reflected(grid(extent, size), source))
-    else:
-        places = grid(after(between, extent), size)
+    places = apply(between, reflected(grid(extent, size), source)) if folded else grid(after(between, extent), size)
     beyond: PaddingMode = "reflection" if padding_mode == "reflection" and not folded else "border"
     return _sample(sums(images, level), places, mode, beyond) * weight
 
