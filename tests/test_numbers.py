@@ -136,6 +136,8 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "boxes": (lambda s, v: G.boxes(POINTS.flatten(1), s, v), ((8, 9), (4, 5))),
     "intrinsics": (lambda s, v: G.intrinsics(G.matrix, s, v), ((8, 9), (4, 5))),
     "warp": (lambda size: G.warp(IMAGES, size), ((4, 5),)),
+    "coverage": (G.coverage, ((8, 9), (4, 5))),
+    "inside": (lambda s, v: eq.Action(G).inside(s, v).affine.matrix, ((8, 9), (4, 5))),
     "action": (lambda size: eq.RandomRotation((9, 9)).sample(2)(IMAGES, size=size), ((4, 5),)),
     "transform": (lambda size: eq.RandomRotation((9, 9))(IMAGES, size=size)[0], ((4, 5),)),
     "repeat_interleave": (lambda n: eq.RandomRotation((9, 9)).sample(2).repeat_interleave(n).affine.matrix, (3,)),

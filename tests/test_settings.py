@@ -73,6 +73,7 @@ def warp() -> list[torch.Tensor]:
     g = drawn(AFFINE, 4)
     kinds = product(("bilinear", "nearest"), ("zeros", "border", "reflection"))
     found = [g.warp(IMAGES, (30, 30), mode=mode, padding_mode=padding_mode) for mode, padding_mode in kinds]
+    found += [g.coverage((72, 96), (30, 30)), g.inside((72, 96), (30, 30), drawn(AFFINE, 4, 1)).matrix]
     return [*found, *with_gradients(lambda x: g.warp(x, (30, 30)).square().sum(), random(4, 3, 72, 96))]
 
 
