@@ -13,7 +13,8 @@ import torch
 
 from equicon.hands import SyntheticHands
 from equicon.hands._rendered.domain import DomainName
-from equicon.hands._rendered.synthetic import draw_pictures
+from equicon.hands._rendered.pictures import draw_pictures
+from equicon.hands._rendered.settings import Settings
 
 DOMAINS: tuple[DomainName, ...] = ("studio", "wild")
 
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             for domain in DOMAINS:
                 hands = SyntheticHands(count, size=size, domain=domain)
                 rows[device, domain, size] = count, partial(hands.render, range(count), device=device)
-    rows["cpu", "drawing alone", 64] = 256, partial(draw_pictures, range(256), 64, 0, "wild")
+    rows["cpu", "drawing alone", 64] = 256, partial(draw_pictures, range(256), Settings(64, 0, "wild"))
     times: dict[tuple[str, str, int], list[float]] = {row: [] for row in rows}
     for _, work in rows.values():
         work()
