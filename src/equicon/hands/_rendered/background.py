@@ -94,7 +94,7 @@ def paint_scene(scene: Scene, size: int, width: int) -> Tensor:
     image = start + (end - start) * along[:, None]
     clouds = _each(scene.clouds)[:, None] * cloud
     image = image + _each(scene.contrast) * _pattern(scene, x, y, smooth)[:, None] + clouds
-    return lay(image, scene.flats, x, y, 1.0 + 0.5 * clouds)
+    return lay(image, scene.flats, where, 1.0 + 0.5 * clouds)
 
 
 def _each(value: Tensor) -> Tensor:

@@ -76,9 +76,9 @@ class Draws:
     def moving(self, velocity: Tensor, frames: int) -> "Draws":
         """Make draws for ``frames`` frames of each sample: draws for B · frames, in which numbers run.
 
-        A number goes on by its velocity (B, count) from frame to frame, and turns back at 0 and at 1: so it is as even
-        in every frame as it is in the first. Of a scene's numbers, and where there is nothing between two values, all
-        frames have the first one's.
+        A number goes on by its velocity (B, count) from frame to frame, and turns back at 0 and at 1: where velocities
+        are as often negative, numbers are as even in every frame as in the first. Of a scene's numbers, and where there
+        is nothing between two values, all frames have the first one's.
         """
         drift = velocity[:, None] * torch.arange(frames, dtype=velocity.dtype, device="cpu")[:, None]
         own, shared = (

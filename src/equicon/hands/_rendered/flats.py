@@ -5,12 +5,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from equicon.hands._rendered.domain import Domain
 from equicon.hands._rendered.draws import Draws
 from equicon.hands._rendered.palette import any_colors, skin_colors
 
 _DENSITY = 2.0  # around the hand's square, in the area of one
+_TILE = 8  # pixels along each side
+_HALO = 1.8  # the square of the distance, in half lengths, to which a shadow reaches
 
 
 @dataclass(frozen=True)
@@ -75,26 +78,54 @@ def beneath(lower: Flats, upper: Flats) -> Flats:
     return Flats(**{name: torch.cat([value, getattr(upper, name)], dim=1) for name, value in vars(lower).items()})
 
 
-def lay(image: Tensor, flats: Flats, x: Tensor, y: Tensor, uneven: Tensor) -> Tensor:
-    """Lay things on backgrounds (B, 3, h, w), whose pixels lie at x (1, w) and y (h, 1).
+def lay(image: Tensor, flats: Flats, where: Tensor, uneven: Tensor) -> Tensor:
+    """Lay things on backgrounds (B, 3, w, w), whose rows and columns lie at ``where`` (w,).
 
-    ``uneven`` (B, 3, h, w) is what their colour is multiplied by.
+    Only tiles that a thing may touch are looked at. ``uneven`` (B, 3, w, w) is what its colour is multiplied by.
     """
-    for k in range(flats.sharp.shape[1]):
-        dx, dy = x - _each(flats.centre[:, k, 0]), y - _each(flats.centre[:, k, 1])
-        cos, sin = _each(flats.axis[:, k, 0]), _each(flats.axis[:, k, 1])
-        u, v = dx * cos + dy * sin, (dy * cos - dx * sin) * _each(flats.aspect[:, k])
-        box = _each(flats.box[:, k])
+    batch, _, width, _ = image.shape
+    across = -(-width // _TILE)
+    step = (where[1] - where[0]).abs()
+    middle = pad(where, (0, across * _TILE - width)).view(across, _TILE)  # what is padded is cut off again
+    x = middle.repeat(across, _TILE)
+    y = middle.repeat_interleave(across, 0).repeat_interleave(_TILE, 1)
+    tiles, uneven = _to_tiles(image, across), _to_tiles(uneven, across)
+
+    touched = _touched(flats, where, across, step)
+    places = touched.nonzero()[:, 1].split(touched.sum(1).tolist())
+    for k, at in enumerate(places):
+        owner, tile = at // across**2, at % across**2
+        dx, dy = x[tile] - flats.centre[owner, k, 0, None], y[tile] - flats.centre[owner, k, 1, None]
+        cos, sin = flats.axis[owner, k, 0, None], flats.axis[owner, k, 1, None]
+        u, v = dx * cos + dy * sin, (dy * cos - dx * sin) * flats.aspect[owner, k, None]
         u2, v2 = u * u, v * v
-        outside = torch.maximum(u2, v2) + (1.0 - box) * torch.minimum(u2, v2)  # 1 at the edge
-        sharp = _each(flats.sharp[:, k])
+        # 1 at the edge
+        outside = torch.maximum(u2, v2) + (1.0 - flats.box[owner, k, None]) * torch.minimum(u2, v2)
+        sharp = flats.sharp[owner, k, None]
         cover = ((1.0 - outside) * sharp).clamp(0.0, 1.0)[:, None]
-        halo = 1.0 - 0.35 * ((1.6 - outside) * sharp).clamp(0.0, 1.0).mul((1.8 - outside).clamp(0.0, 1.0))[:, None]
-        paint = _each(flats.paint[:, k]) * (uneven + (_each(flats.shade[:, k]) * u)[:, None])
-        image = image * halo
-        image = image + (paint - image) * cover
-    return image
+        halo = 1.0 - 0.35 * ((1.6 - outside) * sharp).clamp(0.0, 1.0).mul((_HALO - outside).clamp(0.0, 1.0))[:, None]
+        paint = flats.paint[owner, k, :, None] * (uneven[at] + (flats.shade[owner, k, None] * u)[:, None])
+        below = tiles[at] * halo
+        tiles.index_copy_(0, at, below + (paint - below) * cover)
+    tiles = tiles.view(batch, across, across, 3, _TILE, _TILE).permute(0, 3, 1, 4, 2, 5)
+    return tiles.reshape(batch, 3, across * _TILE, across * _TILE)[..., :width, :width]
 
 
-def _each(value: Tensor) -> Tensor:
-    return value[..., None, None]
+def _to_tiles(image: Tensor, across: int) -> Tensor:
+    """Cut pictures (B, 3, w, w) up: (B · across², 3, pixels of a tile)."""
+    more = across * _TILE - image.shape[-1]
+    tiles = pad(image, (0, more, 0, more)).unflatten(3, (across, _TILE)).unflatten(2, (across, _TILE))
+    return tiles.permute(0, 2, 4, 1, 3, 5).flatten(0, 2).flatten(2).contiguous()
+
+
+def _touched(flats: Flats, where: Tensor, across: int, step: Tensor) -> Tensor:
+    """Which tiles things may touch with their shadow: (T, B · across²), True too often rather than too seldom."""
+    middle = where[0] + step * (_TILE * torch.arange(across, device=where.device) + (_TILE - 1) / 2)
+    dx = middle.repeat(across) - flats.centre[..., :1]
+    dy = middle.repeat_interleave(across) - flats.centre[..., 1:]
+    cos, sin = flats.axis[..., :1], flats.axis[..., 1:]
+    reach = 0.7072 * _TILE * step * (cos * cos + sin * sin).sqrt()
+    far, aspect = _HALO**0.5 + 1e-3, flats.aspect[..., None]
+    near = (dx * cos + dy * sin).abs() < far + reach
+    near &= ((dy * cos - dx * sin) * aspect).abs() < far + reach * aspect
+    return (near & (flats.sharp[..., None] > 0)).transpose(0, 1).flatten(1)
