@@ -108,14 +108,16 @@ def lay(image: Tensor, flats: Flats, where: Tensor, uneven: Tensor) -> Tensor:
         below = tiles[at] * halo
         tiles.index_copy_(0, at, below + (paint - below) * cover)
     tiles = tiles.view(batch, across, across, 3, _TILE, _TILE).permute(0, 3, 1, 4, 2, 5)
-    return tiles.reshape(batch, 3, across * _TILE, across * _TILE)[..., :width, :width]
+    laid: Tensor = tiles.reshape(batch, 3, across * _TILE, across * _TILE)[..., :width, :width]
+    return laid
 
 
 def _to_tiles(image: Tensor, across: int) -> Tensor:
     """Cut pictures (B, 3, w, w) up: (B · across², 3, pixels of a tile)."""
     more = across * _TILE - image.shape[-1]
     tiles = pad(image, (0, more, 0, more)).unflatten(3, (across, _TILE)).unflatten(2, (across, _TILE))
-    return tiles.permute(0, 2, 4, 1, 3, 5).flatten(0, 2).flatten(2).contiguous()
+    cut: Tensor = tiles.permute(0, 2, 4, 1, 3, 5).flatten(0, 2).flatten(2).contiguous()
+    return cut
 
 
 def _touched(flats: Flats, where: Tensor, across: int, step: Tensor) -> Tensor:
