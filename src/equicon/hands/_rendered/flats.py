@@ -130,4 +130,5 @@ def _touched(flats: Flats, where: Tensor, across: int, step: Tensor) -> Tensor:
     far, aspect = _HALO**0.5 + 1e-3, flats.aspect[..., None]
     near = (dx * cos + dy * sin).abs() < far + reach
     near &= ((dy * cos - dx * sin) * aspect).abs() < far + reach * aspect
-    return (near & (flats.sharp[..., None] > 0)).transpose(0, 1).flatten(1)
+    there: Tensor = near & (flats.sharp[..., None] > 0)
+    return there.transpose(0, 1).flatten(1)
