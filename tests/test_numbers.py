@@ -44,8 +44,8 @@ def contains_numpy(value: Any) -> bool:
 
 
 CONFIGS = {name: entry.transform for name, entry in TRANSFORMS.items()} | {
-    "hands": hands.SyntheticHands(2, 16, 3),
-    "hand stream": hands.SyntheticHandStream(2, 16, first=4),
+    "hands": hands.SyntheticHands(2, 16, 3, context=1.5, scenes=2, clip=4),
+    "hand stream": hands.SyntheticHandStream(2, 16, context=1.5, scenes=2, clip=4, first=4),
     "normalization": eq.Normalization((0.5, 0.25), (1, 2)),
 }
 

@@ -139,7 +139,11 @@ def pose() -> list[torch.Tensor]:
 
 def rendered(domain: str) -> list[torch.Tensor]:
     data = hands.SyntheticHands(4, 48, domain=domain)
-    return [*data.render(range(4)), *data[1], *next(iter(hands.SyntheticHandStream(2, 48, domain=domain)))]
+    more = {"domain": domain, "context": 1.5, "scenes": 2, "clip": 2, "side": "right"}
+    wide = hands.SyntheticHands(4, 24, **more)
+    stream = hands.SyntheticHandStream(2, 24, **more)
+    found = [*data.render(range(4)), *data[1], *next(iter(hands.SyntheticHandStream(2, 48, domain=domain)))]
+    return [*found, *wide[1], wide.groups, wide.frame(2).matrix, *next(iter(stream)), stream.frame(2).matrix]
 
 
 def files() -> list[Any]:

@@ -11,7 +11,7 @@ from equicon.hands._rendered.draws import Draws, to_device
 
 
 def paint(domain, indices, size=32):
-    return paint_scene(to_device(draw_scene(Draws.of(0, indices, 0, 200), domain), None), size)
+    return paint_scene(to_device(draw_scene(Draws.of(0, indices, 0, 200), domain), None), size, size)
 
 
 @pytest.mark.parametrize("size", [8, 21, 64])
