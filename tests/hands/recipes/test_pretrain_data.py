@@ -20,6 +20,7 @@ def options(*data: object, **changed) -> argparse.Namespace:
         "data": [str(name) for name in data] or ["synthetic"], "data_weights": None, "mirror_left": True,
         "hands": 20, "labelled": 10, "size": 16, "batch_size": 4, "seed": 3, "workers": 0,
         "device": "cpu", "skip_corrupt": False, "boxes": None, "holdout": 0.1,
+        "groups_per_batch": None,
     }  # fmt: skip
     return argparse.Namespace(**plain | changed)
 
@@ -35,7 +36,7 @@ def test_rendered_hands_for_training_and_probing_are_different_ones(data):
     assert found.count == 20
     fitting, testing = found.labelled
     assert (len(fitting), len(testing)) == (10, 5)
-    seen = torch.cat([batch.xyz for batch in training_batches(found, args, 0, 5)])
+    seen = torch.cat([batch.xyz for batch, _ in training_batches(found, args, 0, 5)])
     poses = torch.cat(
         [seen, *(hand.xyz[None] for hands in (fitting, testing) for hand in (hands[i] for i in range(5)))]
     )
@@ -45,10 +46,11 @@ def test_rendered_hands_for_training_and_probing_are_different_ones(data):
 def test_an_endless_stream_goes_on_from_anywhere():
     args = options("stream")
     found = load_data(args)
-    whole = [batch.image for batch in training_batches(found, args, 0, 4)]
-    assert all(torch.equal(a.image, b) for a, b in zip(training_batches(found, args, 2, 4), whole[2:], strict=True))
+    whole = [batch.image for batch, _ in training_batches(found, args, 0, 4)]
+    later = training_batches(found, args, 2, 4)
+    assert all(torch.equal(a.image, b) for (a, labels), b in zip(later, whole[2:], strict=True) if labels is None)
     parts = zip(*(training_batches(found, args, 0, 4, Ranks(rank, 3)) for rank in range(3)), strict=True)
-    assert all(torch.equal(torch.cat([p.image for p in a]), b) for a, b in zip(parts, whole, strict=True))
+    assert all(torch.equal(torch.cat([p.image for p, _ in a]), b) for a, b in zip(parts, whole, strict=True))
 
 
 def test_of_freihand_no_sample_is_on_both_sides_and_the_probes_see_photographs(tmp_path):
@@ -156,12 +158,12 @@ def test_several_data_sets_make_batches_of_one_kind(youtube, freihand, freihand_
     assert f"9 hands of YouTube3DHands in {youtube}" in str(found)
     assert str(found).startswith("49 images, which are ")
     assert "; probes learn from 7 other hands and are tested on 3\nYouTube3DHands: 9 hands in" in str(found)
-    batches = list(training_batches(found, args, 0, 12))
+    batches = [batch for batch, _ in training_batches(found, args, 0, 12)]
     assert all(isinstance(batch, Boxed) and batch.image.shape == (4, 3, 40, 40) for batch in batches)
     smaller = [batch.image[:, :, 24:].flatten(1).amax(1) == 0 for batch in batches]
     assert 0 < int(torch.cat(smaller).sum()) < 48
     assert any(0 < int(each.sum()) < 4 for each in smaller)
-    for batch, again in zip(batches[5:], training_batches(found, args, 5, 12), strict=True):
+    for batch, (again, _) in zip(batches[5:], training_batches(found, args, 5, 12), strict=True):
         assert torch.equal(batch.image, again.image)
         assert torch.equal(batch.box, again.box)
     views = frame_of(batches[0], args.data, 1.2)
@@ -171,7 +173,7 @@ def test_several_data_sets_make_batches_of_one_kind(youtube, freihand, freihand_
 def test_weights_choose_from_the_sets(youtube, freihand):
     args = options(youtube, freihand, holdout=0.5, data_weights=[2.0, 1.0])
     found = load_data(args)
-    wide = [batch.image[:, :, 24:].flatten(1).amax(1) > 0 for batch in training_batches(found, args, 0, 12)]
+    wide = [batch.image[:, :, 24:].flatten(1).amax(1) > 0 for batch, _ in training_batches(found, args, 0, 12)]
     assert 30 <= int(torch.cat(wide).sum()) <= 33  # 33 of 49 in an epoch, of which one image is left over
 
 
