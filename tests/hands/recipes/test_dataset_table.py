@@ -53,7 +53,7 @@ def test_errors_know_a_new_data_set(mine, tmp_path, capsys):
     (folder := tmp_path / "a.mine").mkdir()
     (photos := tmp_path / "photos").mkdir()
     (tmp_path / "mine.json").touch()
-    args = argparse.Namespace(data=[str(photos)], boxes=None, size=16)
+    args = argparse.Namespace(data=[str(photos)], boxes=None, size=16, groups_per_batch=None)
     with pytest.raises(ValueError, match=rf"expected a folder of photographs, got .*, but Mine is {tmp_path}: give"):
         load_pretrain_data(args, quiet=True)
     args.data = str(photos)
@@ -110,7 +110,7 @@ def test_freihand_without_its_training_is_told_from_photographs(tmp_path):
     (tmp_path / "training" / "rgb").rmdir()
     (tmp_path / "training").rmdir()
     message = "root: expected a data set with training/ and training_K.json, got .*, which holds evaluation alone"
-    args = argparse.Namespace(data=[str(tmp_path)], boxes=None, size=16)
+    args = argparse.Namespace(data=[str(tmp_path)], boxes=None, size=16, groups_per_batch=None)
     with pytest.raises(ValueError, match=message):
         load_pretrain_data(args, quiet=True)
     args.data = str(tmp_path)
