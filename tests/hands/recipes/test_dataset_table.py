@@ -42,7 +42,7 @@ def mine(monkeypatch):
 
 def test_a_new_data_set_is_one_entry(mine, tmp_path):
     (folder := tmp_path / "a.mine").mkdir()
-    args = argparse.Namespace(data=[str(folder)], size=16)
+    args = argparse.Namespace(data=[str(folder)], size=16, groups_per_batch=None)
     assert str(load_pretrain_data(args, quiet=True)) == f"7 of mine in {folder}; no labels, nothing to probe"
     args.data = str(folder)
     assert str(load_finetune_data(args, quiet=True)) == f"7 of mine in {folder}; validated on 7 other hands"
@@ -87,7 +87,9 @@ def part_of_freihand(root, keep):
 @pytest.mark.parametrize("version", [0, 2])
 def test_one_version_of_freihand_will_do(tmp_path, version):
     part_of_freihand(tmp_path, lambda image: image[0] == version)
-    args = argparse.Namespace(data=[str(tmp_path)], holdout=0.5, seed=0, labelled=10, skip_corrupt=False, fraction=1.0)
+    args = argparse.Namespace(
+        data=[str(tmp_path)], holdout=0.5, seed=0, labelled=10, skip_corrupt=False, fraction=1.0, groups_per_batch=None
+    )
     found = load_pretrain_data(args, quiet=True)
     assert (found.count, [part.versions for part in found.labelled]) == (10, [(version,)] * 2)
     args.data = str(tmp_path)
@@ -96,7 +98,9 @@ def test_one_version_of_freihand_will_do(tmp_path, version):
 
 def test_a_part_of_freihand_says_what_it_lacks(tmp_path):
     part_of_freihand(tmp_path, lambda image: image[1] < 8)
-    args = argparse.Namespace(data=[str(tmp_path)], holdout=0.5, seed=0, labelled=10, skip_corrupt=False, fraction=1.0)
+    args = argparse.Namespace(
+        data=[str(tmp_path)], holdout=0.5, seed=0, labelled=10, skip_corrupt=False, fraction=1.0, groups_per_batch=None
+    )
     said = f"16 images of FreiHAND in {tmp_path} (12 annotated samples have no image); "
     assert str(load_pretrain_data(args, quiet=True)).startswith(said)
     args.data = str(tmp_path)
