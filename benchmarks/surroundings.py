@@ -37,7 +37,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def describe(hand: Hand, *, whole: bool) -> Tensor:
-    """Make a view of each image and describe it (B, 6): mean and deviation of the colours outside the hand, or of all."""
+    """Describe a new view of each image (B, 6): mean and deviation of its colours, outside the hand or of all of it."""
     source = (hand.image.shape[-2], hand.image.shape[-1])
     frame = eq.Affine.from_points(hand.xy, source)
     view, g = eq.presets.peclr()(hand.image, size=SIZE, frame=frame)
