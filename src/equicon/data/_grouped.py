@@ -43,8 +43,8 @@ class GroupedBatchSampler(Sampler[list[int]]):
 
     Examples:
         >>> sampler = GroupedBatchSampler(torch.tensor([0, 1, 2] * 4), batch_size=4, groups_per_batch=1)
-        >>> sorted({index % 3 for index in batch} for batch in sampler)
-        [{0}, {1}, {2}]
+        >>> sorted(sorted({index % 3 for index in batch}) for batch in sampler)
+        [[0], [1], [2]]
     """
 
     def __init__(

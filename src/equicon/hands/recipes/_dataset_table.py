@@ -39,7 +39,8 @@ class Source:
         rendered: Whether it is rendered to the size of the views, ``--hands`` to an epoch. It then stands alone.
         probed: Whether the probes are of its samples. It is then given once at most.
         boxes: Whether ``--boxes`` may say where its hands are.
-        groups: What its images are grouped by for ``--groups-per-batch``, for people; nothing where they are not.
+        groups: What its images are grouped by for ``--groups-per-batch``, for people: they then have ``groups``, whole
+            numbers (n,). Nothing where they have none.
         sign: What a folder of it has and others lack, for people.
         inside: The file that its folder has, for who gives the folder above or below it.
     """
