@@ -149,6 +149,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "nt_xent": (lambda t, n: eq.nt_xent(Z, 1 - Z, t, chunk_size=n), (0.5, 2)),
     "NTXentLoss": (lambda t, n: [repr(eq.NTXentLoss(t, chunk_size=n)), eq.NTXentLoss(t)(Z, 1 - Z)], (0.5, 2)),
     "PeCLRLoss": (lambda t, n: eq.PeCLRLoss(t, chunk_size=n)(Z, 1 - Z, G, G), (0.5, 2)),
+    "nt_xent_levels": (lambda n, t, v, k: list(eq.nt_xent_levels(n, t, views=v, negatives=k)), (4, 0.5, 3, 2)),
     "GradCache": (lambda n: eq.GradCache(Flat(), n)(IMAGES), (1,)),
     "DirectSum": (lambda n, m: [repr(eq.DirectSum([(eq.Points(), n), (eq.Invariant(), m)]))], (4, 3)),
     "assert_representation": (lambda n: [testing.assert_representation(eq.Points(), n)], (4,)),

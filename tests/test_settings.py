@@ -92,7 +92,8 @@ def affine() -> list[torch.Tensor]:
 def loss(**options: Any) -> list[torch.Tensor]:
     labels = (4 * random(192)).to(torch.int64)
     extras = {"negatives": Z[3], "labels": labels, "weights": random(192)}
-    return with_gradients(lambda a, b: eq.nt_xent(a, b, 0.05, **options, **extras), *Z[:2])
+    levels = eq.nt_xent_levels(192, 0.05, negatives=192, labels=labels, weights=extras["weights"])
+    return [*with_gradients(lambda a, b: eq.nt_xent(a, b, 0.05, **options, **extras), *Z[:2]), *levels]
 
 
 def peclr(representation: eq.Representation) -> list[torch.Tensor]:
@@ -189,7 +190,10 @@ RUNS: dict[str, Callable[[], Any]] = {
     "rendered, studio": lambda: rendered("studio"),
     "rendered, wild": lambda: rendered("wild"),
     "files": files,
-    "batches": lambda: list(Batches(20, 4, 0, 0, 6, shares=Shares((15, 5), (1, 1)))),
+    "batches": lambda: [
+        list(Batches(20, 4, 0, 0, 6, shares=Shares((15, 5), (1, 1)))),
+        list(data.GroupedBatchSampler(torch.tensor([0, 1, 2, 0] * 5, device="cpu"), 4, 2)),
+    ],
     "asserters": asserted,
 }
 

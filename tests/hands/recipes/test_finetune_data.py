@@ -84,7 +84,7 @@ def test_of_freihand_no_version_of_a_validation_hand_is_trained_on(root, seed):
 def test_the_validation_hands_are_those_that_pre_training_keeps(root):
     for seed in (0, 5):
         mine = load(root, holdout=0.5, seed=seed)
-        args = options(root, holdout=0.5, seed=seed, labelled=100)
+        args = options(root, holdout=0.5, seed=seed, labelled=100, groups_per_batch=None)
         theirs = load_pretrain_data(argparse.Namespace(**vars(args) | {"data": [str(root)]}), quiet=True)
         assert mine.labelled.samples.tolist() == theirs.images.samples.tolist()
         probed = [i for part in theirs.labelled for i in part.samples.tolist()]

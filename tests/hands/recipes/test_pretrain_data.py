@@ -12,7 +12,7 @@ import equicon as eq
 from equicon.data import Boxed
 from equicon.hands import FreiHAND, SyntheticHands, YouTube3DHands, write_freihand, write_youtube
 from equicon.hands.recipes import frame_of, labelled_batches, load_pretrain_data, training_batches
-from equicon.training import Ranks
+from equicon.training import Batches, Ranks
 
 
 def options(*data: object, **changed) -> argparse.Namespace:
@@ -20,6 +20,7 @@ def options(*data: object, **changed) -> argparse.Namespace:
         "data": [str(name) for name in data] or ["synthetic"], "data_weights": None, "mirror_left": True,
         "hands": 20, "labelled": 10, "size": 16, "batch_size": 4, "seed": 3, "workers": 0,
         "device": "cpu", "skip_corrupt": False, "boxes": None, "holdout": 0.1,
+        "groups_per_batch": None,
     }  # fmt: skip
     return argparse.Namespace(**plain | changed)
 
@@ -35,7 +36,7 @@ def test_rendered_hands_for_training_and_probing_are_different_ones(data):
     assert found.count == 20
     fitting, testing = found.labelled
     assert (len(fitting), len(testing)) == (10, 5)
-    seen = torch.cat([batch.xyz for batch in training_batches(found, args, 0, 5)])
+    seen = torch.cat([batch.xyz for batch, _ in training_batches(found, args, 0, 5)])
     poses = torch.cat(
         [seen, *(hand.xyz[None] for hands in (fitting, testing) for hand in (hands[i] for i in range(5)))]
     )
@@ -45,10 +46,11 @@ def test_rendered_hands_for_training_and_probing_are_different_ones(data):
 def test_an_endless_stream_goes_on_from_anywhere():
     args = options("stream")
     found = load_data(args)
-    whole = [batch.image for batch in training_batches(found, args, 0, 4)]
-    assert all(torch.equal(a.image, b) for a, b in zip(training_batches(found, args, 2, 4), whole[2:], strict=True))
+    whole = [batch.image for batch, _ in training_batches(found, args, 0, 4)]
+    later = training_batches(found, args, 2, 4)
+    assert all(torch.equal(a.image, b) for (a, labels), b in zip(later, whole[2:], strict=True) if labels is None)
     parts = zip(*(training_batches(found, args, 0, 4, Ranks(rank, 3)) for rank in range(3)), strict=True)
-    assert all(torch.equal(torch.cat([p.image for p in a]), b) for a, b in zip(parts, whole, strict=True))
+    assert all(torch.equal(torch.cat([p.image for p, _ in a]), b) for a, b in zip(parts, whole, strict=True))
 
 
 def test_of_freihand_no_sample_is_on_both_sides_and_the_probes_see_photographs(tmp_path):
@@ -156,12 +158,12 @@ def test_several_data_sets_make_batches_of_one_kind(youtube, freihand, freihand_
     assert f"9 hands of YouTube3DHands in {youtube}" in str(found)
     assert str(found).startswith("49 images, which are ")
     assert "; probes learn from 7 other hands and are tested on 3\nYouTube3DHands: 9 hands in" in str(found)
-    batches = list(training_batches(found, args, 0, 12))
+    batches = [batch for batch, _ in training_batches(found, args, 0, 12)]
     assert all(isinstance(batch, Boxed) and batch.image.shape == (4, 3, 40, 40) for batch in batches)
     smaller = [batch.image[:, :, 24:].flatten(1).amax(1) == 0 for batch in batches]
     assert 0 < int(torch.cat(smaller).sum()) < 48
     assert any(0 < int(each.sum()) < 4 for each in smaller)
-    for batch, again in zip(batches[5:], training_batches(found, args, 5, 12), strict=True):
+    for batch, (again, _) in zip(batches[5:], training_batches(found, args, 5, 12), strict=True):
         assert torch.equal(batch.image, again.image)
         assert torch.equal(batch.box, again.box)
     views = frame_of(batches[0], args.data, 1.2)
@@ -171,7 +173,7 @@ def test_several_data_sets_make_batches_of_one_kind(youtube, freihand, freihand_
 def test_weights_choose_from_the_sets(youtube, freihand):
     args = options(youtube, freihand, holdout=0.5, data_weights=[2.0, 1.0])
     found = load_data(args)
-    wide = [batch.image[:, :, 24:].flatten(1).amax(1) > 0 for batch in training_batches(found, args, 0, 12)]
+    wide = [batch.image[:, :, 24:].flatten(1).amax(1) > 0 for batch, _ in training_batches(found, args, 0, 12)]
     assert 30 <= int(torch.cat(wide).sum()) <= 33  # 33 of 49 in an epoch, of which one image is left over
 
 
@@ -189,6 +191,61 @@ def test_corrupt_images_of_each_set_are_passed_over(youtube, tmp_path):
     assert frames.path(0) in found.skipped()
     with pytest.raises(ValueError, match=r"00000000\.jpg \(index 0\): expected a JPEG image"):
         load_data(options(tmp_path / "a", tmp_path / "b", holdout=0.5))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_versions_of_a_hand_share_a_label_and_what_stands_in_has_its_own(youtube, tmp_path, workers):
+    write_freihand(tmp_path, 20, size=24)
+    hands = load_data(options(tmp_path, holdout=0.5)).images
+    for index in (3, 4):
+        hands.path(index).write_bytes(b"")
+    args = options(youtube, tmp_path, holdout=0.5, skip_corrupt=True, workers=workers, batch_size=7)
+    found = load_data(args)
+    shown: dict[int, set[str]] = {}
+    stood_in = 0
+    batches = list(Batches(found.count, 7, args.seed, 0, 7))
+    for (batch, labels), indices in zip(training_batches(found, args, 0, 7), batches, strict=True):
+        assert labels.shape == (7,)
+        for image, box, label, index in zip(*batch, labels.tolist(), indices, strict=True):
+            small = int(image[:, 24:].max()) == 0  # of FreiHAND, whose hands lie alike in every version
+            shown.setdefault(label, set()).add(str(box.tolist()) if small else str(index))
+            stood_in += index - 9 in (3, 4)
+            if index - 9 in (3, 4):
+                assert label == 9 + int(hands.instances[5] - hands.instances.min())
+    assert stood_in == 2
+    assert len(shown) == 9 + 10
+    assert all(len(boxes) == 1 for boxes in shown.values())
+
+
+def test_labels_are_given_where_they_are_needed_and_there_alone(youtube, freihand):
+    needed, others = ([freihand], [youtube, freihand]), ([youtube], ["synthetic"], ["stream"])
+    for data, given in [(each, True) for each in needed] + [(each, False) for each in others]:
+        args = options(*data, holdout=0.5)
+        assert (next(training_batches(load_data(args), args, 0, 1))[1] is not None) == given
+    # By shares, an image may come twice in a batch.
+    args = options(youtube, youtube, data_weights=[8.0, 1.0], batch_size=18)
+    labels = next(training_batches(load_data(args), args, 0, 1))[1]
+    assert len(labels.unique()) < 18
+
+
+def test_batches_are_drawn_from_groups_where_asked(youtube, freihand):
+    args = options(youtube, groups_per_batch=1, batch_size=3)
+    found = load_data(args)
+    boxes = [found.images[i].box for i in range(9)]
+    for batch, _ in training_batches(found, args, 0, 6):
+        drawn = [next(i for i, box in enumerate(boxes) if torch.equal(box, each)) for each in batch.box]
+        assert len(found.images.groups[drawn].unique()) == 1
+    mixed = options(youtube, freihand, holdout=0.5, groups_per_batch=1, skip_corrupt=True)
+    found = load_data(mixed)
+    assert found.images.groups.tolist()[-40:] == [int(found.images.groups[8]) + 1] * 40
+    for batch, labels in training_batches(found, mixed, 0, 12):
+        assert labels.unique().numel() > 1
+        assert len({int(image[:, 24:].max()) == 0 for image in batch.image}) == 1  # of one data set
+
+
+def test_data_that_have_too_small_groups_are_refused():
+    with pytest.raises(ValueError, match=r"^groups_per_batch: expected groups that can give 2 images each .* has 1\."):
+        load_data(options(groups_per_batch=2))
 
 
 def test_hands_are_framed_by_joints_by_boxes_or_by_their_picture():

@@ -161,3 +161,24 @@ def test_wrong_options_are_named(words, message, capsys):
     with pytest.raises(SystemExit):
         parse(*words)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--groups-per-batch", 3], "--groups-per-batch: expected a number that divides 32, the --batch-size, got 3."),
+        (["--groups-per-batch", 0], "expected at least 1, got 0"),
+        (["--groups-per-batch", 2, "--data", "stream"], "--groups-per-batch: the images of 'stream' are in no groups."),
+    ],
+)
+def test_groups_that_make_no_batch_are_refused(words, message, capsys):
+    with pytest.raises(SystemExit):
+        parse(*words)
+    assert message in capsys.readouterr().err
+
+
+def test_groups_may_be_given_and_a_recipe_may_set_them(monkeypatch):
+    assert parse().groups_per_batch is None
+    assert parse("--groups-per-batch", 4).groups_per_batch == 4
+    monkeypatch.setitem(RECIPES["quick"], "groups_per_batch", 2)
+    assert parse().groups_per_batch == 2

@@ -20,7 +20,7 @@ from equicon.hands.recipes._dataset_table import (
 from equicon.hands.recipes._drawing import draw_bones, draw_skeletons
 from equicon.hands.recipes._finetune_options import parse_finetune_args
 from equicon.hands.recipes._mixture import Mixture
-from equicon.hands.recipes._networks import ARCHS, build_encoder, make_head
+from equicon.hands.recipes._networks import ARCHS, SiameseModel, build_encoder, make_head
 from equicon.hands.recipes._pictures import draw_views
 from equicon.hands.recipes._pretrain_data import (
     Batch,
@@ -30,9 +30,10 @@ from equicon.hands.recipes._pretrain_data import (
     training_batches,
 )
 from equicon.hands.recipes._pretrain_options import METHODS, parse_pretrain_args
-from equicon.hands.recipes._probing import named_errors, probe_hands
+from equicon.hands.recipes._probing import explain_probes, named_errors, probe_hands
 from equicon.hands.recipes._refining import CLIP_NORM, REFINE_RATE
 from equicon.hands.recipes._run_data import FinetuneData, PretrainData, Rendered, render
+from equicon.hands.recipes._views import two_views
 
 __all__ = [
     "ARCHS",
@@ -49,11 +50,13 @@ __all__ = [
     "Models",
     "PretrainData",
     "Rendered",
+    "SiameseModel",
     "Source",
     "build_encoder",
     "draw_bones",
     "draw_skeletons",
     "draw_views",
+    "explain_probes",
     "find_labelled",
     "find_unlabelled",
     "format_errors",
@@ -70,6 +73,7 @@ __all__ = [
     "probe_hands",
     "render",
     "training_batches",
+    "two_views",
 ]
 
 claim(__all__, globals())

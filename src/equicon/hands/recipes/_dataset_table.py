@@ -39,6 +39,8 @@ class Source:
         rendered: Whether it is rendered to the size of the views, ``--hands`` to an epoch. It then stands alone.
         probed: Whether the probes are of its samples. It is then given once at most.
         boxes: Whether ``--boxes`` may say where its hands are.
+        groups: What its images are grouped by for ``--groups-per-batch``, for people: they then have ``groups``, whole
+            numbers (n,). Nothing where they have none.
         sign: What a folder of it has and others lack, for people.
         inside: The file that its folder has, for who gives the folder above or below it.
     """
@@ -50,6 +52,7 @@ class Source:
     rendered: bool = False
     probed: bool = False
     boxes: bool = False
+    groups: str = ""
     sign: str = ""
     inside: str = ""
 
@@ -219,7 +222,14 @@ def _pretrain_photographs(args: argparse.Namespace, data: str, _: bool) -> Pretr
 
 
 SOURCES = (
-    Source("synthetic", lambda data: data == "synthetic", _pretrain_synthetic, _finetune_synthetic, rendered=True),
+    Source(
+        "synthetic",
+        lambda data: data == "synthetic",
+        _pretrain_synthetic,
+        _finetune_synthetic,
+        rendered=True,
+        groups="scenes",
+    ),
     Source("stream", lambda data: data == "stream", _pretrain_stream, rendered=True),
     Source(
         "FreiHAND",
@@ -227,6 +237,7 @@ SOURCES = (
         _pretrain_freihand,
         _finetune_freihand,
         probed=True,
+        groups="blocks of 64 neighbouring samples",
         sign="folder 'training'",
         inside="training_K.json",
     ),
@@ -234,8 +245,9 @@ SOURCES = (
         "YouTube3DHands",
         lambda data: (Path(data) / "youtube_train.json").is_file(),
         _pretrain_youtube,
+        groups="videos",
         sign="file 'youtube_train.json'",
         inside="youtube_train.json",
     ),
-    Source("photographs", lambda data: True, _pretrain_photographs, boxes=True),
+    Source("photographs", lambda data: True, _pretrain_photographs, boxes=True, groups="folders"),
 )

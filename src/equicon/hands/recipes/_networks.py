@@ -1,8 +1,9 @@
-"""A torchvision ResNet without its classifier, the weights to start it from, and the head of pre-training."""
+"""A torchvision ResNet without its classifier, the weights to start it from, and what pre-training puts around it."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 import torchvision
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
@@ -92,3 +93,22 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
         return read_encoder(path)
     except (OSError, ValueError) as error:
         raise WeightsError(f"--weights: {error}") from error
+
+
+class SiameseModel(nn.Module):
+    """Sees both views in one batch, which batch norm normalises together. It holds the criterion, which may learn.
+
+    Args:
+        encoder: Gives features of views.
+        head: Gives embeddings of features.
+        criterion: The loss.
+    """
+
+    def __init__(self, encoder: nn.Module, head: nn.Module, criterion: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.head, self.criterion = encoder, head, criterion
+
+    def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the embeddings of both."""
+        z1, z2 = self.head(self.encoder(torch.cat([x1, x2]))).chunk(2)
+        return z1, z2

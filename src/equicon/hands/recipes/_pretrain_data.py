@@ -4,12 +4,15 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 import equicon as eq
 from equicon.data import Boxed
+from equicon.data._grouped import check_groups
 from equicon.hands import Hand, SyntheticHandStream
 from equicon.hands.recipes._dataset_table import find_unlabelled, is_rendered
+from equicon.hands.recipes._instances import Numbered, instances_of
 from equicon.hands.recipes._mixture import Mixture
 from equicon.hands.recipes._run_data import NO_LABELS, PretrainData
 from equicon.training import ALONE, Batches, Ranks, Shares, loading
@@ -26,8 +29,15 @@ def load_pretrain_data(args: argparse.Namespace, *, quiet: bool) -> PretrainData
         quiet: Whether to show no progress.
 
     Raises:
-        ValueError: If it cannot be opened.
+        ValueError: If it cannot be opened, or batches cannot be drawn from ``--groups-per-batch`` groups.
     """
+    data = _open(args, quiet=quiet)
+    if args.groups_per_batch and data.images is not None and data.count >= args.batch_size:
+        check_groups(data.images.groups, args.batch_size, args.groups_per_batch)  # type: ignore[attr-defined]
+    return data
+
+
+def _open(args: argparse.Namespace, *, quiet: bool) -> PretrainData:
     found = [find_unlabelled(name).pretrain(args, name, quiet) for name in args.data]
     if len(found) == 1:
         return found[0]
@@ -41,8 +51,11 @@ def load_pretrain_data(args: argparse.Namespace, *, quiet: bool) -> PretrainData
 
 def training_batches(
     data: PretrainData, args: argparse.Namespace, first: int, last: int, ranks: Ranks = ALONE
-) -> Iterator[Batch]:
+) -> Iterator[tuple[Batch, Tensor | None]]:
     """Load this rank's parts of batches ``first`` to ``last``; what is rendered without end is rendered in place.
+
+    Each comes with labels (B,) for the loss: the numbers of the hands that its images show. They are None where no two
+    images of the data show the same.
 
     Args:
         data: What to load.
@@ -53,17 +66,23 @@ def training_batches(
     """
     if data.images is None:
         return _stream(args, range(first, last), ranks.part(args.batch_size))
-    shares = Shares(data.counts, args.data_weights) if args.data_weights else None
-    sampler = Batches(data.count, args.batch_size, args.seed, first, last, ranks, shares)
-    return iter(DataLoader(data.images, batch_sampler=sampler, **loading(args)))
+    images, shares, groups = data.images, None, {}
+    if args.data_weights:
+        shares = Shares(data.counts, args.data_weights)
+    if args.groups_per_batch:
+        groups = {"groups": images.groups, "groups_per_batch": args.groups_per_batch}  # type: ignore[attr-defined]
+    sampler = Batches(data.count, args.batch_size, args.seed, first, last, ranks, shares, **groups)
+    numbers = instances_of(images)
+    if shares or len(numbers.unique()) < len(numbers):  # by shares, an image may come twice in an epoch
+        return iter(DataLoader(Numbered(images, numbers), batch_sampler=sampler, **loading(args)))
+    return ((batch, None) for batch in DataLoader(images, batch_sampler=sampler, **loading(args)))
 
 
-def _stream(args: argparse.Namespace, wanted: range, part: slice) -> Iterator[Hand]:
+def _stream(args: argparse.Namespace, wanted: range, part: slice) -> Iterator[tuple[Hand, None]]:
     for number in wanted:
         start = number * args.batch_size + part.start
-        yield next(
-            iter(SyntheticHandStream(part.stop - part.start, args.size, args.seed, first=start, device=args.device))
-        )
+        hands = SyntheticHandStream(part.stop - part.start, args.size, args.seed, first=start, device=args.device)
+        yield next(iter(hands)), None
 
 
 def labelled_batches(hands: Dataset[Hand], args: argparse.Namespace, batch_size: int) -> DataLoader[Hand]:

@@ -98,6 +98,12 @@ def _wrong_data(args: argparse.Namespace) -> str:
         return "--data-weights: one data set has nothing to be weighed against. Give --data for each."
     if weights and len(weights) != len(data):
         return f"--data-weights: expected {len(data)} numbers, one for each --data, got {len(weights)}."
+    if args.groups_per_batch:
+        if each := [source.name for source in sources if not source.groups]:
+            return f"--groups-per-batch: the images of '{each[0]}' are in no groups. Leave it out."
+        if args.batch_size % args.groups_per_batch:
+            wanted = f"a number that divides {args.batch_size}, the --batch-size"
+            return f"--groups-per-batch: expected {wanted}, got {args.groups_per_batch}."
     boxed = sum(source.boxes for source in sources)
     if args.boxes and boxed != 1:
         others = ", ".join(source.name for source in SOURCES if not source.boxes and not source.rendered)
@@ -173,6 +179,14 @@ def _parser(description: str) -> argparse.ArgumentParser:
     training.add_argument("--temperature", type=number(above=0.0), default=0.5, help="of NT-Xent")
     batch = "images that a loss compares, on all ranks together; each is seen twice"
     add_figure(training, "--batch-size", RECIPES, type=whole(2), help=batch)
+    groups = ", ".join(f"{source.groups} of {source.name}" for source in SOURCES if source.groups)
+    training.add_argument(
+        "--groups-per-batch",
+        type=whole(1),
+        metavar="N",
+        help=f"draw each batch from so many groups ({groups}), so that its images differ in little but the hand; not "
+        "given: any images",
+    )
     micro = (
         "images that a rank puts through the network at a time, for the gradients of the whole batch; all if not given"
     )

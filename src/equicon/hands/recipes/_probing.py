@@ -13,7 +13,7 @@ import equicon as eq
 from equicon.hands import Hand
 from equicon.hands.recipes._pretrain_data import frame_of, labelled_batches
 from equicon.hands.recipes._run_data import PretrainData
-from equicon.probes import Features, ProbeResult, extract_features, probe_table
+from equicon.probes import Features, ProbeResult, extract_features, format_probes, probe_table
 
 ERRORS = {"px": "2D [px]", "mm": "3D [mm]", "pa_mm": "aligned 3D [mm]"}
 _MARGIN = 1.2  # the middle of the paper's margins
@@ -36,6 +36,22 @@ def probe_hands(
     train, test = (_embed(encoder, hands, args, dtype) for hands in data.labelled)
     fractions = [fraction for fraction in (0.01, 0.1, 1.0) if round(fraction * len(train.z)) >= 5]
     return probe_table(train, test, fractions=fractions, progress=partial(tqdm, desc="probe", leave=False))
+
+
+def explain_probes(args: argparse.Namespace, before: Sequence[ProbeResult], after: Sequence[ProbeResult]) -> str:
+    """Show what probes found before and after, and say how to read it.
+
+    Args:
+        args: The options of ``pretrain_freihand.py``.
+        before: Before pre-training.
+        after: After it.
+    """
+    return (
+        f"\nHow far probes on frozen features miss the joints of hands they never saw: 2D [pixels of\n"
+        f"{args.size}], 3D from the wrist [mm] and the same aligned (PA), by labels. 'mean' looks at no\n"
+        f"image, and 'mlp' falls back to it on few labels. Before: weights '{args.weights}'.\n"
+        f"After: {args.method} pre-training.\n\n" + format_probes({"before": before, "after": after})
+    )
 
 
 def _embed(encoder: nn.Module, hands: Dataset[Hand], args: argparse.Namespace, dtype: torch.dtype) -> Features:
