@@ -22,6 +22,7 @@ were never trained on. With --resume, a run that was stopped goes on as if it ha
 
     encoder.pt      the encoder's weights, as torchvision names them, without the classifier (fc)
     result.json     what the probes found, the arguments and the versions
+    probe.png       hands it never saw, and where a linear probe sees their joints, before and after
     views.png       some images, their two views, and the views brought back to the canonical frame
     arguments.json  what --resume reads
     checkpoints/    the last states of the run
@@ -34,6 +35,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
@@ -58,15 +60,18 @@ from equicon.hands.recipes import (
     METHODS,
     Batch,
     PretrainData,
+    Probed,
     SiameseModel,
     build_encoder,
+    conclude_probes,
+    draw_probes,
     draw_views,
     explain_probes,
     find_unlabelled,
-    frame_of,
     load_pretrain_data,
     make_head,
     named_errors,
+    next_command,
     parse_pretrain_args,
     probe_hands,
     training_batches,
@@ -191,7 +196,7 @@ class Run(Training[PretrainData]):
         )
 
     def start(self, data: PretrainData, saved: Mapping[str, Any] | None) -> None:
-        self.probes: dict[int, list[ProbeResult]] = {}
+        self.probes: dict[int, Probed] = {}
         super().start(data, saved)
         self.embed: nn.Module = self.model
         if self.args.micro_batch:
@@ -201,10 +206,12 @@ class Run(Training[PretrainData]):
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         super().restore(saved)
-        self.probes = {step: [ProbeResult(*row) for row in rows] for step, rows in saved["probes"].items()}
+        probes = saved["probes"].items()
+        self.probes = {step: Probed([ProbeResult(*row) for row in rows], shown) for step, (rows, shown) in probes}
 
     def state(self) -> dict[str, Any]:
-        return super().state() | {"probes": {step: [*map(tuple, rows)] for step, rows in self.probes.items()}}
+        probes = {step: ([*map(tuple, found.rows)], found.shown) for step, found in self.probes.items()}
+        return super().state() | {"probes": probes}
 
     @property
     def encoder(self) -> nn.Module:
@@ -214,7 +221,7 @@ class Run(Training[PretrainData]):
     def draw(self, batch: Batch, *, seed: int) -> Figure:
         """Draw the first images and their views."""
         few = type(batch)(*(value[:4].cpu() for value in batch))
-        return draw_views(few, frame_of(few, self.args.data), self.make_views(), self.args.size, seed=seed)
+        return draw_views(few, self.make_views(), self.args, seed=seed)
 
     def preview(self) -> None:
         first, _ = next(training_batches(self.data, self.args, 0, 1, self.ranks))
@@ -235,12 +242,16 @@ class Run(Training[PretrainData]):
             self.probes[self.step] = found
             self.save(journal)
             if 0 < self.step < self.steps:
-                journal.say(format_probes({f"epoch {self.step / self.per_epoch:.3g}": self.probes[self.step]}))
-        journal.scalars(self.step, named_errors(self.probes[self.step]))
+                journal.say(format_probes({f"epoch {self.step / self.per_epoch:.3g}": found.rows}))
+        journal.scalars(self.step, named_errors(self.probes[self.step].rows))
 
     def results(self) -> dict[str, Any]:
         write_state(self.args.out / "encoder.pt", plain_state(self.encoder))
-        return {"probes": {step: [row._asdict() for row in rows] for step, rows in self.probes.items()}}
+        if self.data.labelled:
+            figure = draw_probes(self.data, self.args, self.probes[0], self.probes[self.steps])
+            write_figure(self.args.out / "probe.png", figure)
+            plt.close(figure)
+        return {"probes": {step: [row._asdict() for row in found.rows] for step, found in self.probes.items()}}
 
     @property
     def title(self) -> str:
@@ -269,9 +280,13 @@ class Run(Training[PretrainData]):
 
     def say(self) -> None:
         out, args = self.args.out, self.args
-        if self.probes[0]:
-            print(explain_probes(args, self.probes[0], self.probes[self.steps]))
-        print(f"\n{self.minutes:.1f} minutes. The encoder is {out / 'encoder.pt'}; see {out / 'views.png'}.")
+        before, after = self.probes[0], self.probes[self.steps]
+        if before.rows:
+            print(explain_probes(args, before, after))
+            print(f"\n{conclude_probes(args, self.minutes, before, after)} See {out / 'probe.png'}.")
+        print(f"\nThe encoder is {out / 'encoder.pt'}, and its views were such as {out / 'views.png'}.")
+        if command := next_command(args, Path(__file__).with_name("finetune_freihand.py")):
+            print(f"Fine-tune it, with labels:\n    {command}")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

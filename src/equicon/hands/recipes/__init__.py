@@ -21,6 +21,7 @@ from equicon.hands.recipes._drawing import draw_bones, draw_skeletons
 from equicon.hands.recipes._finetune_options import parse_finetune_args
 from equicon.hands.recipes._mixture import Mixture
 from equicon.hands.recipes._networks import ARCHS, SiameseModel, build_encoder, make_head
+from equicon.hands.recipes._outcome import conclude_probes, draw_probes, explain_probes, next_command
 from equicon.hands.recipes._pictures import draw_views
 from equicon.hands.recipes._pretrain_data import (
     Batch,
@@ -30,7 +31,7 @@ from equicon.hands.recipes._pretrain_data import (
     training_batches,
 )
 from equicon.hands.recipes._pretrain_options import METHODS, parse_pretrain_args
-from equicon.hands.recipes._probing import explain_probes, named_errors, probe_hands
+from equicon.hands.recipes._probing import Probed, named_errors, probe_hands
 from equicon.hands.recipes._refining import CLIP_NORM, REFINE_RATE
 from equicon.hands.recipes._run_data import FinetuneData, PretrainData, Rendered, render
 from equicon.hands.recipes._views import two_views
@@ -49,11 +50,14 @@ __all__ = [
     "Mixture",
     "Models",
     "PretrainData",
+    "Probed",
     "Rendered",
     "SiameseModel",
     "Source",
     "build_encoder",
+    "conclude_probes",
     "draw_bones",
+    "draw_probes",
     "draw_skeletons",
     "draw_views",
     "explain_probes",
@@ -68,6 +72,7 @@ __all__ = [
     "make_head",
     "mean_pose",
     "named_errors",
+    "next_command",
     "parse_finetune_args",
     "parse_pretrain_args",
     "probe_hands",

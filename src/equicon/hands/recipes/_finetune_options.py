@@ -13,6 +13,7 @@ from equicon.hands.recipes._options import (
     add_reading,
     add_run,
     add_schedule,
+    add_side,
     add_views,
     check_kind,
     check_pair,
@@ -79,6 +80,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
         "--data", action=Once, default="synthetic", help="'synthetic' renders --hands hands; or the folder of FreiHAND"
     )
     data.add_argument("--hands", type=whole(1), default=4096, help="hands to render")
+    add_side(data)
     fraction = "share of the hands whose labels are used; a run takes as many steps whatever it is"
     data.add_argument("--fraction", type=number(above=0.0), default=1.0, help=fraction)
     data.add_argument(

@@ -4,10 +4,11 @@ import argparse
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import torch
 
+from equicon.hands._rendered.settings import Side
 from equicon.hands.recipes._networks import ARCHS
 from equicon.training import (
     PRECISIONS,
@@ -39,6 +40,11 @@ def add_reading(data: Any, recipes: Recipes) -> None:
     skip = "go on without images that cannot be read; names them"
     data.add_argument("--skip-corrupt", action="store_true", help=skip)
     add_figure(data, "--workers", recipes, type=whole(0), help="processes that read images")
+
+
+def add_side(data: Any) -> None:
+    """Add which hands are rendered."""
+    data.add_argument("--side", choices=get_args(Side), default="right", help="of hands to render: which hand")
 
 
 def add_network(parser: argparse.ArgumentParser, recipes: Recipes) -> Any:

@@ -4,18 +4,19 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 import equicon as eq
 from equicon.data import Boxed
 from equicon.data._grouped import check_groups
-from equicon.hands import Hand, SyntheticHandStream
-from equicon.hands.recipes._dataset_table import find_unlabelled, is_rendered
+from equicon.hands import Hand
+from equicon.hands.recipes._dataset_table import find_unlabelled, is_rendered, unlabelled_hands
 from equicon.hands.recipes._instances import Numbered, instances_of
 from equicon.hands.recipes._mixture import Mixture
 from equicon.hands.recipes._run_data import NO_LABELS, PretrainData
-from equicon.training import ALONE, Batches, Ranks, Shares, loading
+from equicon.training import ALONE, Batches, Ranks, Shares, loading, seed_of
 
 Batch: TypeAlias = Hand | Boxed
 """Images, with labels or with boxes around the hands."""
@@ -79,10 +80,19 @@ def training_batches(
 
 
 def _stream(args: argparse.Namespace, wanted: range, part: slice) -> Iterator[tuple[Hand, None]]:
+    hands = unlabelled_hands(args, 2**62)
     for number in wanted:
-        start = number * args.batch_size + part.start
-        hands = SyntheticHandStream(part.stop - part.start, args.size, args.seed, first=start, device=args.device)
-        yield next(iter(hands)), None
+        yield hands.render(_indices(args, number)[part], device=args.device), None
+
+
+def _indices(args: argparse.Namespace, number: int) -> Sequence[int]:
+    """Say which hands of the stream make a batch: the next ones, or the next ones of a few scenes."""
+    if not args.groups_per_batch:
+        return range(number * args.batch_size, (number + 1) * args.batch_size)
+    generator = torch.Generator().manual_seed(seed_of(args.seed, 3, number))
+    scenes = torch.randperm(args.scenes, generator=generator, device="cpu")[: args.groups_per_batch].tolist()
+    each = args.batch_size // args.groups_per_batch
+    return [scene + args.scenes * (number * each + k) for scene in scenes for k in range(each)]
 
 
 def labelled_batches(hands: Dataset[Hand], args: argparse.Namespace, batch_size: int) -> DataLoader[Hand]:
@@ -90,17 +100,18 @@ def labelled_batches(hands: Dataset[Hand], args: argparse.Namespace, batch_size:
     return DataLoader(hands, batch_size, **loading(args))
 
 
-def frame_of(batch: Batch, data: Sequence[str], margin: float = 1.0) -> eq.Affine:
-    """Frame the hand: by its joints as the paper does, in place of a detector, or by its box; or take all of it.
+def frame_of(batch: Batch, args: argparse.Namespace, margin: float = 1.0) -> eq.Affine:
+    """Frame the hand: by its joints as the paper does, in place of a detector; by its box; or, rendered, by its square.
 
     Args:
         batch: The images.
-        data: The values of ``--data`` that they come from.
-        margin: Half-side of the frame over that of the hand.
+        args: The options of ``pretrain_freihand.py``, which say what they are of.
+        margin: Half-side of the frame over that of the hand; the square has one of its own.
     """
     size = (batch.image.shape[-2], batch.image.shape[-1])
     if isinstance(batch, Boxed):
         return eq.Affine.from_boxes(batch.box, size, margin)
-    if is_rendered(data):
-        return eq.Affine.identity(len(batch.image), device=batch.image.device)
+    if is_rendered(args.data):
+        square = torch.eye(2, device=batch.image.device) * (min(size) / args.size)
+        return eq.Affine.from_linear(square.expand(len(batch.image), 2, 2))
     return eq.Affine.from_points(batch.xy, size, margin)

@@ -146,5 +146,8 @@ def render(source: SyntheticHands | Subset[Hand], *counts: int, quiet: bool = Fa
 
 
 def _scenes(source: SyntheticHands | Subset[Hand]) -> Tensor:
-    """Number the scenes (n,) that hands were rendered in: each has its own."""
-    return torch.arange(len(source), device="cpu")
+    """Number the scenes (n,) that hands were rendered in."""
+    if isinstance(source, SyntheticHands):
+        return source.groups
+    assert isinstance(source.dataset, SyntheticHands)
+    return source.dataset.groups[torch.tensor(source.indices, device="cpu")]

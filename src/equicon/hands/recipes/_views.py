@@ -24,9 +24,41 @@ def two_views(
     Returns:
         The first views and their transforms, then the second.
     """
-    images = batch.image.to(args.device, non_blocking=True)
-    frame, size = frame_of(batch, args.data).to(args.device), (args.size, args.size)
-    written: dict[str, Any] = {"dtype": dtype, "memory_format": torch.channels_last}
-    x1, g1 = augment(images, size=size, frame=frame, **written)
-    x2, g2 = augment(images, size=size, frame=frame, **written)
-    return x1, g1, x2, g2
+    images, frame = batch.image.to(args.device, non_blocking=True), frame_of(batch, args).to(args.device)
+    made: list[Any] = []
+    for _ in range(2):
+        action = draw_action(augment, images, frame, args)
+        made += [
+            action(
+                images,
+                size=(args.size, args.size),
+                frame=frame,
+                dtype=dtype,
+                memory_format=torch.channels_last,
+                padding_mode=args.padding_mode,
+            ),
+            action.affine,
+        ]
+    return tuple(made)
+
+
+def draw_action(
+    augment: eq.EquivariantTransform,
+    images: Tensor,
+    frame: eq.Affine,
+    args: argparse.Namespace,
+    generator: torch.Generator | None = None,
+) -> eq.Action:
+    """Draw transforms, and with ``--inside`` magnify each view until it shows nothing outside its image.
+
+    Args:
+        augment: Draws them.
+        images: (B, 3, H, W).
+        frame: Where in each the hand is.
+        args: The options of ``pretrain_freihand.py``.
+        generator: The source of randomness; torch's global one where None.
+    """
+    action = augment.sample(len(images), generator=generator, device=images.device)
+    if not args.inside:
+        return action
+    return action.inside((images.shape[-2], images.shape[-1]), (args.size, args.size), frame)
