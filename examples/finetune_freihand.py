@@ -252,8 +252,7 @@ class Run(Training[FinetuneData]):
 
     @property
     def models(self) -> Models:
-        assert isinstance(self.model, Models)
-        return self.model
+        return self.model  # type: ignore[return-value]  # build makes it
 
     @property
     def best(self) -> int:

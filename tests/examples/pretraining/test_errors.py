@@ -15,9 +15,9 @@ from equicon.hands.recipes import _networks
     ("words", "message"),
     [
         (["--data", "nowhere"], "--data: expected 'synthetic', 'stream' or a folder, got nowhere, which is no folder"),
-        (["--hands", 4], "--batch-size: expected at most 4, the images to train on, got 32"),
+        (["--hands", 4], "--batch-size: expected at most 4, the images to train on, got 64"),
         (
-            ["--hands", 40, "--weights", "nowhere.pt"],
+            ["--hands", 80, "--weights", "nowhere.pt"],
             "--weights: expected 'imagenet', 'none' or a file, got nowhere.pt, which is no file.",
         ),
         (["--jitter", 0, 0, 0, 0.7], "views: hue: expected"),

@@ -18,7 +18,7 @@ SAMPLES = 20
 
 
 def options(data: object = "synthetic", **changed) -> argparse.Namespace:
-    plain = {"data": str(data), "hands": 20, "size": 16, "seed": 3, "fraction": 1.0, "holdout": 0.1}
+    plain = {"data": str(data), "hands": 20, "size": 16, "seed": 3, "fraction": 1.0, "holdout": 0.1, "side": "right"}
     return argparse.Namespace(**plain | {"skip_corrupt": False} | changed)
 
 
@@ -60,7 +60,7 @@ def test_of_rendered_hands_a_share_is_labelled_and_others_validate():
     assert poses(few.labelled) < poses(half.labelled) < poses(whole.labelled)
     assert poses(whole.train) == poses(whole.labelled)
     assert poses(few.train) == poses(few.labelled)
-    everything = SyntheticHands(22, 16, 3).render(range(22)).xyz
+    everything = SyntheticHands(22, 16, 3 + 2**32, "studio", side="right").render(range(22)).xyz
     for data in (whole, half, few):
         assert len(data.validation) == 2
         assert torch.equal(torch.stack([data.validation[i].xyz for i in range(2)]), everything[20:])

@@ -20,7 +20,7 @@ def options(*data: object, **changed) -> argparse.Namespace:
         "data": [str(name) for name in data] or ["synthetic"], "data_weights": None, "mirror_left": True,
         "hands": 20, "labelled": 10, "size": 16, "batch_size": 4, "seed": 3, "workers": 0,
         "device": "cpu", "skip_corrupt": False, "boxes": None, "holdout": 0.1,
-        "groups_per_batch": None,
+        "groups_per_batch": 0, "context": 1.0, "scenes": 2, "side": "right",
     }  # fmt: skip
     return argparse.Namespace(**plain | changed)
 
@@ -166,7 +166,7 @@ def test_several_data_sets_make_batches_of_one_kind(youtube, freihand, freihand_
     for batch, (again, _) in zip(batches[5:], training_batches(found, args, 5, 12), strict=True):
         assert torch.equal(batch.image, again.image)
         assert torch.equal(batch.box, again.box)
-    views = frame_of(batches[0], args.data, 1.2)
+    views = frame_of(batches[0], args, 1.2)
     assert torch.equal(views.matrix, eq.Affine.from_boxes(batches[0].box, (40, 40), 1.2).matrix)
 
 
@@ -243,16 +243,43 @@ def test_batches_are_drawn_from_groups_where_asked(youtube, freihand):
         assert len({int(image[:, 24:].max()) == 0 for image in batch.image}) == 1  # of one data set
 
 
+@pytest.mark.parametrize("data", ["synthetic", "stream"])
+def test_batches_of_rendered_hands_are_of_few_scenes_and_no_hand_comes_twice(data):
+    args = options(data, groups_per_batch=2, scenes=3, batch_size=6, hands=30)
+    found = load_data(args)
+    hands = SyntheticHands(200, args.size, args.seed, scenes=3, side="right")
+    known = [str(hand.xyz) for hand in hands.__getitems__(range(200))]
+    drawn = []
+    for batch, _ in training_batches(found, args, 0, 5):
+        indices = [known.index(str(xyz)) for xyz in batch.xyz]
+        assert hands.groups[indices].unique(return_counts=True)[1].tolist() == [3, 3]
+        drawn += indices
+    assert len(set(drawn)) == 30
+    parts = zip(*(training_batches(found, args, 0, 2, Ranks(rank, 2)) for rank in range(2)), strict=True)
+    whole = training_batches(found, args, 0, 2)
+    assert all(torch.equal(torch.cat([p.xyz for p, _ in a]), b.xyz) for a, (b, _) in zip(parts, whole, strict=True))
+
+
+def test_labelled_hands_are_of_the_studio_and_their_square_alone():
+    args = options(context=2.0)
+    found = load_data(args)
+    assert found.images[0].image.shape == (3, 32, 32)
+    assert found.labelled[0][0].image.shape == (3, 16, 16)
+    assert str(found).startswith("20 rendered hands in 2 scenes; probes learn from 10 other hands")
+
+
 def test_data_that_have_too_small_groups_are_refused():
     with pytest.raises(ValueError, match=r"^groups_per_batch: expected groups that can give 2 images each .* has 1\."):
-        load_data(options(groups_per_batch=2))
+        load_data(options(groups_per_batch=2, scenes=20))
 
 
 def test_hands_are_framed_by_joints_by_boxes_or_by_their_picture():
     hand = SyntheticHands(4, size=32).render(range(4))
-    assert torch.equal(frame_of(hand, ["synthetic"], 1.2).matrix, eq.Affine.identity(4).matrix)
+    assert torch.equal(frame_of(hand, options(size=32), 1.2).matrix, eq.Affine.identity(4).matrix)
+    wide = SyntheticHands(4, size=32, context=1.5)
+    assert torch.equal(frame_of(wide.render(range(4)), options(size=32)).matrix, wide.frame(4).matrix)
     joints = eq.Affine.from_points(hand.xy, (32, 32), 1.2)
-    assert torch.equal(frame_of(hand, ["data/freihand"], 1.2).matrix, joints.matrix)
+    assert torch.equal(frame_of(hand, options("data/freihand"), 1.2).matrix, joints.matrix)
     boxed = Boxed(hand.image, torch.tensor([[3.0, 4, 20, 30]]).expand(4, 4))
     box = eq.Affine.from_boxes(boxed.box, (32, 32), 1.5)
-    assert torch.equal(frame_of(boxed, ["photos"], 1.5).matrix, box.matrix)
+    assert torch.equal(frame_of(boxed, options("photos"), 1.5).matrix, box.matrix)

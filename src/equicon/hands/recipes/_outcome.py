@@ -77,8 +77,8 @@ def draw_probes(data: PretrainData, args: argparse.Namespace, before: Probed, af
     """
     from matplotlib import pyplot as plt
 
-    assert data.labelled
-    first = [data.labelled[1][i] for i in range(len(after.shown))]
+    hands = data.labelled[1]  # type: ignore[index]  # it is not None where there are probes
+    first = [hands[i] for i in range(len(after.shown))]
     views, true = plain_views(Hand(*map(torch.stack, zip(*first, strict=True))), args)
     rows = {
         "weights to begin with": before,

@@ -149,5 +149,5 @@ def _scenes(source: SyntheticHands | Subset[Hand]) -> Tensor:
     """Number the scenes (n,) that hands were rendered in."""
     if isinstance(source, SyntheticHands):
         return source.groups
-    assert isinstance(source.dataset, SyntheticHands)
-    return source.dataset.groups[torch.tensor(source.indices, device="cpu")]
+    groups: Tensor = source.dataset.groups  # type: ignore[attr-defined]  # it is a part of SyntheticHands
+    return groups[torch.tensor(source.indices, device="cpu")]
