@@ -52,6 +52,21 @@ def test_a_background_looks_the_same_at_any_size():
     assert (shrunk - small).abs().mean() < 0.03
 
 
+@pytest.mark.parametrize("width", [32, 40, 48, 96])
+def test_a_wider_background_has_the_square_in_its_middle(width):
+    scene = to_device(draw_scene(Draws.of(0, range(30), 0, 200), replace(WILD, clouds=(0.8, 0.8))), None)
+    square, wide = paint_scene(scene, 32, 32), paint_scene(scene, 32, width)
+    first = (width - 32) // 2
+    # The noise at the edge of the square has neighbours beyond it then.
+    inner = slice(6, -6)
+    apart = (wide[..., first : first + 32, first : first + 32] - square)[..., inner, inner].abs().mean()
+    assert apart < 0.01
+    # It goes on at its own scale: nothing is magnified, and the noise does not end.
+    if width == 96:
+        steps = [part.diff(dim=-1).abs().mean() for part in (square, wide[..., :32, :32])]
+        assert 0.7 < steps[1] / steps[0] < 1.2
+
+
 def pattern(first: list[float], second: list[float], warp: float = 0.0, slope: float = 0.0) -> torch.Tensor:
     """Two waves on (-1, 1)², bent by noise that rises evenly with y: (64, 64)."""
     scene = to_device(draw_scene(Draws.of(0, [0], 0, 200), WILD), None)
