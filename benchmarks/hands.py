@@ -1,4 +1,4 @@
-"""How fast synthetic hands are made: images a second by size and domain, and what of it is drawn and posed on the CPU.
+"""How fast synthetic hands are made: images a second by their side, context and domain, and what is drawn on the CPU.
 
 python benchmarks/hands.py
 """
@@ -13,7 +13,8 @@ import torch
 
 from equicon.hands import SyntheticHands
 from equicon.hands._rendered.domain import DomainName
-from equicon.hands._rendered.synthetic import draw_pictures
+from equicon.hands._rendered.pictures import draw_pictures
+from equicon.hands._rendered.settings import Settings
 
 DOMAINS: tuple[DomainName, ...] = ("studio", "wild")
 
@@ -22,7 +23,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 224], help="sides of the images [pixels]")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[64, 128, 192, 224], help="sides of the images [pixels]"
+    )
+    parser.add_argument("--contexts", type=float, nargs="*", default=[2.0, 3.0], help="their widths in hand's squares")
     parser.add_argument("--pixels", type=int, default=2**18, help="in a batch on the CPU")
     parser.add_argument("--rounds", type=int, default=7, help="timings of each row, one after the other in turn")
     return parser.parse_args(argv)
@@ -38,15 +42,19 @@ def seconds(work: Callable[[], object]) -> float:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    rows: dict[tuple[str, str, int], tuple[int, Callable[[], object]]] = {}
+    rows: dict[tuple[str, str, int, float], tuple[int, Callable[[], object]]] = {}
+    pictures = [(size, context) for size in args.sizes for context in (1.0, *args.contexts)]
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-        for size in args.sizes:
-            count = max(1, (1 if device == "cpu" else 32) * args.pixels // size**2)
+        for side, context in pictures:
+            count = max(1, (1 if device == "cpu" else 32) * args.pixels // side**2)
             for domain in DOMAINS:
-                hands = SyntheticHands(count, size=size, domain=domain)
-                rows[device, domain, size] = count, partial(hands.render, range(count), device=device)
-    rows["cpu", "drawing alone", 64] = 256, partial(draw_pictures, range(256), 64, 0, "wild")
-    times: dict[tuple[str, str, int], list[float]] = {row: [] for row in rows}
+                hands = SyntheticHands(count, size=round(side / context), domain=domain, context=context)
+                rows[device, domain, side, context] = count, partial(hands.render, range(count), device=device)
+    clips = Settings(64, 0, "wild", clip=8)
+    rows["cpu", "clips of 8 drawn", 64, 1.0] = 256, partial(draw_pictures, range(256), clips)
+    rows["cpu", "and in any order", 64, 1.0] = 256, partial(draw_pictures, range(0, 2048, 8), clips)
+    rows["cpu", "drawing alone", 64, 1.0] = 256, partial(draw_pictures, range(256), Settings(64, 0, "wild"))
+    times: dict[tuple[str, str, int, float], list[float]] = {row: [] for row in rows}
     for _, work in rows.values():
         work()
     for _ in range(args.rounds):
@@ -54,10 +62,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             times[row].append(seconds(work))
 
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, medians of {args.rounds}")
-    print("device  what           size  images/s")
+    print("device  what              side  context  images/s")
     for row, (count, _) in rows.items():
-        device, what, size = row
-        print(f"{device:7s} {what:13s} {size:5d} {count / statistics.median(times[row]):9.0f}")
+        device, what, side, context = row
+        print(f"{device:7s} {what:16s} {side:5d} {context:8g} {count / statistics.median(times[row]):9.0f}")
 
 
 if __name__ == "__main__":

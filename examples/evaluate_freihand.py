@@ -108,6 +108,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args.data = args.data or begun.get("data", "synthetic")
     args.arch = args.arch or begun.get("arch", "resnet50")
     args.size = args.size or begun.get("size", 224)
+    args.side = begun.get("side", "right")
     args.first = args.first or CENTRAL.get(args.data, 0.33)
     args.out = args.out or args.model.parent
     return args
@@ -123,7 +124,7 @@ class Tested(NamedTuple):
 
 def load_data(args: argparse.Namespace) -> Tested:
     if args.data == "synthetic":
-        (hands,) = render(SyntheticHands(args.hands, args.size, SEED))
+        (hands,) = render(SyntheticHands(args.hands, args.size, SEED, "studio", side=args.side))
         xyz = torch.stack([hand.xyz for hand in hands.hands])
         return Tested(hands, bone_length(xyz), True)
     data = FreiHAND(args.data, "evaluation")

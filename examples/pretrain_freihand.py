@@ -22,6 +22,7 @@ were never trained on. With --resume, a run that was stopped goes on as if it ha
 
     encoder.pt      the encoder's weights, as torchvision names them, without the classifier (fc)
     result.json     what the probes found, the arguments and the versions
+    probe.png       hands it never saw, and where a linear probe sees their joints, before and after
     views.png       some images, their two views, and the views brought back to the canonical frame
     arguments.json  what --resume reads
     checkpoints/    the last states of the run
@@ -29,12 +30,12 @@ were never trained on. With --resume, a run that was stopped goes on as if it ha
 """
 
 import argparse
-import math
 import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
@@ -51,7 +52,7 @@ mpl.use("Agg")
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 import equicon as eq
@@ -59,16 +60,22 @@ from equicon.hands.recipes import (
     METHODS,
     Batch,
     PretrainData,
+    Probed,
+    SiameseModel,
     build_encoder,
+    conclude_probes,
+    draw_probes,
     draw_views,
+    explain_probes,
     find_unlabelled,
-    frame_of,
     load_pretrain_data,
     make_head,
     named_errors,
+    next_command,
     parse_pretrain_args,
     probe_hands,
     training_batches,
+    two_views,
 )
 from equicon.probes import ProbeResult, format_probes
 from equicon.training import (
@@ -93,18 +100,20 @@ def pretrain(run: "Run", journal: Journal, stop: Stop) -> bool:
     """Train to the end, or until a signal comes to any rank: then save what is whole. Say whether one came."""
     args, model, watch, ranks = run.args, run.model.train(), journal.watch, run.ranks
     augment = eq.Compose([run.make_views(), eq.Normalize.imagenet()])
-    criterion = model.get_submodule("criterion")
+    criterion: Any = model.get_submodule("criterion")
     batches = training_batches(run.data, args, run.step * args.accumulate, run.steps * args.accumulate, ranks)
     stopping = ranks.any(bool(stop.signal))
     watch.mark(PAUSE)
     while run.step < run.steps and not stopping:
         total = torch.zeros((), device=run.device)
         before = [buffer.clone() for buffer in model.buffers()] if args.accumulate > 1 else []
+        levels = []
         for k in range(args.accumulate):
-            batch = next(batches)
+            batch, labels = next(batches)
             watch.mark("data")
             torch.manual_seed(seed_of(args.seed, 1, run.step, k, *([ranks.rank] if ranks.rank else [])))
-            x1, g1, x2, g2 = two_views(augment, batch, run)
+            x1, g1, x2, g2 = two_views(augment, batch, args, run.dtype)
+            labels = None if labels is None else labels.to(run.device, non_blocking=True)
             watch.mark("views")
             last = k + 1 == args.accumulate  # when gradients travel
             ddp = run.embed if isinstance(run.embed, DistributedDataParallel) else None
@@ -112,7 +121,8 @@ def pretrain(run: "Run", journal: Journal, stop: Stop) -> bool:
                 with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
                     z1, z2 = run.embed(x1, x2)
                 watch.mark("encoder")
-                loss = criterion(z1, z2, g1, g2) / args.accumulate
+                loss = criterion(z1, z2, g1, g2, labels=labels) / args.accumulate
+                levels.append(run.levels if labels is None else criterion.levels(len(labels), labels=labels))
                 watch.mark("loss")
                 run.scaler.scale(loss).backward()
             total += loss.detach()
@@ -131,7 +141,8 @@ def pretrain(run: "Run", journal: Journal, stop: Stop) -> bool:
         run.optimizer.zero_grad(set_to_none=True)
         watch.mark("optimizer")
 
-        journal.step(run.step, lr, total, f"epoch {int(run.step / run.per_epoch) + 1}/{args.epochs:g}")
+        note = f"epoch {int(run.step / run.per_epoch) + 1}/{args.epochs:g}"
+        journal.step(run.step, lr, total, note, levels=levels)
         run.step += 1
         if run.due(args.picture_every) and ranks.first:
             journal.picture(run.step - 1, "views", run.draw(batch, seed=run.step))
@@ -143,29 +154,6 @@ def pretrain(run: "Run", journal: Journal, stop: Stop) -> bool:
         watch.mark(PAUSE)
     run.save(journal)
     return stopping
-
-
-def two_views(
-    augment: eq.EquivariantTransform, batch: Batch, run: "Run"
-) -> tuple[Tensor, eq.Affine, Tensor, eq.Affine]:
-    images = batch.image.to(run.device, non_blocking=True)
-    frame, size = frame_of(batch, run.args.data).to(run.device), (run.args.size, run.args.size)
-    written: dict[str, Any] = {"dtype": run.dtype, "memory_format": torch.channels_last}  # as the encoder takes them
-    x1, g1 = augment(images, size=size, frame=frame, **written)
-    x2, g2 = augment(images, size=size, frame=frame, **written)
-    return x1, g1, x2, g2
-
-
-class Model(nn.Module):
-    """Sees both views in one batch, which batch norm normalises together. It holds the criterion, which may learn."""
-
-    def __init__(self, encoder: nn.Module, head: nn.Module, criterion: nn.Module) -> None:
-        super().__init__()
-        self.encoder, self.head, self.criterion = encoder, head, criterion
-
-    def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
-        z1, z2 = self.head(self.encoder(torch.cat([x1, x2]))).chunk(2)
-        return z1, z2
 
 
 class Run(Training[PretrainData]):
@@ -196,7 +184,7 @@ class Run(Training[PretrainData]):
         args = self.args
         encoder, width = build_encoder(args.arch, weights)
         criterion = eq.PeCLRLoss(args.temperature, representation=METHODS[args.method], gather_distributed=True)
-        return Model(encoder, make_head(width, args.hidden, args.points), criterion)
+        return SiameseModel(encoder, make_head(width, args.hidden, args.points), criterion)
 
     def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.Adam(parameter_groups(model, self.args.weight_decay), self.args.lr)
@@ -208,7 +196,7 @@ class Run(Training[PretrainData]):
         )
 
     def start(self, data: PretrainData, saved: Mapping[str, Any] | None) -> None:
-        self.probes: dict[int, list[ProbeResult]] = {}
+        self.probes: dict[int, Probed] = {}
         super().start(data, saved)
         self.embed: nn.Module = self.model
         if self.args.micro_batch:
@@ -218,10 +206,12 @@ class Run(Training[PretrainData]):
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         super().restore(saved)
-        self.probes = {step: [ProbeResult(*row) for row in rows] for step, rows in saved["probes"].items()}
+        probes = saved["probes"].items()
+        self.probes = {step: Probed([ProbeResult(*row) for row in rows], shown) for step, (rows, shown) in probes}
 
     def state(self) -> dict[str, Any]:
-        return super().state() | {"probes": {step: [*map(tuple, rows)] for step, rows in self.probes.items()}}
+        probes = {step: ([*map(tuple, found.rows)], found.shown) for step, found in self.probes.items()}
+        return super().state() | {"probes": probes}
 
     @property
     def encoder(self) -> nn.Module:
@@ -231,10 +221,10 @@ class Run(Training[PretrainData]):
     def draw(self, batch: Batch, *, seed: int) -> Figure:
         """Draw the first images and their views."""
         few = type(batch)(*(value[:4].cpu() for value in batch))
-        return draw_views(few, frame_of(few, self.args.data), self.make_views(), self.args.size, seed=seed)
+        return draw_views(few, self.make_views(), self.args, seed=seed)
 
     def preview(self) -> None:
-        first = next(training_batches(self.data, self.args, 0, 1, self.ranks))
+        first, _ = next(training_batches(self.data, self.args, 0, 1, self.ranks))
         figure = self.draw(first, seed=self.args.seed)
         write_figure(self.args.out / "views.png", figure)
         plt.close(figure)
@@ -252,12 +242,16 @@ class Run(Training[PretrainData]):
             self.probes[self.step] = found
             self.save(journal)
             if 0 < self.step < self.steps:
-                journal.say(format_probes({f"epoch {self.step / self.per_epoch:.3g}": self.probes[self.step]}))
-        journal.scalars(self.step, named_errors(self.probes[self.step]))
+                journal.say(format_probes({f"epoch {self.step / self.per_epoch:.3g}": found.rows}))
+        journal.scalars(self.step, named_errors(self.probes[self.step].rows))
 
     def results(self) -> dict[str, Any]:
         write_state(self.args.out / "encoder.pt", plain_state(self.encoder))
-        return {"probes": {step: [row._asdict() for row in rows] for step, rows in self.probes.items()}}
+        if self.data.labelled:
+            figure = draw_probes(self.data, self.args, self.probes[0], self.probes[self.steps])
+            write_figure(self.args.out / "probe.png", figure)
+            plt.close(figure)
+        return {"probes": {step: [row._asdict() for row in found.rows] for step, found in self.probes.items()}}
 
     @property
     def title(self) -> str:
@@ -271,25 +265,28 @@ class Run(Training[PretrainData]):
     def few(self) -> str:
         return "" if self.args.recipe == "quick" else " A smaller recipe is --recipe quick."
 
+    @property
+    def levels(self) -> eq.LossLevels:
+        """Between what the loss of a batch lies, of all ranks together; where images share a label, a little lower."""
+        return eq.nt_xent_levels(self.args.batch_size, self.args.temperature)
+
     def describe(self) -> str:
-        args = self.args
+        args, (chance, floor) = self.args, self.levels
         return (
             f"{args.arch} on {self.place} in {args.precision}, weights '{args.weights}'; {self.steps:,} steps "
-            f"of {self.images:,} images seen twice, {args.batch_size:,} to a loss, where chance "
-            f"is {math.log(2 * args.batch_size - 1):.2f}"
+            f"of {self.images:,} images seen twice, {args.batch_size:,} to a loss, where chance is {chance:.2f} and "
+            f"unrelated images give {floor:.2f}"
         )
 
     def say(self) -> None:
         out, args = self.args.out, self.args
-        if self.probes[0]:
-            print(
-                f"\nHow far probes on frozen features miss the joints of hands they never saw: 2D [pixels of\n"
-                f"{args.size}], 3D from the wrist [mm] and the same aligned (PA), by labels. 'mean' looks at no\n"
-                f"image, and 'mlp' falls back to it on few labels. Before: weights '{args.weights}'.\n"
-                f"After: {args.method} pre-training.\n"
-            )
-            print(format_probes({"before": self.probes[0], "after": self.probes[self.steps]}))
-        print(f"\n{self.minutes:.1f} minutes. The encoder is {out / 'encoder.pt'}; see {out / 'views.png'}.")
+        before, after = self.probes[0], self.probes[self.steps]
+        if before.rows:
+            print(explain_probes(args, before, after))
+            print(f"\n{conclude_probes(args, self.minutes, before, after)} See {out / 'probe.png'}.")
+        print(f"\nThe encoder is {out / 'encoder.pt'}, and its views were such as {out / 'views.png'}.")
+        if command := next_command(args, Path(__file__).with_name("finetune_freihand.py")):
+            print(f"Fine-tune it, with labels:\n    {command}")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

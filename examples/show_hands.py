@@ -1,6 +1,7 @@
 """Draw a contact sheet of synthetic hands, to see what the examples learn from.
 
 python examples/show_hands.py --domain studio --out runs/hands.png
+python examples/show_hands.py --context 3 --scenes 2 --side right --count 12 --columns 4
 """
 
 import argparse
@@ -29,8 +30,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], formatter_class=Help)
     parser.add_argument("--count", type=whole(1), default=40, help="how many hands")
     parser.add_argument("--columns", type=whole(1), default=10, help="how many to a row")
-    parser.add_argument("--size", type=whole(8), default=96, help="side of an image [pixels]")
+    parser.add_argument("--size", type=whole(8), default=96, help="side of the hand's square [pixels]")
     parser.add_argument("--domain", choices=["wild", "studio"], default="wild", help="where the hands are")
+    parser.add_argument("--context", type=float, default=1.0, help="width of an image, in hand's squares")
+    parser.add_argument("--scenes", type=whole(1), help="how many scenes the hands share (default: one each)")
+    parser.add_argument("--clip", type=whole(1), default=1, help="how many in a row show one hand in motion")
+    parser.add_argument("--side", choices=["both", "left", "right"], default="both", help="which hands")
     parser.add_argument("--seed", type=whole(0), default=0, help="of the data set")
     parser.add_argument("--out", type=Path, default=Path("runs/hands.png"), help="the picture to write")
     return parser.parse_args(argv)
@@ -40,7 +45,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     escape_stdout()
     with interruptible():
         args = parse_args(argv)
-        (hands,) = render(SyntheticHands(args.count, size=args.size, seed=args.seed, domain=args.domain))
+        names = ("size", "seed", "domain", "context", "scenes", "clip", "side")
+        try:
+            source = SyntheticHands(args.count, **{name: getattr(args, name) for name in names})
+        except ValueError as error:  # too small a context
+            sys.exit(f"--{error}")
+        (hands,) = render(source)
         sheet = make_grid(torch.stack([hand.image / 255 for hand in hands.hands]), args.columns, padding=1)
         try:
             args.out.parent.mkdir(parents=True, exist_ok=True)

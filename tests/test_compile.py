@@ -39,14 +39,29 @@ def test_drawing_and_applying_compile_whole():
         assert compiled(IMAGES[:batch_size])[0].shape == (batch_size, 3, 32, 32)
 
 
-def test_uint8_with_a_frame_compiles_whole():
+@pytest.mark.parametrize("padding_mode", ["reflection", pytest.param("border", marks=pytest.mark.slow)])
+def test_uint8_with_a_frame_and_padding_compiles_whole(padding_mode):
     action, frame = (
         eq.RandomRotation(45).sample(3),
         eq.Affine.from_boxes(torch.tensor([[5.0, 5.0, 35.0, 35.0]] * 3), (40, 48)),
     )
-    images = (IMAGES * 255).to(torch.uint8)
-    compiled = torch.compile(lambda x: action(x, size=(32, 32), frame=frame), fullgraph=True, backend="aot_eager")
-    assert_close(compiled(images), action(images, size=(32, 32), frame=frame), atol=1e-5, rtol=0)
+    images, given = (IMAGES * 255).to(torch.uint8), {"size": (32, 32), "frame": frame, "padding_mode": padding_mode}
+    compiled = torch.compile(lambda x: action(x, **given), fullgraph=True, backend="aot_eager")
+    assert_close(compiled(images), action(images, **given), atol=1e-5, rtol=0)
+
+
+def test_views_inside_their_source_compile_whole():
+    frame = eq.Affine.from_boxes(torch.tensor([[5.0, 5.0, 35.0, 35.0]] * 3), (40, 48))
+    action, size = eq.RandomAffine(45, 0.3, (0.5, 1.5)).sample(3), (80, 96)  # no pyramid, whose graph takes seconds
+
+    def draw(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        inside = action.inside((40, 48), size, frame)
+        seen = (inside.affine @ frame).coverage((40, 48), size)
+        return inside(images, size=size, frame=frame), inside.affine.matrix, seen
+
+    results = [run(IMAGES) for run in (draw, torch.compile(draw, fullgraph=True, backend="aot_eager"))]
+    assert_close(results[1], results[0], atol=1e-5, rtol=0)
+    assert float(results[1][2].min()) > 1 - 1e-4
 
 
 @pytest.mark.parametrize("entry", REPRESENTATIONS.values(), ids=REPRESENTATIONS)
@@ -93,12 +108,13 @@ def test_more_kinds_of_transforms_than_torch_keeps_need_the_documented_limit():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch 2.11's own
-def test_inductor_makes_the_same_views_and_loss():
+@pytest.mark.parametrize("padding_mode", ["zeros", "border", "reflection"])
+def test_inductor_makes_the_same_views_and_loss(padding_mode):
     action = eq.presets.peclr().sample(3)
     criterion = eq.PeCLRLoss(0.5)
 
     def step(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        views = action(images, size=(16, 16))
+        views = action(images, size=(16, 16), padding_mode=padding_mode)
         z = views[:, :2].flatten(1)
         return views, criterion(z, z.flip(1), action.affine, action.affine)
 

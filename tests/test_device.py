@@ -63,6 +63,9 @@ def test_no_view_waits(backend, dtype, monkeypatch):
             views, g = eq.Compose(chain)(images, size=(32, 32), frame=frame, anchor=anchor)
             assert views.device.type == g.device.type == "cuda"
             assert g.warp(images, (20, 20), padding_mode="reflection").device.type == "cuda"
+        action = eq.RandomAffine(45, 0.1).sample(4, device="cuda").inside((64, 80), (32, 32), frame)
+        shown = action(images, size=(32, 32), frame=frame, padding_mode="reflection")
+        assert (action.affine @ frame).coverage((64, 80), (32, 32)).device == shown.device
         assert not copies.waiting, copies.waiting[0]
 
 

@@ -29,13 +29,21 @@ def assert_any_batch(module: nn.Module, few: tuple[Tensor, ...], many: tuple[Ten
 
 
 class Views(nn.Module):
-    def __init__(self, augment: eq.EquivariantTransform) -> None:
+    def __init__(self, augment: eq.EquivariantTransform, padding_mode: eq.PaddingMode = "zeros") -> None:
         super().__init__()
-        self.augment = augment
+        self.augment, self.padding_mode = augment, padding_mode
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        views, g = self.augment(images, size=(24, 32))  # twice as large: no pyramid, whose graph takes seconds
+        # Twice as large: no pyramid, whose graph takes seconds.
+        views, g = self.augment(images, size=(24, 32), padding_mode=self.padding_mode)
         return views, g.matrix
+
+
+class Inside(Views):
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        source = (images.shape[-2], images.shape[-1])
+        g = self.augment.sample(images.shape[0]).inside(source, (24, 32)).affine
+        return g.coverage(source, (24, 32)), g.matrix
 
 
 class Moves(nn.Module):
@@ -71,10 +79,17 @@ def embeddings(count: int, width: int, number: int) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(
-    "augment", [eq.presets.peclr(), pytest.param(EVERYTHING, marks=slow)], ids=["peclr", "everything"]
+    ("augment", "padding_mode"),
+    [(eq.presets.peclr(), "reflection"), pytest.param(EVERYTHING, "border", marks=slow)],
+    ids=["peclr", "everything"],
 )
-def test_transforms_are_exported_for_any_batch(augment):
-    assert_any_batch(Views(augment), (images(FEW),), (images(MANY),))
+def test_transforms_are_exported_for_any_batch(augment, padding_mode):
+    assert_any_batch(Views(augment, padding_mode), (images(FEW),), (images(MANY),))
+
+
+@either
+def test_views_inside_their_source_are_exported_for_any_batch(strict):
+    assert_any_batch(Inside(eq.RandomTranslate(0.3)), (images(FEW),), (images(MANY),), strict=strict)
 
 
 @slow

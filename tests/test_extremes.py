@@ -211,6 +211,8 @@ def test_empty_batches_of_everything_else():
         (eq.Affine.from_boxes(none(0, 4), (8, 8)).matrix, (0, 3, 3)),
         (eq.Affine.from_points(none(0, 5, 2), (8, 8)).matrix, (0, 3, 3)),
         (pose_frame(none(0, 4), (8, 8)).matrix, (0, 3, 3)),
+        (g.inside((8, 8)).matrix, (0, 3, 3)),
+        (g.coverage((8, 8), (4, 5)), (0, 1, 4, 5)),
         (g.points(none(0, 5, 2), (8, 8)), (0, 5, 2)),
         (g.boxes(none(0, 4), (8, 8)), (0, 4)),
         (g.intrinsics(K, (8, 8)), (0, 3, 3)),

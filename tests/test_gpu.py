@@ -57,12 +57,14 @@ def test_nothing_waits_for_the_device(backend, dtype, monkeypatch):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("name", ["affine", "resized crop", "peclr", "jitter"])
-@pytest.mark.parametrize("backend", ["torch", "kornia"])
-def test_triton_makes_the_views_of_the_separate_steps(backend, name, dtype, monkeypatch):
+@pytest.mark.parametrize(
+    ("backend", "padding_mode"), [("torch", "zeros"), ("kornia", "border"), ("torch", "reflection")]
+)
+def test_triton_makes_the_views_of_the_separate_steps(backend, padding_mode, name, dtype, monkeypatch):
     images = torch.randint(0, 256, (16, 3, 224, 224), dtype=torch.uint8, device="cuda")
     normalize = eq.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     action = eq.Compose([TRANSFORMS[name].transform, normalize]).sample(16, device="cuda")
-    options = {"size": (128, 128), "dtype": dtype, "memory_format": torch.channels_last}
+    options = {"size": (128, 128), "dtype": dtype, "memory_format": torch.channels_last, "padding_mode": padding_mode}
     assert action.backend(images) == "triton"
     views = action(images, **options)
     monkeypatch.setenv("EQUICON_BACKEND", backend)

@@ -44,8 +44,8 @@ def contains_numpy(value: Any) -> bool:
 
 
 CONFIGS = {name: entry.transform for name, entry in TRANSFORMS.items()} | {
-    "hands": hands.SyntheticHands(2, 16, 3),
-    "hand stream": hands.SyntheticHandStream(2, 16, first=4),
+    "hands": hands.SyntheticHands(2, 16, 3, context=1.5, scenes=2, clip=4),
+    "hand stream": hands.SyntheticHandStream(2, 16, context=1.5, scenes=2, clip=4, first=4),
     "normalization": eq.Normalization((0.5, 0.25), (1, 2)),
 }
 
@@ -136,6 +136,8 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "boxes": (lambda s, v: G.boxes(POINTS.flatten(1), s, v), ((8, 9), (4, 5))),
     "intrinsics": (lambda s, v: G.intrinsics(G.matrix, s, v), ((8, 9), (4, 5))),
     "warp": (lambda size: G.warp(IMAGES, size), ((4, 5),)),
+    "coverage": (G.coverage, ((8, 9), (4, 5))),
+    "inside": (lambda s, v: eq.Action(G).inside(s, v).affine.matrix, ((8, 9), (4, 5))),
     "action": (lambda size: eq.RandomRotation((9, 9)).sample(2)(IMAGES, size=size), ((4, 5),)),
     "transform": (lambda size: eq.RandomRotation((9, 9))(IMAGES, size=size)[0], ((4, 5),)),
     "repeat_interleave": (lambda n: eq.RandomRotation((9, 9)).sample(2).repeat_interleave(n).affine.matrix, (3,)),
@@ -147,6 +149,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "nt_xent": (lambda t, n: eq.nt_xent(Z, 1 - Z, t, chunk_size=n), (0.5, 2)),
     "NTXentLoss": (lambda t, n: [repr(eq.NTXentLoss(t, chunk_size=n)), eq.NTXentLoss(t)(Z, 1 - Z)], (0.5, 2)),
     "PeCLRLoss": (lambda t, n: eq.PeCLRLoss(t, chunk_size=n)(Z, 1 - Z, G, G), (0.5, 2)),
+    "nt_xent_levels": (lambda n, t, v, k: list(eq.nt_xent_levels(n, t, views=v, negatives=k)), (4, 0.5, 3, 2)),
     "GradCache": (lambda n: eq.GradCache(Flat(), n)(IMAGES), (1,)),
     "DirectSum": (lambda n, m: [repr(eq.DirectSum([(eq.Points(), n), (eq.Invariant(), m)]))], (4, 3)),
     "assert_representation": (lambda n: [testing.assert_representation(eq.Points(), n)], (4,)),

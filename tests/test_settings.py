@@ -73,6 +73,7 @@ def warp() -> list[torch.Tensor]:
     g = drawn(AFFINE, 4)
     kinds = product(("bilinear", "nearest"), ("zeros", "border", "reflection"))
     found = [g.warp(IMAGES, (30, 30), mode=mode, padding_mode=padding_mode) for mode, padding_mode in kinds]
+    found += [g.coverage((72, 96), (30, 30)), g.inside((72, 96), (30, 30), drawn(AFFINE, 4, 1)).matrix]
     return [*found, *with_gradients(lambda x: g.warp(x, (30, 30)).square().sum(), random(4, 3, 72, 96))]
 
 
@@ -91,7 +92,8 @@ def affine() -> list[torch.Tensor]:
 def loss(**options: Any) -> list[torch.Tensor]:
     labels = (4 * random(192)).to(torch.int64)
     extras = {"negatives": Z[3], "labels": labels, "weights": random(192)}
-    return with_gradients(lambda a, b: eq.nt_xent(a, b, 0.05, **options, **extras), *Z[:2])
+    levels = eq.nt_xent_levels(192, 0.05, negatives=192, labels=labels, weights=extras["weights"])
+    return [*with_gradients(lambda a, b: eq.nt_xent(a, b, 0.05, **options, **extras), *Z[:2]), *levels]
 
 
 def peclr(representation: eq.Representation) -> list[torch.Tensor]:
@@ -138,7 +140,11 @@ def pose() -> list[torch.Tensor]:
 
 def rendered(domain: str) -> list[torch.Tensor]:
     data = hands.SyntheticHands(4, 48, domain=domain)
-    return [*data.render(range(4)), *data[1], *next(iter(hands.SyntheticHandStream(2, 48, domain=domain)))]
+    more = {"domain": domain, "context": 1.5, "scenes": 2, "clip": 2, "side": "right"}
+    wide = hands.SyntheticHands(4, 24, **more)
+    stream = hands.SyntheticHandStream(2, 24, **more)
+    found = [*data.render(range(4)), *data[1], *next(iter(hands.SyntheticHandStream(2, 48, domain=domain)))]
+    return [*found, *wide[1], wide.groups, wide.frame(2).matrix, *next(iter(stream)), stream.frame(2).matrix]
 
 
 def files() -> list[Any]:
@@ -184,7 +190,10 @@ RUNS: dict[str, Callable[[], Any]] = {
     "rendered, studio": lambda: rendered("studio"),
     "rendered, wild": lambda: rendered("wild"),
     "files": files,
-    "batches": lambda: list(Batches(20, 4, 0, 0, 6, shares=Shares((15, 5), (1, 1)))),
+    "batches": lambda: [
+        list(Batches(20, 4, 0, 0, 6, shares=Shares((15, 5), (1, 1)))),
+        list(data.GroupedBatchSampler(torch.tensor([0, 1, 2, 0] * 5, device="cpu"), 4, 2)),
+    ],
     "asserters": asserted,
     "leaks": lambda: list(find_leaks(AFFINE, source=(12, 16), steps=2, batch_size=512)),
 }

@@ -173,3 +173,16 @@ def test_equivariance_is_measured_at_the_encoders_size():
 
     assert_equivariant(encoder, images, eq.RandomRotation(10), eq.Invariant(), size=(16, 16))
     assert seen == [(8, 3, 16, 16)] * 2
+
+
+def test_equivariance_is_measured_with_what_the_encoder_was_shown_outside():
+    white, seen = torch.ones(4, 3, 16, 16), []
+
+    def encoder(views):
+        seen.append(round(float(views.amin()), 3))
+        return torch.ones(len(views), 3)
+
+    away = eq.RandomTranslate((0.5, 0.5))
+    for padding_mode in ("zeros", "border", "reflection"):
+        assert_equivariant(encoder, white, away, eq.Invariant(), size=(8, 16), padding_mode=padding_mode)
+    assert seen == [0, 0, 1, 1, 1, 1]  # the image itself and its view

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import torchvision
 from plan import FineTune, Piece, Preset, Pretrain
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 from tqdm import tqdm
 
 import equicon as eq
 from equicon.hands import Hand, Pose25D, SyntheticHands, bone_length, pose_errors, pose_loss, pose_target
-from equicon.hands.recipes import CLIP_NORM, REFINE_RATE
+from equicon.hands.recipes import CLIP_NORM, REFINE_RATE, build_encoder
 from equicon.probes import Features, extract_features, probe
 from equicon.training import learning_rate, load_state, plain_state, seed_of, write_state
 
@@ -55,17 +53,7 @@ def hands(folder: Path, name: str, device: str) -> Hand:
 
 def build(arch: str) -> tuple[nn.Module, int]:
     """Build an encoder from random weights."""
-    if arch == "slim":
-        network = torchvision.models.ResNet(BasicBlock, [2, 2, 2, 2])
-        network.inplanes = 16
-        network.conv1, network.bn1 = nn.Conv2d(3, 16, 7, 2, 3, bias=False), nn.BatchNorm2d(16)
-        for i, width in enumerate((16, 32, 64, 128)):
-            setattr(network, f"layer{i + 1}", network._make_layer(BasicBlock, width, 2, 2 if i else 1))
-        network.fc = nn.Linear(128, 1)
-    else:
-        network = torchvision.models.get_model(arch, weights=None)
-    width = int(network.fc.in_features)
-    network.fc = nn.Identity()
+    network, width = build_encoder("quarter_resnet18" if arch == "slim" else arch, "none")
     return network.to(memory_format=torch.channels_last), width
 
 

@@ -4,6 +4,7 @@ from equicon import draw, metrics, presets
 from equicon._groups.affine import Affine
 from equicon._groups.element import GroupElement
 from equicon._losses.grad_cache import GradCache
+from equicon._losses.levels import LossLevels, nt_xent_levels
 from equicon._losses.ntxent import NTXentLoss, nt_xent
 from equicon._losses.peclr import PeCLRLoss
 from equicon._public import claim
@@ -49,6 +50,7 @@ __all__ = [
     "GradCache",
     "GroupElement",
     "Invariant",
+    "LossLevels",
     "Mode",
     "NTXentLoss",
     "Normalization",
@@ -76,6 +78,7 @@ __all__ = [
     "load_weights",
     "metrics",
     "nt_xent",
+    "nt_xent_levels",
     "presets",
 ]
 

@@ -17,6 +17,7 @@ from equicon._transforms.base import Compose, EquivariantTransform, RandomApply
 from equicon._transforms.geometric import RandomAffine, RandomHorizontalFlip
 from equicon._transforms.leaks import Leak, Leaks, find_leaks
 from equicon._transforms.pipeline import check_pipeline
+from equicon._views.warp import PaddingMode
 
 __all__ = [
     "Leak",
@@ -243,6 +244,7 @@ def assert_equivariant(
     representation: Representation[Any],
     *,
     size: tuple[int, int] | None = None,
+    padding_mode: PaddingMode = "zeros",
     tolerance: float = 0.05,
     generator: torch.Generator | None = None,
 ) -> None:
@@ -257,6 +259,7 @@ def assert_equivariant(
         transform: where views are drawn from.
         representation: how the embeddings should move.
         size: (h, w) that images are brought to for the encoder; their own by default.
+        padding_mode: what lies outside the images, as the encoder was trained: ``zeros``, ``border`` or ``reflection``.
         tolerance: largest median relative distance.
         generator: the source of randomness; seeded with 0 where None.
 
@@ -271,9 +274,9 @@ def assert_equivariant(
     """
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     with torch.no_grad():
-        views, g = transform(images, size=size, generator=generator)
+        views, g = transform(images, size=size, padding_mode=padding_mode, generator=generator)
         e = Affine.identity(len(images), device=g.device)
-        plain = representation.canonicalize(e, encoder(e.warp(images, size)))
+        plain = representation.canonicalize(e, encoder(e.warp(images, size, padding_mode=padding_mode)))
         home = representation.canonicalize(g, encoder(views))
     scale = plain.norm(dim=1).clamp(min=torch.finfo(plain.dtype).eps)
     distance = float(((home - plain).norm(dim=1) / scale).median())

@@ -53,6 +53,7 @@ def test_the_next_readable_item_stands_in(case: tuple[int, set[int]], before: li
         while expected in corrupt:
             expected = (expected + 1) % count
         assert data[index] == data[index - count] == expected
+        assert data.stand_in(index) == data.stand_in(index - count) == expected
     assert data.skipped == sorted({Path(f"{i // 2}.jpg") for i in corrupt})
 
 
@@ -64,6 +65,24 @@ def test_what_was_skipped_is_what_was_met_and_is_not_read_again() -> None:
     assert numbers.read == [1, 2, 3, 3]
     assert data.skipped == [Path("0.jpg"), Path("1.jpg")]
     assert data.dataset is numbers
+
+
+def test_what_stands_in_is_told_as_far_as_it_is_known_and_nothing_is_read_for_it() -> None:
+    numbers = Numbers(3, {0, 1, 2})
+    data = SkipCorrupt(numbers)
+    assert [data.stand_in(i) for i in range(3)] == [0, 1, 2]
+    assert numbers.read == []
+    with pytest.raises(CorruptImage):
+        data[1]
+    assert [data.stand_in(i) for i in range(3)] == [0, 1, 2]  # all are corrupt: none stands in
+    with pytest.raises(IndexError, match="index: expected a whole number in"):
+        data.stand_in(3)
+
+
+def test_groups_are_those_of_what_was_wrapped() -> None:
+    numbers = Numbers(3, {1})
+    numbers.groups = torch.tensor([4, 4, 2])  # type: ignore[attr-defined]
+    assert SkipCorrupt(numbers).groups.tolist() == [4, 4, 2]
 
 
 def test_other_errors_are_not_hidden() -> None:

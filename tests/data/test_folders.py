@@ -51,6 +51,8 @@ def test_every_image_under_the_folder_is_there_in_order_of_its_path(root: Path) 
     assert len(data) == 5
     assert [data.path(i).relative_to(root).as_posix() for i in range(5)] == NAMES
     assert data.path(-1) == data.path(4)
+    assert data.groups.tolist() == [0, 1, 1, 0, 2]  # their folders
+    assert data.groups.dtype == torch.int64
     assert [round(float(data[i].image.float().mean())) for i in range(5)] == pytest.approx(VALUES, abs=1)
     assert data.left_out == 0
 
@@ -152,6 +154,7 @@ def test_each_box_is_an_item_and_images_without_one_are_left_out(root: Path) -> 
     boxes = {"b.PNG": [[0, 0, 4, 4], [1.5, 2, 7, 6]], "a/2.jpg": [2, 2, 5, 5], "a-b.Jpg": []}
     data = UnlabelledImages(root, 6, boxes=save(root / "boxes.json", boxes), margin=1)
     assert [data.path(i).name for i in range(len(data))] == ["2.jpg", "b.PNG", "b.PNG"]
+    assert data.groups.tolist() == [0, 1, 1]
     assert data.left_out == 3
     sides = (data[2].box[2:] - data[2].box[:2]).tolist()
     assert sides[0] / sides[1] == pytest.approx(5.5 / 4)

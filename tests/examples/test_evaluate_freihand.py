@@ -133,7 +133,7 @@ def test_a_model_that_knows_makes_no_error(model, root, tmp_path, monkeypatch, w
 def test_rendered_hands_are_not_those_of_training(model, tmp_path, monkeypatch):
     args = evaluate_freihand.parse_args([str(model), "--hands", "70"])
     tested = evaluate_freihand.load_data(args)
-    hands = SyntheticHands(70, 32, evaluate_freihand.SEED).render(range(70))
+    hands = SyntheticHands(70, 32, evaluate_freihand.SEED, "studio", side="right").render(range(70))
     assert len(tested.scale) == 70
     assert evaluate_freihand.SEED > 10**6
     assert torch.equal(tested.hands[66].xyz, hands.xyz[66])

@@ -87,7 +87,12 @@ WHEN = {
     [*(("pretrain_freihand.py", when) for when in WHEN), ("finetune_freihand.py", "first batch")],  # of one launch
 )
 def test_while_a_run_starts(script, when, tmp_path):
-    words = [*SHORT, *(["--labelled", "10"] if "pretrain" in script else []), "--out", "new/out"]
+    words = [
+        *SHORT,
+        *(["--labelled", "10", "--groups-per-batch", "0"] if "pretrain" in script else []),
+        "--out",
+        "new/out",
+    ]
     done = interrupted(WHEN[when], script, words, tmp_path)
     assert "Traceback" not in done.stderr
     assert "Stopped" in done.stderr + done.stdout

@@ -42,7 +42,7 @@ def part_of_batch(start: int, stop: int) -> tuple[list[torch.Tensor], list[eq.Af
 
 
 def one_step(i: int, start: int, stop: int) -> list[torch.Tensor]:
-    """Compute a loss of some of the images, with what it gives to the weights, and to a temperature that learns."""
+    """Compute a loss of some of the images and its levels, with what it gives to weights and to a temperature."""
     name, chunk_size, more, extras = CASES[i][0], CHUNKS[CASES[i][1]], CASES[i][2], EXTRAS[CASES[i][3]]
     learns = (i + i // len(EXTRAS)) % 2
     temperature = torch.nn.Parameter(torch.tensor(0.2, dtype=torch.float64)) if learns else 0.2
@@ -63,11 +63,14 @@ def one_step(i: int, start: int, stop: int) -> list[torch.Tensor]:
             temperature, representation=representation, gather_distributed=True, chunk_size=chunk_size
         )
         views = {"g1": g[0], "g2": g[1], "more_views": [(z[2], g[2])] if more else []}
+    counted = {key: len(value) if key == "negatives" else value for key, value in given.items()}
+    levels = criterion.levels(stop - start, views=2 + more, **counted)
     if dist.is_initialized() and learns:
         criterion = DistributedDataParallel(criterion)
     loss = criterion(z[0], z[1], **views, **given)
     (3 * loss + 0 * z[2].sum()).backward()
-    return [loss.detach(), *(p.grad for module in (model, criterion) for p in module.parameters())]
+    levels = [torch.as_tensor(level, dtype=torch.float64) for level in levels]
+    return [loss.detach(), *levels, *(p.grad for module in (model, criterion) for p in module.parameters())]
 
 
 CASES = [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from equicon.metrics import epe, procrustes_align
-from equicon.probes import Features, ProbeResult, _probe, probe, probe_table
+from equicon.probes import Features, ProbeResult, _probe, predict_keypoints, probe, probe_table
 from equicon.probes import _regressors as _regress
 
 seeds = st.integers(0, 2**31 - 1)
@@ -45,6 +45,20 @@ def close(found: ProbeResult, wanted: ProbeResult, tolerance: float = 1e-6) -> N
 
 
 TRAIN, TEST = hands(120, 0), hands(30, 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_keypoints_are_where_the_probe_measures_them(kind: Any) -> None:
+    for fraction in (0.5, 1.0):
+        found = predict_keypoints(TRAIN, TEST, kind=kind, fraction=fraction, seed=3)
+        errors = probe(TRAIN, TEST, kind=kind, fraction=fraction, seed=3)
+        assert epe(found, TEST.xy.double()).item() == pytest.approx(errors.px)
+    flat = [features._replace(xyz=None) for features in (TRAIN, TEST)]
+    assert predict_keypoints(*flat, kind=kind).shape == TEST.xy.shape
+    with pytest.raises(ValueError, match=r"fraction: expected at least 5 labels"):
+        predict_keypoints(TRAIN, TEST, kind=kind, fraction=0.01)
+    with pytest.raises(ValueError, match=r"kind: expected"):
+        predict_keypoints(TRAIN, TEST, kind="forest")  # type: ignore[arg-type]
 
 
 def test_the_mean_in_a_loop() -> None:

@@ -5,10 +5,12 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from equicon.data import GroupedBatchSampler
 from equicon.training import Batches, Ranks, Shares, loading, seed_of
+from equicon.training._batches import draw_order
 
 
 @given(
@@ -76,6 +78,45 @@ def test_with_weights_each_epoch_has_its_shares_and_goes_through_whole_permutati
     assert list(Batches(count, batch_size, seed, min(cut, last), last, shares=shares)) == whole[cut:]
     ranks = (Batches(count, batch_size, seed, 0, last, Ranks(rank, 2), shares) for rank in range(2))
     assert [first + second for first, second in zip(*ranks, strict=True)] == whole
+
+
+@given(
+    batch_size=st.sampled_from([2, 4, 6]), seed=st.integers(0, 2**40), cut=st.integers(0, 12), world=st.integers(1, 3)
+)
+def test_batches_of_groups_are_those_of_the_sampler_from_anywhere_on_any_ranks(batch_size, seed, cut, world):
+    groups = torch.arange(50) % 7 % 5
+    sampler = GroupedBatchSampler(groups, batch_size, 2, seed=seed)
+    whole = [batch for _ in range(2) for batch in sampler]
+    last, given = len(whole), {"groups": groups, "groups_per_batch": 2}
+    cut, world = min(cut, last), min(world, batch_size)
+    assert list(Batches(50, batch_size, seed, cut, last, **given)) == whole[cut:]
+    parts = (Batches(50, batch_size, seed, cut, last, Ranks(rank, world), **given) for rank in range(world))
+    assert [[i for part in batch for i in part] for batch in zip(*parts, strict=True)] == whole[cut:]
+
+
+@settings(max_examples=30)
+@given(weighed(), st.integers(0, 2**20))
+def test_of_groups_an_epoch_has_its_shares_too(case, salt):
+    shares, batch_size, seed = case
+    count = sum(shares.counts)
+    groups = torch.randint(3, (count,), generator=torch.Generator().manual_seed(salt))
+    last = 2 * (count // batch_size)
+    assume(int(groups.bincount().max()) >= batch_size)
+    batches = list(Batches(count, batch_size, seed, 0, last, shares=shares, groups=groups, groups_per_batch=1))
+    assert [len(batch) for batch in batches] == [batch_size] * last
+    for epoch in range(2):
+        drawn = draw_order(count, seed, epoch, shares).bincount(minlength=count)
+        here = slice(epoch * last // 2, (epoch + 1) * last // 2)
+        seen = torch.tensor([i for batch in batches[here] for i in batch]).bincount(minlength=count)
+        assert (seen <= drawn).all()
+        assert int((drawn - seen).sum()) == count % batch_size
+
+
+def test_groups_are_of_all_images():
+    with pytest.raises(ValueError, match=r"groups: expected one of each of 12 images, got .*\(10,\)"):
+        Batches(12, 4, 0, 0, 3, groups=torch.zeros(10, dtype=torch.long))
+    with pytest.raises(ValueError, match="groups_per_batch: expected a number that divides 4"):
+        Batches(12, 4, 0, 0, 3, groups=torch.zeros(12, dtype=torch.long), groups_per_batch=3)
 
 
 def test_weights_are_mixed_well_and_depend_on_epoch_and_seed():

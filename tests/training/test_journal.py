@@ -8,6 +8,7 @@ pytest.importorskip("tensorboard", reason="the examples need tensorboard")
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import equicon as eq
 from equicon.training import PAUSE, Journal, NotFiniteError, Stopwatch, write_figure
 
 CPU = torch.device("cpu")
@@ -21,8 +22,8 @@ def curve(folder, name="training/loss") -> list[tuple[int, float]]:
     return [(event.step, event.value) for event in read(folder).Scalars(name)]
 
 
-def journal(folder, first=0, steps=30, every=10) -> Journal:
-    return Journal(folder, CPU, first=first, steps=steps, images=4, name="train", every=every)
+def journal(folder, first=0, steps=30, every=10, state=None) -> Journal:
+    return Journal(folder, CPU, first=first, steps=steps, images=4, name="train", every=every, state=state)
 
 
 @pytest.mark.parametrize("every", [1, 4, 100])
@@ -45,6 +46,68 @@ def test_the_parts_of_a_loss_have_curves_of_their_own(tmp_path):
     assert curve(tmp_path) == [(step, float(step)) for step in range(6)]
     for name, share in (("2D", 0.25), ("3D", 0.75)):
         assert curve(tmp_path, f"training/loss, {name}") == [(s, s * share) for s in (0, 1, 3, 4, 5)]
+
+
+def test_the_levels_of_a_loss_stand_beside_it(tmp_path, capsys):
+    with journal(tmp_path, every=4) as book:
+        for step in range(6):
+            levels = [eq.LossLevels(4.0, 2.0), eq.LossLevels(torch.tensor(5.0), torch.tensor(2.5 + step))]
+            book.step(step, lr=1.0, loss=torch.tensor(3.5), note="epoch 1/1", levels=levels)
+        book.flush()
+    assert curve(tmp_path) == [(step, 3.5) for step in range(6)]
+    assert curve(tmp_path, "training/loss, chance") == [(step, 4.5) for step in range(6)]
+    assert curve(tmp_path, "training/loss, floor") == [(step, 2.25 + step / 2) for step in range(6)]
+    assert "custom_scalars__config__" in read(tmp_path).Tags()["tensors"]  # one chart of all three
+    assert "loss=3.500 (chance 4.50, floor 2.25), epoch 1/1" in capsys.readouterr().err
+
+
+def run_at(folder, shares, *, first=0, steps=100, state=None) -> Journal:
+    """Write down a run whose losses lie at shares of the way from the floor, 2, to chance, 4."""
+    with journal(folder, first=first, steps=steps, every=5, state=state) as book:
+        for step, share in enumerate(shares, first):
+            book.step(step, 1.0, torch.tensor(2 + 2 * share), "", levels=[eq.LossLevels(4.0, 2.0)])
+        book.flush()
+    return book
+
+
+SAID = "The loss has been at its floor for 10 steps: 2.080, where unrelated images give 2.000 and chance is"
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ([1.0] * 60 + [0.06] * 40, 0),
+        ([1.0] * 60 + [0.04] * 40, 1),
+        ([0.5] * 10 + ([0.04] * 5 + [0.5] * 5) * 9, 0),  # never ten in a row
+        ([0.5] * 10 + ([0.04] * 20 + [0.5] * 10) * 3, 1),  # and once is enough
+        ([0.04] * 9, 0),
+        ([-0.2] * 100, 1),
+    ],
+)
+def test_a_loss_that_stays_at_its_floor_is_told_of_once(tmp_path, capsys, shares, said):
+    run_at(tmp_path, shares)
+    out = capsys.readouterr().out
+    assert out.count("The loss has been at its floor") == said
+    assert out.count(SAID) == (said and min(shares) > 0)
+    assert ("--temperature" in out) == ("--groups-per-batch" in out) == bool(said)
+
+
+def test_a_run_that_goes_on_knows_what_was_told_and_how_long_its_loss_was_there(tmp_path, capsys):
+    one = run_at(tmp_path / "a", [0.5] * 6 + [0.04] * 5)
+    assert "floor for" not in capsys.readouterr().out
+    assert one.state() == {"near": 5, "said": 0}
+    two = run_at(tmp_path / "b", [0.04] * 5, first=11, state=one.state())
+    assert "floor for 10 steps" in capsys.readouterr().out
+    assert two.state() == {"near": 10, "said": 1}
+    run_at(tmp_path / "c", [0.04] * 80, first=16, state=two.state())
+    assert "floor for" not in capsys.readouterr().out
+
+
+def test_where_a_loss_has_no_negatives_nothing_is_told(tmp_path, capsys):
+    with journal(tmp_path, steps=10) as book:
+        for step in range(10):
+            book.step(step, 1.0, torch.tensor(0.0), "", levels=[eq.LossLevels(0.0, 0.0)])
+    assert "floor for" not in capsys.readouterr().out
 
 
 def test_a_figure_is_written_whole(tmp_path):

@@ -4,8 +4,10 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 from toy_training import Points, Toy, options, start
 
+import equicon as eq
 from equicon.data import CorruptImage
 from equicon.training import ALONE, Checkpoints, NotFiniteError, Ranks, last_line, launch
 from equicon.training._lifecycle import begin, conclude, last_good, leave, open_folder, train
@@ -74,6 +76,25 @@ def test_a_signal_saves_and_the_run_that_goes_on_ends_alike(tmp_path, capsys):
     assert all(ours[name].equal(theirs[name]) for name in ours)
 
 
+def test_a_run_that_goes_on_does_not_say_again_that_its_loss_is_at_its_floor(tmp_path, capsys):
+    pytest.importorskip("tensorboard", reason="a run needs TensorBoard")
+
+    class Low(Toy):
+        def loop(self, journal, stop):
+            for _ in range(10):
+                journal.step(self.step, self.rate, torch.tensor(1.0), "", levels=[eq.LossLevels(4.0, 1.0)])
+                self.step += 1
+            self.save(journal)
+            return self.step < self.steps
+
+    with pytest.raises(SystemExit):
+        run_toy(tmp_path, Low)
+    assert "The loss has been at its floor" in capsys.readouterr().out
+    run = run_toy(tmp_path, Low, words=["--resume"])
+    assert run.step == 20
+    assert "The loss has been at its floor" not in capsys.readouterr().out
+
+
 # --- What is said before it begins ---------------------------------------------------------------------------------
 
 
@@ -98,6 +119,7 @@ def test_what_is_wrong_is_said_before_anything_is_saved(tmp_path, changed, messa
     [
         ("expected a folder, got nowhere.", "--data: expected a folder, got nowhere."),
         ("weights: expected two, got one.", "--weights: expected two, got one."),
+        ("batch_size: expected at most 3, got 4.", "--batch-size: expected at most 3, got 4."),
         ("a.json: expected a list.", "--data: a.json: expected a list."),
     ],
 )

@@ -7,12 +7,14 @@ import torch
 
 from equicon.training import (
     PRECISIONS,
+    Checkpoints,
     Help,
     Once,
     add_figure,
     arguments_text,
     check_begun,
     check_device,
+    choose_out,
     fast_precision,
     number,
     read_arguments,
@@ -30,6 +32,21 @@ def test_numbers_are_finite_and_not_below_their_bound():
     for text in ("1", "0.5"):
         with pytest.raises(argparse.ArgumentTypeError, match=f"expected a number above 1, got {text}"):
             number(above=1.0)(text)
+
+
+def test_a_run_gets_a_folder_that_no_other_run_has(tmp_path):
+    default = tmp_path / "runs" / "pretrain"
+    assert choose_out(None, default, resume=False) == choose_out(None, default, resume=True) == default
+    (default / "checkpoints").mkdir(parents=True)  # as a run leaves it that was refused
+    assert choose_out(None, default, resume=False) == default
+    Checkpoints(default / "checkpoints").save(0, {})
+    second = tmp_path / "runs" / "pretrain-2"
+    assert choose_out(None, default, resume=False) == second
+    assert choose_out(None, default, resume=True) == default
+    Checkpoints(second / "checkpoints").save(3, {})
+    assert choose_out(None, default, resume=False) == tmp_path / "runs" / "pretrain-3"
+    assert choose_out(None, default, resume=True) == second
+    assert choose_out(default, second, resume=False) == default  # what is given is kept, and refused if it is taken
 
 
 def test_whole_numbers_are_at_least_their_bound():

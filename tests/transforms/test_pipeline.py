@@ -76,6 +76,18 @@ def test_what_is_wrong_is_said(images, augment, match):
         check_pipeline(images, augment)
 
 
+def test_what_views_show_outside_is_said_and_known():
+    far = eq.RandomAffine(5, scale=(0.2, 0.3))
+    for padding_mode, match in (
+        ("border", "outside, and show the border"),
+        ("reflection", "and show reflections there"),
+    ):
+        with pytest.raises(AssertionError, match=match):
+            check_pipeline(IMAGES, far, padding_mode=padding_mode)
+    with pytest.raises(ValueError, match="padding_mode: expected one of zeros, border, reflection, got str 'reflect'"):
+        check_pipeline(IMAGES, AUGMENT, padding_mode="reflect")
+
+
 def test_a_pixel_that_only_a_whole_look_finds():
     images = IMAGES.clone()
     images[5, 1, 17, 33] = -1.0

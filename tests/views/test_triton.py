@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 import torch
+from registry import TRANSFORMS
 from torch.testing import assert_close
 
 import equicon as eq
@@ -16,6 +18,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 NORMALIZE = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 COLORS = eq.Compose([eq.ColorJitter(0.5, 0.3, 0.4, 0.1), eq.RandomGrayscale(0.3)])
 # One rounding of what may be 2.6 after a normalisation, or what float32 loses of a coordinate and a sum.
+paddings = pytest.mark.parametrize("padding_mode", get_args(eq.PaddingMode))
 TOLERANCE = {torch.float32: 5e-5, torch.float16: 3e-3, torch.bfloat16: 2e-2}
 
 
@@ -32,11 +35,11 @@ def make_matrix(shrinks: list[float]) -> torch.Tensor:
     return (shrink @ turn).matrix.to(DEVICE)
 
 
-def separately(images, matrix, size, color, normalization, dtype, memory_format):
+def separately(images, matrix, size, color, normalization, dtype, memory_format, padding_mode):
     source = (images.shape[-2], images.shape[-1])
     last = last_level(source, size)
     level = levels(matrix, source, size, last)
-    views = read_all(images, matrix, size, level, last, "bilinear", "zeros")
+    views = read_all(images, matrix, size, level, last, "bilinear", padding_mode)
     views = views if color is None else color.apply(views)
     views = views if normalization is None else normalization.apply(views)
     return views.to(dtype, memory_format=memory_format)
@@ -50,13 +53,14 @@ def compare(
     normalization: Normalization | None = None,
     dtype: torch.dtype = torch.float32,
     memory_format: torch.memory_format = torch.contiguous_format,
+    padding_mode: eq.PaddingMode = "zeros",
 ) -> None:
     from equicon._views.triton import fused_view
 
     kept = images.clone()
     last = last_level((images.shape[-2], images.shape[-1]), size)
-    fused = fused_view(images, matrix, size, last, color, normalization, dtype, memory_format)
-    expected = separately(images, matrix, size, color, normalization, dtype, memory_format)
+    fused = fused_view(images, matrix, size, last, color, normalization, dtype, memory_format, padding_mode)
+    expected = separately(images, matrix, size, color, normalization, dtype, memory_format, padding_mode)
     assert fused.stride() == expected.stride()
     assert_close(fused, expected, atol=TOLERANCE[dtype], rtol=0)
     assert images.equal(kept)
@@ -70,13 +74,34 @@ def make_colors(matrix: torch.Tensor, uses_mean: bool) -> ColorMap:
     return drawn
 
 
-@pytest.mark.parametrize("size", [(40, 48), (37, 23)])
-@pytest.mark.parametrize("out", [(10, 12), (17, 11)])
-def test_every_level_is_read_as_the_separate_steps_read_it(size, out):
+@pytest.mark.parametrize(
+    ("size", "out", "padding_mode"),
+    [
+        *((size, out, "zeros") for size in ((40, 48), (37, 23)) for out in ((10, 12), (17, 11))),
+        *(((37, 23), (10, 12), padding_mode) for padding_mode in ("border", "reflection")),
+    ],
+)
+def test_every_level_is_read_as_the_separate_steps_read_it(size, out, padding_mode):
     ratio, last = min(size) / min(out), last_level(size, out)
     matrix = make_matrix([1 / ratio, 1.6 / ratio, 1.0, 1.95])
     assert set(levels(matrix, size, out, last).tolist()) == set(range(last + 1))
-    compare(make_images(size, batch=4), matrix, out)
+    compare(make_images(size, batch=4), matrix, out, padding_mode=padding_mode)
+
+
+@paddings
+@pytest.mark.parametrize("name", [name for name, entry in TRANSFORMS.items() if entry.geometric])
+def test_views_of_the_registry_are_those_of_the_separate_steps(name, padding_mode):
+    action = TRANSFORMS[name].transform.sample(1, generator=torch.Generator().manual_seed(0), device=DEVICE)
+    # A view that is longer than its source shows what is outside, whatever the transform.
+    compare(make_images((12, 14), batch=1), action.affine.matrix, (9, 16), action.color, padding_mode=padding_mode)
+
+
+@paddings
+def test_what_is_far_outside_is_folded_many_times(padding_mode):
+    shift = torch.tensor([[5.3, -3.8], [-17.2, 0.4], [0.1, 30.7]])
+    away = eq.Affine.from_linear(torch.eye(2).expand(3, 2, 2), shift).matrix.to(DEVICE)
+    for size, out in (((8, 11), (8, 9)), ((12, 10), (9, 9))):
+        compare(make_images(size), away, out, padding_mode=padding_mode)
 
 
 def test_a_magnified_image_has_one_level():
@@ -112,21 +137,21 @@ def test_what_lies_beyond_the_source_is_zero_and_an_empty_batch_is_empty():
     from equicon._views.triton import fused_view
 
     away = eq.Affine.from_linear(torch.eye(2)[None], torch.tensor([[5.0, 0.0]])).matrix.to(DEVICE)
-    plain = (0, None, None, torch.float32, torch.contiguous_format)
+    plain = (0, None, None, torch.float32, torch.contiguous_format, "zeros")
     assert float(fused_view(make_images((8, 8), batch=1), away, (8, 8), *plain).abs().max()) == 0
     assert fused_view(make_images((8, 8), batch=1)[:0], away[:0], (4, 6), *plain).shape == (0, 3, 4, 6)
 
 
+@paddings
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of numpy, which the interpreter computes with
-def test_a_matrix_without_an_inverse_does_not_pass_for_a_black_view():
+def test_a_matrix_without_an_inverse_does_not_pass_for_a_black_view(padding_mode):
     from equicon._views.triton import fused_view
 
     flat = torch.tensor([[[1.0, 1.0, 0.1], [1.0, 1.0, 0.2], [0.0, 0.0, 1.0]]], device=DEVICE)
     lost = flat.clone().fill_(torch.nan)
     for matrix in (flat, lost):
-        view = fused_view(
-            make_images((8, 8), batch=1), matrix, (8, 8), 1, None, None, torch.float32, torch.contiguous_format
-        )
+        plain = (1, None, None, torch.float32, torch.contiguous_format, padding_mode)
+        view = fused_view(make_images((8, 8), batch=1), matrix, (8, 8), *plain)
         assert not view.isfinite().all()
 
 
@@ -138,15 +163,17 @@ def test_images_of_any_range_are_kept(values):
     from equicon._views.triton import fused_view
 
     last = last_level((32, 32), (8, 8))
-    view = fused_view(images, matrix, (8, 8), last, None, None, torch.bfloat16, torch.contiguous_format)
-    expected = separately(images, matrix, (8, 8), None, None, torch.bfloat16, torch.contiguous_format)
+    plain = (None, None, torch.bfloat16, torch.contiguous_format, "zeros")
+    view = fused_view(images, matrix, (8, 8), last, *plain)
+    expected = separately(images, matrix, (8, 8), *plain)
     assert last > 1
     assert_close(view, expected, atol=0.02 * values, rtol=0)
 
 
-def test_a_single_pixel_and_a_single_row():
-    compare(make_images((1, 1), batch=1), make_matrix([1.0]), (1, 1))
-    compare(make_images((1, 9), batch=1), make_matrix([1.0]), (3, 5))
+@paddings
+def test_a_single_pixel_and_a_single_row(padding_mode):
+    compare(make_images((1, 1), batch=1), make_matrix([1.0]), (1, 1), padding_mode=padding_mode)
+    compare(make_images((1, 9), batch=1), make_matrix([1.0]), (3, 5), padding_mode=padding_mode)
 
 
 COMPILE = """
@@ -176,13 +203,15 @@ one = {"image_x": 1, "view_c": 1}  # numbers that are 1 are constants: here of N
 for capability in (75, 90):
     stored = {**floats, "images": "*u8", "halved": "*fp16"}
     compiled(_triton._halve, stored, {**steps, "image_x": 1, "halved_x": 1}, capability)
-    flags = {"COLOR": True, "WAITS": True}
+    flags = {"COLOR": True, "WAITS": True, "FADES": True, "FOLDS": False}
     compiled(_triton._interpolate, {**stored, "views": "*fp16"}, {**steps, **flags, **one}, capability)
     compiled(_triton._finish, {**floats, "waiting": "*fp16", "views": "*bf16"}, {"TILE": 16, "view_c": 1}, capability)
 stored |= {"halved": "*u8", "views": "*bf16"}
-compiled(_triton._interpolate, stored, {**steps, "LAST": 0, "COLOR": True, "WAITS": False}, 90)
+steps["WAITS"] = False
 single = {"height": 1, "width": 1, "rows": 1, "columns": 1}
-compiled(_triton._interpolate, stored, {**steps, "LAST": 1, "COLOR": False, "WAITS": False, **single}, 90)
+for padding in ({"FADES": True, "FOLDS": False}, {"FADES": False, "FOLDS": False}, {"FADES": False, "FOLDS": True}):
+    compiled(_triton._interpolate, stored, {**steps, **padding, "LAST": 0, "COLOR": True}, 90)
+    compiled(_triton._interpolate, stored, {**steps, **padding, "LAST": 1, "COLOR": False, **single}, 90)
 """
 
 

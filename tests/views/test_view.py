@@ -1,3 +1,6 @@
+from itertools import combinations
+from typing import get_args
+
 import pytest
 import torch
 from registry import TRANSFORMS, smooth_images
@@ -31,6 +34,24 @@ def test_a_transform_passes_both_on():
     expected, _ = eq.RandomRotation(45)(images, generator=torch.Generator().manual_seed(0))
     assert views.is_contiguous(memory_format=torch.channels_last)
     assert_close(views, expected.float(), atol=0, rtol=0)
+
+
+def test_an_action_and_a_transform_show_what_lies_outside_as_a_warp_does():
+    images = torch.rand(2, 3, 16, 18, generator=torch.Generator().manual_seed(0))
+    augment, size = eq.Compose([eq.RandomAffine(45, 0.3), eq.RandomGaussianBlur(3)]), (11, 20)
+    action = augment.sample(2, generator=torch.Generator().manual_seed(0))
+    frame = eq.Affine.from_boxes(torch.tensor([[0.0, 2.0, 9.0, 15.0]] * 2), (16, 18))
+    seen = []
+    for padding_mode in get_args(eq.PaddingMode):
+        given = {"size": size, "frame": frame, "padding_mode": padding_mode}
+        warped = (action.affine @ frame).warp(images, size, padding_mode=padding_mode)
+        seen.append(action(images, **given))
+        assert seen[-1].equal(action.filters[0]._run(warped, None))
+        assert augment(images, generator=torch.Generator().manual_seed(0), **given)[0].equal(seen[-1])
+    assert min(float((a - b).abs().max()) for a, b in combinations(seen, 2)) > 0.1
+    for call in (action, augment):
+        with pytest.raises(ValueError, match="padding_mode: expected one of zeros, border, reflection, got str 'wrap'"):
+            call(images, padding_mode="wrap")
 
 
 def test_other_types_and_formats_are_refused():
@@ -87,10 +108,9 @@ def test_what_makes_a_view_and_why_not_triton(monkeypatch):
         monkeypatch.setattr(_view, "is_recent", lambda device: False)
         assert backend(on_gpu, "the GPU is older than Turing", fake) == "kornia"
         monkeypatch.setattr(_view, "is_recent", lambda device: True)
-        for mode, padding_mode in (("nearest", "zeros"), ("bilinear", "border"), ("bilinear", "reflection")):
-            assert _view.choose(on_gpu, fake.affine.matrix, None, mode, padding_mode) == "kornia"
-            reason = _view.why_not_triton(on_gpu, fake.affine.matrix, None, mode, padding_mode)
-            assert reason == f"mode is {mode} and padding_mode {padding_mode}, and not bilinear and zeros"
+        assert _view.choose(on_gpu, fake.affine.matrix, None, "nearest") == "kornia"
+        reason = _view.why_not_triton(on_gpu, fake.affine.matrix, None, "nearest")
+        assert reason == "mode is nearest, and not bilinear"
 
 
 def test_an_unknown_backend_is_refused(monkeypatch):
@@ -129,14 +149,18 @@ def test_the_backend_is_taken_that_is_told(monkeypatch):
     monkeypatch.setattr(module, "fused_view", lambda *args: calls.append(args) or args[0].float())
     images = torch.rand(2, 3, 8, 8)
     action = eq.Compose([eq.RandomRotation(45), eq.ColorJitter(0.4), NORMALIZE]).sample(2)
-    action(images, dtype=torch.bfloat16, memory_format=torch.channels_last)
+    action(images, dtype=torch.bfloat16, memory_format=torch.channels_last, padding_mode="border")
     given, matrix, *rest = calls[0]
     assert given is images
     assert matrix is action.affine.matrix
-    assert rest == [(8, 8), 1, action.color, action.normalization, torch.bfloat16, torch.channels_last]
+    assert rest == [(8, 8), 1, action.color, action.normalization, torch.bfloat16, torch.channels_last, "border"]
     blurred = eq.Compose([eq.RandomGaussianBlur(3), NORMALIZE]).sample(2)
     blurred(images, dtype=torch.bfloat16, memory_format=torch.channels_last)
-    assert calls[1][-2:] == (torch.float32, torch.contiguous_format)  # what filters, and users' modules, run in
+    assert calls[1][-3:] == (
+        torch.float32,
+        torch.contiguous_format,
+        "zeros",
+    )  # of filters
     action.affine.warp(images, antialias=False)
     assert calls[2][3] == 0
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn, Self, final
+from typing import Self, final
 
 import torch
 from torch import Tensor
@@ -18,18 +18,20 @@ from equicon._checks import (
     type_error,
     value_error,
 )
+from equicon._groups.batch import MatrixBatch
 from equicon._groups.crop_around import around_boxes, around_points, check_labelled
+from equicon._groups.inside import check_holds, magnified
 from equicon._groups.labels import PlaneMap, size_or
 from equicon._hints import FIX_MATRIX
 from equicon._plane.frames import unit_matrix
-from equicon._plane.matrix import affine_matrix, at_least_float32, inverse_affine, matmul, polar_angle, rows
+from equicon._plane.matrix import affine_matrix, at_least_float32, inverse_affine, matmul, polar_angle
 from equicon._plane.values import check_affine_values
 from equicon._torch import collate_by
 
 
 @final
-@dataclass(frozen=True, eq=False)
-class Affine(PlaneMap):
+@dataclass(frozen=True, eq=False, repr=False)
+class Affine(MatrixBatch, PlaneMap):
     """A batch of affine group elements: what was done to each image, and how to undo it.
 
     Laws: ``(f @ g) @ h = f @ (g @ h)``, ``g.inverse() @ g = identity``, and ``(g @ h).points(p) =
@@ -182,13 +184,6 @@ class Affine(PlaneMap):
             raise value_error("affines", "at least one Affine", "none")
         return cls._of(torch.cat([g.matrix for g in affines]))
 
-    @classmethod
-    def _of(cls, matrix: Tensor) -> Self:
-        """Wrap a matrix that the library made: no check, so nothing waits for the device."""
-        affine = object.__new__(cls)
-        object.__setattr__(affine, "matrix", matrix)
-        return affine
-
     @property
     def linear(self) -> Tensor:
         """The linear parts, (B, 2, 2)."""
@@ -209,48 +204,6 @@ class Affine(PlaneMap):
         # Rounding makes half a turn either one.
         return degrees.masked_fill(degrees.abs() >= 180, 180.0)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the matrices are."""
-        return self.matrix.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The matrices' type: float32 or float64."""
-        return self.matrix.dtype
-
-    def to(
-        self,
-        device: torch.device | torch.dtype | str | None = None,
-        dtype: torch.dtype | None = None,
-        *,
-        non_blocking: bool | None = None,
-    ) -> "Affine":
-        """Move to a device or a type.
-
-        Args:
-            device: where to; where it is by default. A type in its place, as tensors take it, is ``dtype``.
-            dtype: float32 or float64; half precision becomes float32.
-            non_blocking: whether to go on while the matrices travel. By default it goes on where they leave the host's
-                memory, which is safe, and waits where they come to it.
-        """
-        if isinstance(device, torch.dtype):
-            if dtype is not None:
-                raise type_error("device", "a device where dtype is given", describe(device))
-            device, dtype = None, device
-        from_host = self.matrix.device.type == "cpu"
-        kept = None if dtype is None else check_matrix_type(dtype)
-        goes_on = from_host if non_blocking is None else non_blocking
-        return Affine._of(self.matrix.to(device=device, dtype=kept, non_blocking=goes_on))
-
-    def pin_memory(self) -> "Affine":
-        """Copy to page-locked memory, as a ``DataLoader`` with ``pin_memory=True`` does with what its items hold."""
-        return Affine._of(self.matrix.pin_memory())
-
-    def cpu(self) -> "Affine":
-        """Move to the host's memory, and wait for it."""
-        return self.to("cpu", non_blocking=False)
-
     def __matmul__(self, other: "Affine") -> "Affine":
         """Compose: the right operand acts first."""
         return self._after(other) if isinstance(other, Affine) else NotImplemented
@@ -270,22 +223,46 @@ class Affine(PlaneMap):
         """
         return Affine._of(inverse_affine(self.matrix))
 
-    def __len__(self) -> int:
-        return self.matrix.shape[0]
+    def inside(
+        self, source: tuple[int, int], view: tuple[int, int] | None = None, frame: "Affine | None" = None
+    ) -> "Affine":
+        """Magnify each element about the view's centre by the least factor that leaves nothing outside the source.
 
-    def __getitem__(self, index: Any) -> "Affine":
-        """Take part of the batch by an int, a slice, a list, or a tensor (N,); one index gives a batch of one."""
-        return Affine._of(rows(self.matrix, index))
+        What shows nothing outside comes back as it is. What lies so far out that this takes more than twice the factor
+        that it would take in the middle of the source is *pulled in*: its view moves towards the middle, on the axis on
+        which it lies out, as far as twice that factor suffices. No view is magnified more than that. Angle, shear and
+        flips stay.
 
-    def __repr__(self) -> str:
-        return f"Affine({len(self)} elements, {self.dtype}, {self.device})"
+        The result is another element: warp with it, move labels with it, and **give it to the loss**.
 
-    def __eq__(self, other: object) -> NoReturn:
-        raise TypeError(
-            "Affine has no ==: compare with torch.testing.assert_close(g.matrix, h.matrix), or use `is` for identity."
-        )
+        Args:
+            source: (H, W) of the source, at least 2 × 2.
+            view: (h, w) of the view; the source's by default.
+            frame: what is applied before the element, as ``Action`` takes it; it is no part of the result.
 
-    __hash__ = object.__hash__
+        Returns:
+            The elements, in their own type. ``(result @ frame).coverage(source, view)`` is 1 up to rounding: at least
+            1 − 1e-4 in float32, for sources of up to 1,000 pixels.
+
+        Raises:
+            ValueError: if a size or batch size does not fit, or the source is one pixel wide or high.
+            TypeError: if frame is not an ``Affine``.
+
+        Examples:
+            >>> turn = RandomRotation((45, 45)).sample(1).affine
+            >>> turn.coverage((64, 64)).mean() < 0.9, turn.inside((64, 64)).coverage((64, 64)).mean() > 0.9999
+            (tensor(True), tensor(True))
+            >>> turn.inside((64, 64)).linear.det().sqrt()
+            tensor([1.4142])
+        """
+        source = check_size("source", source)
+        check_holds(source)
+        total = self
+        if frame is not None:
+            check_batch("frame", check_affine("frame", frame), self, "the map")
+            total = self._after(frame.to(self.device))
+        found = magnified(self.matrix, total.matrix, source, size_or("view", view, source))
+        return Affine._of(found.to(self.dtype))
 
 
 def check_affine(argument: str, value: object) -> Affine:

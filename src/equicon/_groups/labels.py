@@ -17,7 +17,7 @@ from equicon._checks import (
 )
 from equicon._devices import without_autocast
 from equicon._hints import FIX_BOXES
-from equicon._plane.frames import map_points, pixel_matrix, pixel_points, unit_points
+from equicon._plane.frames import covered, extent_matrix, grid, map_points, pixel_matrix, pixel_points, unit_points
 from equicon._plane.matrix import at_least_float32, matmul
 from equicon._plane.values import check_intrinsics
 from equicon._views.masks import from_words, to_words
@@ -104,6 +104,31 @@ class PlaneMap:
                 padding_mode=padding_mode,
             )
         return from_words(views, images.dtype) if whole else views
+
+    def coverage(self, source: tuple[int, int], view: tuple[int, int] | None = None) -> Tensor:
+        """Tell how much of a view is the source: the share of each bilinear read that lies on the source's pixels.
+
+        It is the warp of a white picture, zeros outside, without making that picture; ``.mean((1, 2, 3))`` is the share
+        of each view. With a frame, ask ``(g @ frame)``.
+
+        Args:
+            source: (H, W) of the source.
+            view: (h, w) of the view; the source's by default.
+
+        Returns:
+            (B, 1, h, w) in [0, 1].
+
+        Raises:
+            ValueError: if a size does not fit.
+
+        Examples:
+            >>> Affine.identity(1).coverage((2, 2), (2, 4))  # as high as the source, and longer
+            tensor([[[[0., 1., 1., 0.],
+                      [0., 1., 1., 0.]]]])
+        """
+        source = check_size("source", source)
+        view = size_or("view", view, source)
+        return covered(grid(extent_matrix(self.matrix, source, view), view), source)[:, None]
 
     def points(self, xy: Tensor, source: tuple[int, int] | None = None, view: tuple[int, int] | None = None) -> Tensor:
         """Move points to where the pixels under them go.

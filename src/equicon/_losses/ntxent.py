@@ -9,13 +9,14 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from equicon._checks import check_int, check_positive, describe, readable, type_error, value_error
+from equicon._checks import check_int, describe, type_error, value_error
 from equicon._devices import without_autocast
+from equicon._losses.extras import check_rows, check_temperature, check_tensor
+from equicon._losses.levels import LossLevels, nt_xent_levels
 from equicon._losses.negatives import block_size, blockwise_negatives, dense_negatives, gradient_is_enough
 from equicon._losses.ranks import Batch, exchange, gather_others, many_ranks, refuse_together
 from equicon._plane.matrix import at_least_float32, normalize
 
-_LEAST = 2.0**-20  # 1e-6, as every type can hold it
 _ALONE = (
     "z1: expected a batch of several images, got one, which has nothing to be told from: the loss is 0, and so is its "
     "gradient. Take larger batches, or leave out a last one of one image (drop_last=True)."
@@ -84,7 +85,7 @@ def nt_xent(
     """
     gather = gather_distributed and many_ranks()
     with refuse_together(gather):
-        temperature = _check_temperature(temperature)
+        temperature = check_temperature(temperature)
         views = _name_views(z1, z2, more_views)
         _check_views(views)
         _check_extras(z1, weights, labels, negatives, temperature)
@@ -134,28 +135,6 @@ def _mean_of_ranks(share: Tensor) -> Tensor:
     return whole + (local - local.detach())
 
 
-def _check_temperature(value: Any) -> Any:
-    """Check for a number that is not too low, given back as a float, or for a floating tensor that stands for one."""
-    if not isinstance(value, Tensor):
-        return _check_low(check_positive("temperature", value))
-    if value.ndim:
-        fix = "Write torch.nn.Parameter(torch.tensor(0.5))."
-        raise value_error("temperature", "a number, or a tensor of shape ()", value, fix)
-    if not value.is_floating_point():
-        raise type_error("temperature", "a floating type", value)
-    if readable(value):
-        _check_low(value.item())
-    return value
-
-
-def _check_low(temperature: float) -> float:
-    # Cosines are rounded by 1e-7 in float32. Divided by less than this, the exponentials of two that are equal differ.
-    if not temperature >= _LEAST:
-        fix = "From 0.01 to 1 is usual. One that learns stays there by a clamp after each step."
-        raise value_error("temperature", "at least 1e-6", temperature, fix)
-    return temperature
-
-
 def _check_embeddings(argument: str, z: Any) -> None:
     """Check for embeddings (B, D), floating and not empty."""
     if not isinstance(z, Tensor):
@@ -184,20 +163,14 @@ def _name_views(z1: Tensor, z2: Tensor, more_views: Any) -> dict[str, Tensor]:
 
 def _check_extras(z1: Tensor, weights: Any, labels: Any, negatives: Any, temperature: float | Tensor) -> None:
     count, width = z1.shape
+    check_rows(count, weights, labels)
+    if negatives is not None:
+        check_tensor("negatives", negatives)
     for name, value in (("weights", weights), ("labels", labels), ("negatives", negatives)):
-        if value is None:
-            continue
-        if not isinstance(value, Tensor):
-            raise type_error(name, "a tensor", describe(value), "Convert it with torch.as_tensor.")
-        if name != "negatives" and value.shape != (count,):
-            raise value_error(name, f"one for each image, of shape ({count},)", value)
-        _check_device(name, value, z1)
+        if value is not None:
+            _check_device(name, value, z1)
     if isinstance(temperature, Tensor):
         _check_device("temperature", temperature, z1)
-    if weights is not None and not weights.is_floating_point():
-        raise type_error("weights", "a floating type", weights, "Convert them with .float().")
-    if labels is not None and (labels.is_floating_point() or labels.dtype == torch.bool):
-        raise type_error("labels", "whole numbers", labels, "Convert them with .long().")
     if negatives is not None:
         if negatives.ndim != 2 or negatives.shape[1] != width or not negatives.is_floating_point():
             raise value_error("negatives", f"embeddings of shape (K, {width}) and a floating type", negatives)
@@ -241,7 +214,7 @@ class NTXentLoss(nn.Module):
         if isinstance(temperature, Tensor) and not isinstance(temperature, nn.Parameter):
             fix = "Write torch.nn.Parameter(temperature), or pass the tensor to equicon.nt_xent."
             raise type_error("temperature", "a number or a torch.nn.Parameter", temperature, fix)
-        self.temperature: float | nn.Parameter = _check_temperature(temperature)
+        self.temperature: float | nn.Parameter = check_temperature(temperature)
         self.gather_distributed = gather_distributed
         self.chunk_size = None if chunk_size is None else check_int("chunk_size", chunk_size, low=1)
 
@@ -266,6 +239,26 @@ class NTXentLoss(nn.Module):
             negatives=negatives,
             gather_distributed=self.gather_distributed,
             chunk_size=self.chunk_size,
+        )
+
+    def levels(
+        self,
+        images: int,
+        *,
+        views: int = 2,
+        weights: Tensor | None = None,
+        labels: Tensor | None = None,
+        negatives: int = 0,
+    ) -> LossLevels:
+        """Say what the loss of such a batch is by chance, and at its floor; see ``nt_xent_levels``."""
+        return nt_xent_levels(
+            images,
+            self.temperature,
+            views=views,
+            weights=weights,
+            labels=labels,
+            negatives=negatives,
+            gather_distributed=self.gather_distributed,
         )
 
     def extra_repr(self) -> str:

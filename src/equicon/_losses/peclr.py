@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from equicon._checks import describe, type_error, value_error
 from equicon._groups.element import GroupElement
+from equicon._losses.levels import LossLevels
 from equicon._losses.ntxent import NTXentLoss
 from equicon._losses.ranks import many_ranks, refuse_together
 from equicon._representations.base import Representation
@@ -115,6 +116,22 @@ class PeCLRLoss(nn.Module):
                 keywords["more_views"] = home[2:]
             self._check_keywords(keywords)
         return self.base_loss(home[0], home[1], **keywords)
+
+    def levels(self, images: int, **keywords: Any) -> LossLevels:
+        """Say what the loss of such a batch is by chance, and at its floor.
+
+        Args:
+            images: B.
+            **keywords: as ``nt_xent_levels`` takes them: ``views``, ``weights``, ``labels`` and ``negatives``.
+
+        Raises:
+            TypeError: if ``base_loss`` is not NT-Xent, and has no ``levels`` of its own.
+        """
+        levels = getattr(self.base_loss, "levels", None)
+        if levels is None:
+            raise type_error("base_loss", "an equicon.NTXentLoss, whose levels are known", describe(self.base_loss))
+        found: LossLevels = levels(images, **keywords)
+        return found
 
     def _bring_back(self, z_name: str, z: Tensor, g_name: str, g: GroupElement, z1: Tensor) -> Tensor:
         if z is not z1 and isinstance(z, Tensor) and z.shape != z1.shape:  # which the representation does not know

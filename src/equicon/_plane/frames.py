@@ -32,6 +32,12 @@ def unit_from_pixel(size: Size) -> Axes:
     return Axes(2 / unit, 2 / unit, (1 - width) / unit, (1 - height) / unit)
 
 
+def half_spans(size: Size) -> tuple[float, float]:
+    """Tell how far the outermost pixels' centres lie from an image's middle, in its units, along x and y."""
+    axes = unit_from_pixel(size)
+    return -axes.offset_x, -axes.offset_y
+
+
 def pixel_from_unit(size: Size) -> Axes:
     """Map units of an image to its pixels."""
     return _invert(unit_from_pixel(size))
@@ -70,6 +76,12 @@ def pixel_matrix(matrix: Tensor, source: Size, view: Size) -> Tensor:
 def extent_matrix(matrix: Tensor, source: Size, view: Size) -> Tensor:
     """Tell where pixels of a view come from: matrices (B, 3, 3) to the source's extent, [−1, 1]²."""
     return _conjugate(_extent_from_unit(source), inverse_affine(matrix), unit_from_pixel(view))
+
+
+def corners_from_extent(size: Size) -> Axes:
+    """Map the extent of a picture to the frame in which its outermost pixels' centres are [−1, 1] on each axis."""
+    scale_x, scale_y = (n / max(n - 1, 1) for n in reversed(size))  # a single pixel is everywhere
+    return Axes(scale_x, scale_y, 0.0, 0.0)
 
 
 def between_pixels(size: Size, stride: int) -> Axes:

@@ -1,13 +1,14 @@
 """``Action``: what was drawn for each image, to be applied and applied again."""
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, final, get_args
 
 import torch
 from torch import Tensor
 
 from equicon._checks import (
     check_batch,
+    check_choice,
     check_floating,
     check_images,
     check_int,
@@ -23,6 +24,7 @@ from equicon._transforms.filter import Filter
 from equicon._transforms.looks import warn_of_looks
 from equicon._views.color import ColorMap, Normalization
 from equicon._views.view import Backend, check_output, choose, make_view
+from equicon._views.warp import PaddingMode
 
 
 @final
@@ -138,6 +140,7 @@ class Action:
         anchor: Tensor | None = None,
         dtype: torch.dtype | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,
+        padding_mode: PaddingMode = "zeros",
     ) -> Tensor:
         """Make the views: one interpolation, one colour map, then the filters, then the normalisation.
 
@@ -154,17 +157,19 @@ class Action:
             dtype: of the views; by default float32 for uint8 images, else the images' own. Under autocast, give the
                 encoder's.
             memory_format: of the views; give ``torch.channels_last`` where the encoder has it.
+            padding_mode: what lies outside the source: ``zeros``, ``border`` (the outermost pixels go on) or
+                ``reflection`` (about their centres). ``inside`` makes an action that shows nothing of it.
 
         Returns:
             Views (B, C, h, w).
 
         Raises:
-            ValueError: if shapes, batch sizes or devices do not fit, or memory_format is another one.
+            ValueError: if shapes, batch sizes or devices do not fit, or memory_format or padding_mode is another one.
             TypeError: if images are of an integer type other than uint8, frame is not an ``Affine``, or dtype is not
                 float16, bfloat16, float32 or float64.
         """
         check_images(images)
-        return self._apply(images, size, frame, anchor, dtype, memory_format)
+        return self._apply(images, size, frame, anchor, dtype, memory_format, padding_mode)
 
     def _apply(
         self,
@@ -174,6 +179,7 @@ class Action:
         anchor: Tensor | None,
         dtype: torch.dtype | None,
         memory_format: torch.memory_format,
+        padding_mode: PaddingMode,
     ) -> Tensor:
         # Transforms, which have checked the images, call it by this name: in a compiled graph, torch 2.11 cannot call
         # an object that was made there.
@@ -194,6 +200,7 @@ class Action:
             check_batch("anchor", anchor, images, "images")
             from_host = anchor.device.type == "cpu"
             anchor = total.points(anchor.to(total.device, non_blocking=from_host), source, view)
+        check_choice("padding_mode", padding_mode, get_args(PaddingMode))
         computed = torch.promote_types(images.dtype, torch.float32)
         kept = check_output(dtype or (images.dtype if images.is_floating_point() else computed), memory_format)
         filters, normalization = self.filters, self.normalization
@@ -206,6 +213,7 @@ class Action:
                 color=self.color,
                 normalization=None if filters else normalization,
                 memory_format=torch.contiguous_format if filters else memory_format,
+                padding_mode=padding_mode,
             )
             for drawn in filters:
                 views = drawn._run(views, anchor)
@@ -213,6 +221,34 @@ class Action:
                 normalization.check(views)
                 views = normalization.apply(views)
         return views.to(kept, memory_format=memory_format)
+
+    def inside(
+        self, source: tuple[int, int], view: tuple[int, int] | None = None, frame: Affine | None = None
+    ) -> "Action":
+        """Magnify each view by the least factor that leaves nothing outside the source, as ``Affine.inside`` does.
+
+        Colour, filters and normalisation stay. The action that comes back has another ``affine``, which is what the
+        loss must get.
+
+        Args:
+            source: (H, W) of the images.
+            view: (h, w) of the views, as ``size`` is given to the call; the images' by default.
+            frame: as it is given to the call.
+
+        Returns:
+            The action, whose views are the same whatever ``padding_mode`` is.
+
+        Raises:
+            ValueError: if a size or batch size does not fit, or the source is one pixel wide or high.
+            TypeError: if frame is not an ``Affine``.
+
+        Examples:
+            >>> images, augment = torch.rand(4, 3, 48, 64), RandomAffine(45, 0.1)
+            >>> action = augment.sample(4).inside((48, 64), view=(32, 32))
+            >>> views, g = action(images, size=(32, 32)), action.affine
+        """
+        affine = self.affine.inside(source, view, frame)
+        return Action(affine, self.color, self.filters, self.normalization)
 
     def backend(self, images: Tensor) -> Backend:
         """Tell what makes the views of these images: ``"triton"``, ``"torch"`` or ``"kornia"``.

@@ -25,6 +25,7 @@ from equicon._checks import (
 )
 from equicon._groups.affine import Affine
 from equicon._transforms.action import Action
+from equicon._views.warp import PaddingMode
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class EquivariantTransform(ABC):
         anchor: Tensor | None = None,
         dtype: torch.dtype | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,
+        padding_mode: PaddingMode = "zeros",
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Affine]:
         """Draw an action and apply it.
@@ -108,13 +110,14 @@ class EquivariantTransform(ABC):
             anchor: (B, 2), a point of the source in pixels, for transforms that want one.
             dtype: of the views; by default float32 for uint8 images, else the images' own.
             memory_format: of the views; give ``torch.channels_last`` where the encoder has it.
+            padding_mode: what lies outside the source: ``zeros``, ``border`` or ``reflection``.
             generator: the source of randomness; torch's global CPU generator where None.
 
         Returns:
             Views (B, C, h, w), and the ``Affine`` from the source (or the frame) to them.
 
         Raises:
-            ValueError: if shapes, batch sizes or devices do not fit, or memory_format is another one.
+            ValueError: if shapes, batch sizes or devices do not fit, or memory_format or padding_mode is another one.
             TypeError: if images are of an integer type other than uint8, frame is not an ``Affine``, generator is no
                 ``torch.Generator``, or dtype is not float16, bfloat16, float32 or float64.
 
@@ -123,7 +126,7 @@ class EquivariantTransform(ABC):
         """
         check_images(images)
         action = self.sample(images.shape[0], generator=generator, device=images.device)
-        return action._apply(images, size, frame, anchor, dtype, memory_format), action.affine
+        return action._apply(images, size, frame, anchor, dtype, memory_format, padding_mode), action.affine
 
 
 @final

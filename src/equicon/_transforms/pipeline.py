@@ -1,19 +1,23 @@
 """``check_pipeline``: what is wrong with images and augmentation although they run."""
 
 from collections.abc import Iterator
+from typing import get_args
 
 import torch
 from torch import Tensor
 
-from equicon._checks import Size, check_images
+from equicon._checks import Size, check_choice, check_images
 from equicon._groups.affine import Affine
 from equicon._transforms.action import Action
 from equicon._transforms.appearance import Wrapped
 from equicon._transforms.base import EquivariantTransform, check_transform
 from equicon._transforms.looks import fault_of_shape, faults_of_values
+from equicon._views.warp import PaddingMode
 
 _DRAWS = 32
 """How often a draw is repeated to see whether it is one for the whole batch; one with p = 0.1 shows in 97 of 100."""
+
+_SEEN_THERE = {"zeros": "", "border": ", and show the border there", "reflection": ", and show reflections there"}
 
 _COPIES, _FEW, _LARGE = 8, 2, 64 * 64
 """How many copies of one image tell whether each has a draw of its own, and how many above so many pixels."""
@@ -25,6 +29,7 @@ def check_pipeline(
     *,
     size: tuple[int, int] | None = None,
     frame: Affine | None = None,
+    padding_mode: PaddingMode = "zeros",
     generator: torch.Generator | None = None,
 ) -> None:
     """Look for what makes contrastive learning fail without an error, and say it in words.
@@ -38,11 +43,12 @@ def check_pipeline(
         augment: what makes its views.
         size: (h, w) of the views, as training gives it.
         frame: applied first, as training gives it.
+        padding_mode: what lies outside, as training gives it. Views mostly of that are at fault whatever it is.
         generator: the source of randomness; seeded with 0 where None.
 
     Raises:
         AssertionError: if anything is wrong: one line for each.
-        ValueError: if images are no batch (B, C, H, W), or size or frame do not fit.
+        ValueError: if images are no batch (B, C, H, W), size or frame do not fit, or padding_mode is another one.
         TypeError: if images are neither uint8 nor floating, or augment is no ``EquivariantTransform``.
 
     Examples:
@@ -50,11 +56,13 @@ def check_pipeline(
     """
     check_images(images)
     check_transform("augment", augment)
+    check_choice("padding_mode", padding_mode, get_args(PaddingMode))
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     action = augment.sample(len(images), generator=generator, device=images.device)
     faults = [*_faults_of_images(images), *_faults_of_values(images, action)]
     if not faults:  # else what follows would say it again
-        faults = [*_faults_of_draws(images, augment, generator, size), *_faults_of_views(images, action, size, frame)]
+        faults = [*_faults_of_draws(images, augment, generator, size)]
+        faults += _faults_of_views(images, action, size, frame, padding_mode)
     if faults:
         raise AssertionError("\n".join(faults))
 
@@ -123,10 +131,11 @@ def _results(action: Action, copies: Tensor) -> dict[str, Tensor]:
 
 
 def _faults_of_views(
-    images: Tensor, action: Action, size: tuple[int, int] | None, frame: Affine | None
+    images: Tensor, action: Action, size: Size | None, frame: Affine | None, padding_mode: PaddingMode
 ) -> Iterator[str]:
     inside = Action(action.affine)(torch.ones_like(images[:, :1], dtype=torch.float32), size=size, frame=frame)
     share = float(inside.mean())
     if share < 0.2:
         what = "its frame and augment's shifts and scales" if frame is not None else "its shifts and scales"
-        yield f"augment: expected views of the images, got views that lie {1 - share:.0%} outside. Look at {what}."
+        seen = f"{1 - share:.0%} outside" + _SEEN_THERE[padding_mode]
+        yield f"augment: expected views of the images, got views that lie {seen}. Look at {what}."

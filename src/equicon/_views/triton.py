@@ -15,7 +15,7 @@ from torch import Tensor
 from equicon._checks import Size
 from equicon._plane.frames import pixel_from_unit, unit_from_pixel
 from equicon._views.color import ColorMap, Normalization
-from equicon._views.warp import FIRST, SECOND
+from equicon._views.warp import FIRST, SECOND, PaddingMode
 
 _TILE = 16  # pixels to either side: what a turned tile reads lies close together
 
@@ -29,8 +29,9 @@ def fused_view(
     normalization: Normalization | None,
     dtype: torch.dtype,
     memory_format: torch.memory_format,
+    padding_mode: PaddingMode,
 ) -> Tensor:
-    """Make views (B, 3, h, w) of images (B, 3, H, W) from levels 0 to ``last``, zeros beyond the source."""
+    """Make views (B, 3, h, w) of images (B, 3, H, W) from levels 0 to ``last``."""
     height, width = source = (images.shape[-2], images.shape[-1])
     batch, (rows, columns) = len(images), size
     views = torch.empty(batch, 3, rows, columns, dtype=dtype, device=images.device, memory_format=memory_format)
@@ -64,7 +65,9 @@ def fused_view(
             images, *images.stride(), height, width, *geometry, scale, halved, *halved.stride(),
             waiting, *views.stride(), rows, columns,
             unit.scale_x, unit.offset_x, unit.offset_y, pixel.scale_x, pixel.offset_x, pixel.offset_y,
-            colors, sums, *normal, COLOR=color is not None, WAITS=waits, **options,
+            colors, sums, *normal,
+            COLOR=color is not None, WAITS=waits,
+            FADES=padding_mode == "zeros", FOLDS=padding_mode == "reflection", **options,
         )  # fmt: skip
         if waits:
             means = sums.sum(-1) / (rows * columns)
@@ -131,7 +134,7 @@ def _interpolate(
     views, view_b, view_c, view_y, view_x, rows, columns,
     unit_scale, unit_x, unit_y, pixel_scale, pixel_x, pixel_y,
     colors, sums, mean_r, mean_g, mean_b, std_r, std_g, std_b,
-    COLOR: tl.constexpr, WAITS: tl.constexpr,
+    COLOR: tl.constexpr, WAITS: tl.constexpr, FADES: tl.constexpr, FOLDS: tl.constexpr,
     LAST: tl.constexpr, FIRST: tl.constexpr, SECOND: tl.constexpr, TILE: tl.constexpr,
 ):  # fmt: skip
     """Read a tile of a view from its level, and write it: coloured and normalised, or to wait for its mean."""
@@ -144,10 +147,14 @@ def _interpolate(
     scaled = pixel_scale / (m00 * m11 - m01 * m10)
     source_x = (m11 * u - m01 * v) * scaled + pixel_x
     source_y = (m00 * v - m10 * u) * scaled + pixel_y
-    # Zeros beyond the source: how much of a bilinear read lies on its pixels.
-    covered_x = tl.minimum(tl.maximum(tl.minimum(source_x + 1, width - source_x), 0.0), 1.0)
-    covered_y = tl.minimum(tl.maximum(tl.minimum(source_y + 1, height - source_y), 0.0), 1.0)
-    weight = covered_x * covered_y
+    lost = (source_x + source_y) * 0  # a matrix that is not finite or has no inverse shows, as with torch
+    weight = lost + 1
+    if FADES:  # zeros beyond the source: how much of a bilinear read lies on its pixels
+        covered_x = tl.minimum(tl.maximum(tl.minimum(source_x + 1, width - source_x), 0.0), 1.0)
+        covered_y = tl.minimum(tl.maximum(tl.minimum(source_y + 1, height - source_y), 0.0), 1.0)
+        weight = covered_x * covered_y
+    if FOLDS:
+        source_x, source_y = _folded(source_x, width), _folded(source_y, height)
     seen = inside & (weight > 0)
 
     level = _level(matrix, square_ratio, LAST, FIRST, SECOND)
@@ -164,7 +171,6 @@ def _interpolate(
             halved + b * halved_b, halved_c, halved_y, halved_x,
             tl.cdiv(height, stride), tl.cdiv(width, stride), level_y, level_x, 1, seen, TAPS=3,
         )  # fmt: skip
-    lost = (source_x + source_y) * 0  # a matrix that is not finite or has no inverse shows, as with torch
     red, green, blue = red * weight + lost, green * weight + lost, blue * weight + lost
 
     if WAITS:
@@ -219,6 +225,15 @@ def _read(image, image_c, image_y, image_x, height, width, y, x, boxed, seen, TA
             place += image_c
             blue += weight * tl.load(place, mask=read, other=0).to(tl.float32)
     return red, green, blue
+
+
+@triton.jit
+def _folded(place, count):
+    """Fold places back at the outermost pixels' centres, as ``frames.reflected`` does; ``_taps`` does what is left."""
+    last = count - 1.0
+    period = tl.maximum(2 * last, 1.0)  # a single pixel is everywhere
+    place = tl.abs(place)
+    return last - tl.abs(place - tl.floor(place / period) * period - last)
 
 
 @triton.jit

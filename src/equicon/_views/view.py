@@ -35,9 +35,7 @@ def is_recent(device: torch.device) -> bool:
     return torch.cuda.get_device_capability(device) >= (7, 5)
 
 
-def why_not_triton(
-    images: Tensor, matrix: Tensor, color: ColorMap | None, mode: Mode, padding_mode: PaddingMode
-) -> str:
+def why_not_triton(images: Tensor, matrix: Tensor, color: ColorMap | None, mode: Mode) -> str:
     """Tell why the Triton kernel cannot make a view of these images, nothing where it can."""
     inputs = [images, matrix] if color is None else [images, matrix, color.matrix]
     if not (concrete(matrix) or matrix.is_meta):
@@ -56,18 +54,12 @@ def why_not_triton(
         return "a gradient is asked for"
     if any(has_tangent(tensor) for tensor in inputs):
         return "a forward gradient is asked for"
-    if mode != "bilinear" or padding_mode != "zeros":
-        return f"mode is {mode} and padding_mode {padding_mode}, and not bilinear and zeros"
+    if mode != "bilinear":
+        return f"mode is {mode}, and not bilinear"
     return ""
 
 
-def choose(
-    images: Tensor,
-    matrix: Tensor,
-    color: ColorMap | None,
-    mode: Mode = "bilinear",
-    padding_mode: PaddingMode = "zeros",
-) -> Backend:
+def choose(images: Tensor, matrix: Tensor, color: ColorMap | None, mode: Mode = "bilinear") -> Backend:
     """Choose what makes a view.
 
     Triton where it can; torch on a CPU where values may be looked at, which is the quicker there, gradients included;
@@ -78,14 +70,14 @@ def choose(
     """
     asked = os.environ.get("EQUICON_BACKEND", "")
     if asked == "":
-        if not why_not_triton(images, matrix, color, mode, padding_mode):
+        if not why_not_triton(images, matrix, color, mode):
             return "triton"
         return "torch" if readable(matrix) or why_not_kornia(images) else "kornia"
     if asked not in get_args(Backend):
         raise value_error("EQUICON_BACKEND", f"one of {', '.join(get_args(Backend))}", repr(asked))
     reason = ""
     if asked == "triton":
-        reason = why_not_triton(images, matrix, color, mode, padding_mode)
+        reason = why_not_triton(images, matrix, color, mode)
     elif asked == "kornia":
         reason = why_not_kornia(images)
     if reason:
@@ -123,11 +115,11 @@ def make_view(
         normalization.check(images)
     source = (images.shape[-2], images.shape[-1])
     last = last_level(source, size) if antialias and mode == "bilinear" else 0
-    backend = choose(images, matrix, color, mode, padding_mode)
+    backend = choose(images, matrix, color, mode)
     if backend == "triton":
         from equicon._views.triton import fused_view
 
-        return fused_view(images, matrix, size, last, color, normalization, dtype, memory_format)
+        return fused_view(images, matrix, size, last, color, normalization, dtype, memory_format, padding_mode)
     level = levels(matrix, source, size, last)
     if backend == "torch" and readable(matrix):
         return cached_view(images, matrix, size, level, color, normalization, dtype, memory_format, mode, padding_mode)

@@ -14,7 +14,17 @@ from torch import Tensor
 
 from equicon._checks import Size
 from equicon._devices import NO_BORDER
-from equicon._plane.frames import SAME, after, apply, between_pixels, covered, extent_matrix, grid, reflected
+from equicon._plane.frames import (
+    SAME,
+    after,
+    apply,
+    between_pixels,
+    corners_from_extent,
+    covered,
+    extent_matrix,
+    grid,
+    reflected,
+)
 from equicon._plane.matrix import at_least_float32, determinant
 
 Mode: TypeAlias = Literal["bilinear", "nearest"]
@@ -72,9 +82,14 @@ def read(images: Tensor, matrix: Tensor, size: Size, level: int, mode: Mode, pad
     source = (images.shape[-2], images.shape[-1])
     scale = 1 / 255 if images.dtype == torch.uint8 else 1.0
     extent = extent_matrix(matrix.to(torch.promote_types(images.dtype, torch.float32)), source, size)
-    if level == 0 and padding_mode != "reflection":
-        places = grid(extent, size)
-        views = _sample(at_least_float32(images), places, mode, padding_mode)
+    # To fold a grid of our own takes as long as to read it. torch folds while it reads, at the outermost centres or
+    # half a pixel beyond them, which is where level 1 has the source's. Masks would see its rounding.
+    folds_itself = mode == "bilinear" and level < 2 and images.device.type not in NO_BORDER
+    folded = padding_mode == "reflection" and not folds_itself
+    if level == 0 and not folded:
+        corners = padding_mode == "reflection"
+        places = grid(after(corners_from_extent(source), extent) if corners else extent, size)
+        views = _sample(at_least_float32(images), places, mode, padding_mode, corners)
         return views if scale == 1 else views * scale
     # Sums, not means: what they are divided by goes into the weight. And padding belongs to the source, not to a level,
     # whose half pixel would reach far into the picture: its border is continued, and it fades where the source does.
@@ -82,20 +97,18 @@ def read(images: Tensor, matrix: Tensor, size: Size, level: int, mode: Mode, pad
     if padding_mode == "zeros":
         weight = (covered(grid(extent, size), source) * weight)[:, None]
     between = SAME if level == 0 else between_pixels(source, 2 ** (level - 1))
-    if padding_mode == "reflection":
-        places = apply(between, reflected(grid(extent, size), source))
-    else:
-        places = grid(after(between, extent), size)
-    return _sample(sums(images, level), places, mode, "border") * weight
+    places = apply(between, reflected(grid(extent, size), source)) if folded else grid(after(between, extent), size)
+    beyond: PaddingMode = "reflection" if padding_mode == "reflection" and not folded else "border"
+    return _sample(sums(images, level), places, mode, beyond) * weight
 
 
-def _sample(pictures: Tensor, places: Tensor, mode: Mode, padding_mode: PaddingMode) -> Tensor:
-    """Read pictures (B, C, H, W) at places (B, h, w, 2) of their extent."""
+def _sample(pictures: Tensor, places: Tensor, mode: Mode, padding_mode: PaddingMode, corners: bool = False) -> Tensor:
+    """Read pictures (B, C, H, W) at places (B, h, w, 2) of their extent, or of what lies between their corners."""
     if padding_mode == "border" and pictures.device.type in NO_BORDER:
         rows, columns = pictures.shape[-2:]
         x, y = (place.clamp(1 / n - 1, 1 - 1 / n) for place, n in zip(places.unbind(-1), (columns, rows), strict=True))
         places, padding_mode = torch.stack([x, y], -1), "zeros"  # none of which lie between the outermost pixels
-    return F.grid_sample(pictures, places, mode, padding_mode, align_corners=False)
+    return F.grid_sample(pictures, places, mode, padding_mode, align_corners=corners)
 
 
 def sums(images: Tensor, level: int) -> Tensor:

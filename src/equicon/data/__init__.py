@@ -1,11 +1,12 @@
-"""Images from disk: folders, boxes, and what to do about images that cannot be read."""
+"""Images from disk: folders, boxes, what to do about images that cannot be read, and batches from few groups."""
 
 from equicon._public import claim
 from equicon.data._boxes import Boxed
 from equicon.data._corrupt import CorruptImage, Reader, SkipCorrupt
 from equicon.data._folders import UnlabelledImages
+from equicon.data._grouped import GroupedBatchSampler
 from equicon.data._reading import read_rgb
 
-__all__ = ["Boxed", "CorruptImage", "Reader", "SkipCorrupt", "UnlabelledImages", "read_rgb"]
+__all__ = ["Boxed", "CorruptImage", "GroupedBatchSampler", "Reader", "SkipCorrupt", "UnlabelledImages", "read_rgb"]
 
 claim(__all__, globals())

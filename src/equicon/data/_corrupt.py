@@ -2,9 +2,10 @@
 
 from itertools import chain
 from pathlib import Path
-from typing import Protocol, TypeVar, final
+from typing import Protocol, TypeVar, cast, final
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from equicon._checks import check_index, describe, type_error, value_error
@@ -66,6 +67,11 @@ class Reader(Protocol[T_co]):
         ...
 
 
+class _Grouped(Protocol):
+    @property
+    def groups(self) -> Tensor: ...
+
+
 @final
 class SkipCorrupt(Dataset[T_co]):
     """A data set without its corrupt images: in place of one stands the next that can be read.
@@ -112,6 +118,19 @@ class SkipCorrupt(Dataset[T_co]):
     def __len__(self) -> int:
         """Count the items, corrupt ones included: others stand in for them."""
         return len(self._corrupt)
+
+    @property
+    def groups(self) -> Tensor:
+        """The groups (n,) of the wrapped data set, if it has some; the image that stands in may be of another one."""
+        return cast(_Grouped, self.dataset).groups
+
+    def stand_in(self, index: int) -> int:
+        """Give the item that stands at an index, as far as is known: the first there that was not found corrupt."""
+        start = check_index(index, len(self))
+        readable = (
+            position for position in chain(range(start, len(self)), range(start)) if not self._corrupt[position]
+        )
+        return next(readable, start)
 
     def __getitem__(self, index: int) -> T_co:
         """Give the first readable item from this one on."""

@@ -13,7 +13,7 @@ from equicon._checks import check_bool, check_factor, check_index, check_int
 from equicon.data._boxes import Boxed, read_boxes
 from equicon.data._cutting import cut_box, cut_middle
 from equicon.data._listing import list_images
-from equicon.data._names import Names
+from equicon.data._names import Names, number_folders
 from equicon.data._reading import read_rgb
 
 
@@ -90,7 +90,12 @@ class UnlabelledImages(Dataset[Boxed]):
             self.left_out = len(names) - len(found)
             names = [name for name, several in found.items() for _ in several]
             self._boxes = torch.from_numpy(np.concatenate(list(found.values())))
-        self._names = Names(names)
+        self._names, self._folders = Names(names), number_folders(names)
+
+    @property
+    def groups(self) -> Tensor:
+        """The number of the folder that holds each item's picture (n,), int64: for ``GroupedBatchSampler``."""
+        return self._folders.long()
 
     def path(self, index: int) -> Path:
         """Give the file that an item is cut from."""

@@ -28,6 +28,13 @@ class Names:
         return os.fsdecode(self._text[start:end].numpy().tobytes())
 
 
+def number_folders(names: Iterable[str]) -> torch.Tensor:
+    """Number the folders of files with ``/`` between, from 0, in the order in which they come: (n,), int32."""
+    known: dict[str, int] = {}
+    numbers = [known.setdefault(name.rpartition("/")[0], len(known)) for name in names]
+    return torch.tensor(numbers, dtype=torch.int32, device="cpu")
+
+
 def look_alike(wanted: Iterable[str], there: Iterable[str]) -> str:
     """Say which of the wanted names is there in another Unicode normalisation, and how they differ; "" if none is.
 

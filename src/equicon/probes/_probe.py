@@ -110,16 +110,10 @@ def probe(
     check_choice("kind", kind, get_args(Kind))
     seed, root = check_settings(train.xy.shape[1], seed, root, names, progress)
     labels = count_labels(len(train.z), fraction, "fraction")
-    order = torch.randperm(len(train.z), generator=torch.Generator().manual_seed(seed), device="cpu")
-    chosen, z_test = order[:labels].to(train.z.device), in_float64(test.z)
-    z, targets, truth = in_float64(train.z[chosen]), [in_float64(train.xy[chosen])], [in_float64(test.xy)]
+    truth = [in_float64(test.xy)]
     if train.xyz is not None and test.xyz is not None:
-        targets.append(_less_root(in_float64(train.xyz[chosen]), root))
         truth.append(_less_root(in_float64(test.xyz), root))
-    if kind == "mlp":
-        found = predict_mlp(z, targets, z_test, seed=seed, progress=progress)
-    else:
-        found = (predict_ridge if kind == "linear" else predict_mean)(z, targets, z_test)
+    found = _fit(train, in_float64(test.z), kind, labels, seed, root, progress)
     result = ProbeResult(kind, labels, px=epe(found[0], truth[0]).item())
     if names is not None:
         each = epe(found[0], truth[0], reduction="none").mean(dim=0).tolist()
@@ -129,6 +123,53 @@ def probe(
     aligned = procrustes_align(found[1], truth[1])
     mm, pa_mm = (1000 * epe(pred, truth[1]).item() for pred in (found[1], aligned))
     return result._replace(mm=mm, pa_mm=pa_mm, pa_auc=auc(aligned, truth[1]).item())
+
+
+def predict_keypoints(
+    train: Features, test: Features, *, kind: Kind = "linear", fraction: float = 1.0, seed: int = 0
+) -> Tensor:
+    """Learn to read keypoints out of frozen features as ``probe`` does, and give what is found on other views.
+
+    Args:
+        train: As in ``probe``.
+        test: As in ``probe``. Its keypoints are only checked.
+        kind: As in ``probe``.
+        fraction: As in ``probe``.
+        seed: As in ``probe``.
+
+    Returns:
+        The 2D keypoints (N, K, 2) of the test views, in their pixels, in float64.
+
+    Raises:
+        TypeError: As in ``probe``.
+        ValueError: As in ``probe``.
+
+    Examples:
+        >>> xy = torch.rand(200, 2, 2)
+        >>> train, test = (Features(part.flatten(1), part) for part in (xy[:150], xy[150:]))
+        >>> found = predict_keypoints(train, test)
+        >>> found.shape, bool((found - test.xy).abs().max() < 0.1)
+        (torch.Size([50, 2, 2]), True)
+    """
+    check_pair(train, test)
+    check_choice("kind", kind, get_args(Kind))
+    seed = check_int("seed", seed, low=0)
+    labels = count_labels(len(train.z), fraction, "fraction")
+    return _fit(train, in_float64(test.z), kind, labels, seed, 0, None)[0]
+
+
+def _fit(
+    train: Features, z_test: Tensor, kind: Kind, labels: int, seed: int, root: int, progress: Progress | None
+) -> list[Tensor]:
+    """Predict keypoints in 2D, and in 3D less the root where those of the training views are known."""
+    order = torch.randperm(len(train.z), generator=torch.Generator().manual_seed(seed), device="cpu")
+    chosen = order[:labels].to(train.z.device)
+    z, targets = in_float64(train.z[chosen]), [in_float64(train.xy[chosen])]
+    if train.xyz is not None:
+        targets.append(_less_root(in_float64(train.xyz[chosen]), root))
+    if kind == "mlp":
+        return predict_mlp(z, targets, z_test, seed=seed, progress=progress)
+    return (predict_ridge if kind == "linear" else predict_mean)(z, targets, z_test)
 
 
 def count_labels(n: int, fraction: Any, argument: str) -> int:

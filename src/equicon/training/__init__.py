@@ -7,7 +7,8 @@ names and arguments may still change. Importing it needs the core alone; a run n
 
 from equicon._public import claim
 from equicon.data._files import write_text, write_whole
-from equicon.training._batches import Batches, Shares, loading, seed_of
+from equicon.data._seeds import seed_of
+from equicon.training._batches import Batches, Shares, loading
 from equicon.training._checkpoints import Checkpoints, Stop, load_state, size_of, write_state
 from equicon.training._extra import need
 from equicon.training._journal import PAUSE, Journal, NotFiniteError, Stopwatch, write_figure
@@ -21,6 +22,7 @@ from equicon.training._options import (
     arguments_text,
     check_begun,
     check_device,
+    choose_out,
     fast_precision,
     number,
     read_arguments,
@@ -52,6 +54,7 @@ __all__ = [
     "arguments_text",
     "check_begun",
     "check_device",
+    "choose_out",
     "escape_stdout",
     "fast_precision",
     "interruptible",

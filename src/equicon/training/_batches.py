@@ -8,30 +8,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from equicon._checks import value_error
+from equicon.data._grouped import check_groups, group_order
+from equicon.data._seeds import permutation, seed_of
 from equicon.training._ranks import ALONE, Ranks
-
-
-def seed_of(seed: int, *key: int) -> int:
-    """Make a seed of its own for each key.
-
-    Args:
-        seed: Of the run, at least 0.
-        *key: What it is for: an epoch, or a step and a rank; whole numbers of at least 0.
-
-    Returns:
-        A number in [0, 2⁶³).
-
-    Examples:
-        >>> seed_of(0, 1) == seed_of(0, 1), seed_of(0, 1) == seed_of(0, 1, 0)
-        (True, False)
-    """
-    # A spawn key, because entropy itself is padded with zeros: (s, i) and (s, i, 0) would be one.
-    return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 class Shares(NamedTuple):
@@ -56,7 +40,7 @@ def draw_order(count: int, seed: int, epoch: int, shares: Shares | None = None) 
     With shares, the images of a data set come in one permutation of all of them after another, in which an epoch goes
     on where the last one ended. It is a function of seed and epoch all the same.
     """
-    order = _permutation(count, seed_of(seed, 0, epoch))
+    order = permutation(count, seed_of(seed, 0, epoch))
     if shares is None:
         return order
     total = sum(shares.weights)
@@ -66,15 +50,11 @@ def draw_order(count: int, seed: int, epoch: int, shares: Shares | None = None) 
         first, last = epoch * (high - low), (epoch + 1) * (high - low)
         rounds = range(first // here, -(-last // here))
         seeds = [seed_of(seed, 2, which, number) for number in rounds]
-        everything = [_permutation(here, each) for each in seeds]
+        everything = [permutation(here, each) for each in seeds]
         past = first - rounds.start * here
         chosen.append(start + torch.cat(everything or [order[:0]])[past : past + high - low])
         start += here
     return torch.cat(chosen)[order]
-
-
-def _permutation(count: int, seed: int) -> Tensor:
-    return torch.randperm(count, generator=torch.Generator().manual_seed(seed), device="cpu")
 
 
 class Batches(Sampler[list[int]]):
@@ -90,6 +70,13 @@ class Batches(Sampler[list[int]]):
         last: The one before which to stop.
         ranks: The processes of the run.
         shares: How often each data set is seen; None for every image once an epoch.
+        groups: The group of each image (count,), whole numbers, for batches from few groups; the order is then that of
+            ``equicon.data.GroupedBatchSampler``, of the images that an epoch has by its shares.
+        groups_per_batch: From how many, which divides ``batch_size``; not used without groups.
+
+    Raises:
+        TypeError: If groups are no tensor of whole numbers.
+        ValueError: If batches cannot be drawn from so many groups.
 
     Examples:
         >>> whole = list(Batches(10, 3, seed=0, first=0, last=6))
@@ -106,7 +93,14 @@ class Batches(Sampler[list[int]]):
         last: int,
         ranks: Ranks = ALONE,
         shares: Shares | None = None,
+        groups: Tensor | None = None,
+        groups_per_batch: int = 1,
     ) -> None:
+        if groups is not None:
+            check_groups(groups, batch_size, groups_per_batch)
+            if len(groups) != count:
+                raise value_error("groups", f"one of each of {count} images", groups)
+        self.groups, self.groups_per_batch = groups, groups_per_batch
         self.count, self.batch_size, self.seed, self.shares = count, batch_size, seed, shares
         self.wanted, self.part = range(first, last), ranks.part(batch_size)
 
@@ -118,8 +112,15 @@ class Batches(Sampler[list[int]]):
         for number in self.wanted:
             epoch, position = divmod(number, per_epoch)
             if epoch != known:
-                order, known = draw_order(self.count, self.seed, epoch, self.shares), epoch
+                order, known = self._order(epoch), epoch
             yield order[position * self.batch_size : (position + 1) * self.batch_size][self.part].tolist()
+
+    def _order(self, epoch: int) -> Tensor:
+        order = draw_order(self.count, self.seed, epoch, self.shares)
+        if self.groups is None:
+            return order
+        seed = seed_of(self.seed, 3, epoch)
+        return group_order(order, self.groups, self.batch_size, self.groups_per_batch, seed)
 
 
 def loading(args: argparse.Namespace) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor
 
+from equicon._losses.levels import LossLevels
 from equicon.data._files import write_whole
 from equicon.training._extra import need
+from equicon.training._floor import FloorWatch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,6 +102,8 @@ class _Nowhere:
 
     def add_scalar(self, *_: object) -> None: ...
 
+    def add_custom_scalars_multilinechart(self, *_: object, **__: object) -> None: ...
+
     def add_figure(self, *_: object) -> None: ...
 
     def flush(self) -> None: ...
@@ -133,6 +137,7 @@ class Journal:
         name: What the progress bar says.
         every: How many steps are read at a time; each reading waits for the device.
         quiet: Whether it watches over the losses, and writes and shows nothing: another rank does.
+        state: What ``state`` gave where the run was saved; None at its beginning.
 
     Raises:
         ModuleNotFoundError: If it is to write, and TensorBoard or tqdm are not installed.
@@ -155,21 +160,46 @@ class Journal:
         name: str,
         every: int = 10,
         quiet: bool = False,
+        state: Mapping[str, int] | None = None,
     ) -> None:
         self.watch = Stopwatch(device)
         self._writer = _Nowhere() if quiet else _open_writer(folder, first)
         self._bar = None if quiet else _open_bar(name, first * images, steps * images)
-        self._images, self._every = images, every
+        self._images, self._every, self._floor = images, every, FloorWatch(steps, state)
         self._pending: list[tuple[int, float, Tensor, Mapping[str, Tensor]]] = []
         self._shown = self._note = ""
+        self._leveled = False
 
-    def step(self, step: int, lr: float, loss: Tensor, note: str, parts: Mapping[str, Tensor] = {}) -> None:
-        """Note a step's learning rate, its loss and, where it has some, the parts of that.
+    def step(
+        self,
+        step: int,
+        lr: float,
+        loss: Tensor,
+        note: str,
+        parts: Mapping[str, Tensor] = {},
+        levels: Sequence[LossLevels] = (),
+    ) -> None:
+        """Note a step's learning rate, its loss and, where it has some, the parts and the levels of that.
+
+        Where a contrastive loss stays near its floor for a tenth of the run, a text says so, once.
+
+        Args:
+            step: Its number.
+            lr: Its learning rate.
+            loss: Its loss, on any device; it is read later.
+            note: What the progress bar says beside the loss.
+            parts: Parts of the loss by their names.
+            levels: Chance and floor of the loss of each of its batches, of which the means count. Give them at every
+                step or at none.
 
         Raises:
             NotFiniteError: If the loss of this or an earlier step is not finite; it names the first such step.
         """
-        self._pending.append((step, lr, loss.detach(), {name: part.detach() for name, part in parts.items()}))
+        values = {name: part.detach() for name, part in parts.items()}
+        for name, several in zip(LossLevels._fields, zip(*levels, strict=True), strict=False):
+            on_device = [level if isinstance(level, Tensor) else loss.new_full((), level) for level in several]
+            values[name] = torch.stack(on_device).mean().detach()
+        self._pending.append((step, lr, loss.detach(), values))
         self._note = note
         if len(self._pending) == self._every or not self._shown:
             self.flush()
@@ -184,12 +214,15 @@ class Journal:
             rows = [torch.stack([loss, *parts.values()]) for *_, loss, parts in self._pending]
             values = torch.cat(rows).cpu().split([*map(len, rows)])
             pending, self._pending = self._pending, []
-            losses = []
+            losses, levels = [], []
             for (step, lr, _, parts), row in zip(pending, values, strict=True):
                 loss, *others = row.tolist()
                 losses.append(loss)
                 self._writer.add_scalar("training/loss", loss, step)
-                for name, part in zip(parts, others, strict=True):
+                named = dict(zip(parts, others, strict=True))
+                if parts.keys() >= {*LossLevels._fields}:
+                    levels.append(LossLevels(named["chance"], named["floor"]))
+                for name, part in named.items():
                     self._writer.add_scalar(f"training/loss, {name}", part, step)
                 self._writer.add_scalar("training/learning rate", lr, step)
                 if not math.isfinite(loss):
@@ -200,10 +233,27 @@ class Journal:
             if spent:
                 speed = count * self._images / sum(spent.values())
                 self._writer.add_scalar("training/images per second", speed, pending[-1][0])
-            self._shown = f"loss={sum(losses) / len(losses):.3f}, {self._note}"
+            self._shown = f"loss={sum(losses) / len(losses):.3f}{self._read_levels(losses, levels)}, {self._note}"
             if self._bar is not None:
                 self._bar.set_postfix_str(self._shown, refresh=False)
         self._writer.flush()
+
+    def _read_levels(self, losses: Sequence[float], levels: Sequence[LossLevels]) -> str:
+        """Compare losses with their levels, where they have some; give what is shown beside them."""
+        if not levels:
+            return ""
+        chance, floor = (sum(values) / len(levels) for values in zip(*levels, strict=True))
+        if not self._leveled:
+            names = ["training/loss", *(f"training/loss, {name}" for name in LossLevels._fields)]
+            self._writer.add_custom_scalars_multilinechart(names, category="training", title="loss")
+            self._leveled = True
+        if text := self._floor.read(losses, LossLevels(chance, floor)):
+            self.say(text)
+        return f" (chance {chance:.2f}, floor {floor:.2f})"
+
+    def state(self) -> dict[str, int]:
+        """Give what a checkpoint holds of it."""
+        return self._floor.state()
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Note figures of a step under the names that TensorBoard groups them by."""

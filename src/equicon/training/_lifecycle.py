@@ -79,14 +79,13 @@ def interruptible() -> Iterator[None]:
 
 
 def live(run: Training[Any]) -> None:
-    begin(run)
-    train(run)
+    train(run, begin(run))
     if run.ranks.first:
         report(run)
 
 
-def begin(run: Training[Any]) -> None:
-    """Check all that can be checked before time is spent, and restore the run that is resumed."""
+def begin(run: Training[Any]) -> dict[str, Any] | None:
+    """Check all that can be checked before time is spent, and restore the run that is resumed from what is returned."""
     ranks = run.ranks
     saved = ranks.of_first(lambda: open_folder(run))
     ranks.begin()
@@ -102,10 +101,10 @@ def begin(run: Training[Any]) -> None:
     except WeightsError as error:
         sys.exit(str(error) if ranks.first else 1)
     if ranks.first:
-        print(data)
-        print(run.describe())
+        print(f"{data}\n{run.describe()}\nResults go to {run.args.out}.")
         if saved:
             print(f"{run.args.out} goes on at step {run.step} of {run.steps}.")
+    return saved
 
 
 def open_folder(run: Training[Any]) -> dict[str, Any] | None:
@@ -142,8 +141,8 @@ def open_folder(run: Training[Any]) -> dict[str, Any] | None:
 
 def wrong_data(run: Training[Any], error: ValueError) -> str:
     """Say which option a ``ValueError`` is about: the one that it names, else ``--data``."""
-    option = str(error).partition(":")[0]
-    return f"--{error}" if hasattr(run.args, option) else f"--data: {error}"
+    option, colon, text = str(error).partition(":")
+    return f"--{option.replace('_', '-')}{colon}{text}" if hasattr(run.args, option) else f"--data: {error}"
 
 
 def check_data(run: Training[D], data: D, saved: dict[str, Any] | None) -> None:
@@ -154,8 +153,8 @@ def check_data(run: Training[D], data: D, saved: dict[str, Any] | None) -> None:
         sys.exit(f"--data: the run was begun on {begun} images, got {got}. Give it the same data.")
 
 
-def train(run: Training[Any]) -> None:
-    """Measure, train, and measure again."""
+def train(run: Training[Any], saved: dict[str, Any] | None = None) -> None:
+    """Measure, train, and measure again; ``saved`` is what the run goes on from."""
     args, ranks = run.args, run.ranks
     if ranks.first:
         # Adam and its like keep two numbers for each weight.
@@ -169,6 +168,7 @@ def train(run: Training[Any]) -> None:
         images=run.images,
         name=run.title,
         quiet=not ranks.first,
+        state=(saved or {}).get("journal"),
     ) as journal:
         if run.step == 0:
             if ranks.first:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from equicon._devices import fast_type
+from equicon.training._checkpoints import Checkpoints
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 """What ``--precision`` may be, apart from ``auto``."""
@@ -126,6 +127,29 @@ def fast_precision(device: str) -> str:
         True
     """
     return str(fast_type(device)).removeprefix("torch.")
+
+
+def choose_out(given: Path | None, default: Path, *, resume: bool) -> Path:
+    """Choose the folder of a run: the given one; else one that is free, or to resume the last one that is not.
+
+    Args:
+        given: What ``--out`` says; None where it was not given.
+        default: The first folder to try; then come ``default-2``, ``default-3`` and on.
+        resume: Whether the run goes on.
+
+    Returns:
+        The folder; ``default`` where there is no run to resume.
+
+    Examples:
+        >>> choose_out(None, Path("runs/nowhere"), resume=False)
+        PosixPath('runs/nowhere')
+    """
+    if given is not None:
+        return given
+    taken = [default]
+    while Checkpoints(taken[-1] / "checkpoints").paths():
+        taken.append(default.with_name(f"{default.name}-{len(taken) + 1}"))
+    return taken[-2] if resume and len(taken) > 1 else taken[-1]
 
 
 def arguments_text(args: argparse.Namespace) -> str:

@@ -284,7 +284,7 @@ class Training(ABC, Generic[D]):
         if not self.ranks.first:
             return
         self.check_finite()
-        self.checkpoints.save(self.step, self.state())
+        self.checkpoints.save(self.step, self.state() | {"journal": journal.state()})
 
     def check_finite(self) -> None:
         """Check weights and moments.

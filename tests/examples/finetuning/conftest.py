@@ -14,18 +14,20 @@ def root(tmp_path_factory):
 
 @pytest.fixture
 def tiny(monkeypatch):
-    from examples.finetuning.running import finetune_freihand
+    from equicon.hands.recipes import _beside
 
-    monkeypatch.setattr(finetune_freihand, "build_encoder", tiny_encoder.build_tiny_encoder)
+    monkeypatch.setattr(_beside, "build_encoder", tiny_encoder.build_tiny_encoder)
 
 
 @pytest.fixture(scope="session")
 def whole(root, tmp_path_factory):
     """A run without a break."""
-    from examples.finetuning.running import finetune_freihand, run, short
+    from examples.finetuning.running import run, short
+
+    from equicon.hands.recipes import _beside
 
     out = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finetune_freihand, "build_encoder", tiny_encoder.build_tiny_encoder)
+        patch.setattr(_beside, "build_encoder", tiny_encoder.build_tiny_encoder)
         run(*short(root, "--keep", 99), "--out", out)
     return out

@@ -7,6 +7,7 @@ import torch
 from examples.loading import load
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from equicon.hands.recipes import TUNED
 from equicon.training import Checkpoints
 
 finetune_freihand = load("finetune_freihand.py")
@@ -37,6 +38,11 @@ def curves(out: Path) -> dict[str, list[tuple[int, float]]]:
 def result(out: Path) -> dict[str, object]:
     found: dict[str, object] = json.loads((out / "result.json").read_text())
     return found
+
+
+def kept(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Take the model that is kept from a checkpoint's."""
+    return {name.split(".", 2)[2]: value for name, value in state.items() if name.split(".")[1] == TUNED}
 
 
 def same_run(out: Path, other: Path) -> None:

@@ -20,9 +20,9 @@ from equicon.training import Checkpoints
             ["--data", "nowhere"],
             "--data: expected 'synthetic' or the folder of FreiHAND, got nowhere, which is no",
         ),
-        (["--hands", 4], "--batch-size: expected at most 4, the images to train on, got 32"),
+        (["--hands", 4], "--batch-size: expected at most 4, the images to train on, got 64"),
         (
-            ["--hands", 40, "--weights", "nowhere.pt"],
+            ["--hands", 80, "--weights", "nowhere.pt"],
             "--weights: expected 'imagenet', 'none' or a file, got nowhere.pt, which is no file.",
         ),
         (["--jitter", 0, 0, 0, 0.7], "views: hue: expected"),
@@ -88,7 +88,7 @@ def test_weights_that_are_not_finite_are_not_validated(tiny, root, tmp_path, mon
     def spoil(run):
         if run.step == 6:
             with torch.no_grad():
-                run.model.head.weight[0] = math.inf
+                run.models.kept.head.weight[0] = math.inf
         check(run)
 
     monkeypatch.setattr(finetune_freihand.Run, "check_finite", spoil)

@@ -10,7 +10,7 @@ from torch import nn
 
 import equicon as eq
 from equicon.hands import pose_errors, project
-from equicon.hands.recipes import FinetuneData, load_finetune_data
+from equicon.hands.recipes import TUNED, FinetuneData, _beside, load_finetune_data
 from equicon.training import Checkpoints
 
 
@@ -26,7 +26,7 @@ def test_learns_the_hands_that_it_sees(tmp_path, monkeypatch):
     def build(*_: str) -> tuple[nn.Module, int]:
         return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 64), nn.ReLU()), 64
 
-    monkeypatch.setattr(finetune_freihand, "build_encoder", build)
+    monkeypatch.setattr(_beside, "build_encoder", build)
     still = ["--degrees", 0, "--scale", 1, 1, "--translate", 0, "--jitter", 0, 0, 0, 0]
     run("--hands", 8, "--batch-size", 8, "--epochs", 200, "--validate-every", 100, *still, "--out", tmp_path)
     loss = [value for _, value in curves(tmp_path)["training/loss"]]
@@ -37,7 +37,7 @@ def test_learns_the_hands_that_it_sees(tmp_path, monkeypatch):
     ended = finetune_freihand.Run(args, Checkpoints(tmp_path))
     ended.start(FinetuneData(labelled, labelled, 8, ""), Checkpoints(tmp_path / "checkpoints").load())
     hands, joints = finetune_freihand.predict(ended)
-    errors = pose_errors(joints, hands.xyz, hands.K)
+    errors = pose_errors(joints[TUNED], hands.xyz, hands.K)
     mean = pose_errors(hands.xyz.mean(0).expand(8, 21, 3), hands.xyz, hands.K)
     assert errors.px < 0.2 * mean.px
     assert errors.mm < 0.3 * mean.mm
@@ -47,14 +47,14 @@ def test_learns_the_hands_that_it_sees(tmp_path, monkeypatch):
 
 def test_the_refinement_learns_faster_and_biases_and_norms_are_not_decayed(tiny, tmp_path):
     started = begin(tmp_path, "--weight-decay", 0.5)
-    names = {parameter: name for name, parameter in started.model.named_parameters()}
+    names = {parameter: name for name, parameter in started.models.kept.named_parameters()}
     found = {
         names[parameter]: (group["weight_decay"], group["times"])
         for group in started.optimizer.param_groups
         for parameter in group["params"]
     }
     assert found.keys() == set(names.values())
-    for name, parameter in started.model.named_parameters():
+    for name, parameter in started.models.kept.named_parameters():
         decay = 0.5 if parameter.ndim > 1 else 0
         assert found[name] == (decay, 10 if name.startswith("refine.") else 1), name
 
@@ -64,12 +64,12 @@ def test_hands_are_validated_in_plain_views_of_what_is_around_them(tiny, tmp_pat
     started = begin(tmp_path, *words)
     started.data = load_finetune_data(started.args, quiet=True)
     with torch.no_grad():
-        started.model.refine[6].weight.normal_()
+        started.models.kept.refine[6].weight.normal_()
     joints = []
     for batch in (128, 3):
         monkeypatch.setattr(finetune_freihand, "VALIDATION_BATCH", batch)
         started.model.train()
-        joints.append(finetune_freihand.predict(started)[1])
+        joints.append(finetune_freihand.predict(started)[1][TUNED])
         torch.rand(1)
     torch.testing.assert_close(joints[0], joints[1], atol=1e-4, rtol=1e-3)  # no chance, and no batch's own statistics
 
@@ -112,7 +112,7 @@ def test_starts_from_what_pre_training_left(tmp_path, kind):
         for name, value in state.items()
     }
     torch.save(state if kind == "encoder.pt" else {"state_dict": official, "epoch": 3}, tmp_path / "weights.pt")
-    started = begin(tmp_path, "--weights", "none" if kind == "none" else tmp_path / "weights.pt")
-    for name, value in started.model.encoder.state_dict().items():
+    started = begin(tmp_path, "--arch", "resnet18", "--weights", "none" if kind == "none" else tmp_path / "weights.pt")
+    for name, value in started.models.kept.encoder.state_dict().items():
         assert torch.equal(value, state[name]) == (kind != "none"), name
-    assert started.model.head.in_features == 512
+    assert started.models.kept.head.in_features == 512

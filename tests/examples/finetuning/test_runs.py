@@ -10,12 +10,13 @@ import torch
 
 torchvision = pytest.importorskip("torchvision", reason="the examples need torchvision")
 
-from examples.finetuning.running import TOY, curves, finetune_freihand, reading, result, run, short
+from examples.finetuning.running import TOY, curves, finetune_freihand, kept, reading, result, run, short
 from examples.loading import load
 from torch import nn
 
 from equicon import load_weights
 from equicon.hands import FreiHAND, Pose25D, PoseErrors, read_pose25d
+from equicon.hands.recipes import MEAN, SCRATCH, TUNED
 from equicon.training import Checkpoints
 
 
@@ -28,7 +29,8 @@ def test_writes_down_what_one_wants_to_see(whole):
     assert [step for step, _ in found["training/learning rate"]] == list(range(12))
     rows = result(whole)["validation"]
     for name in PoseErrors._fields:
-        assert found[f"validation/{name}"] == [(int(step), pytest.approx(row[name])) for step, row in rows.items()]
+        for what, group in ((TUNED, "validation"), (MEAN, f"validation, {MEAN}")):
+            assert found[f"{group}/{name}"] == [(int(k), pytest.approx(row[what][name])) for k, row in rows.items()]
     assert list(rows) == ["3", "6", "9", "12"]
     assert [event.step for event in reading(whole).Images("skeletons")] == [2, 5, 8, 11]
     spent = {"data", "views", "model", "optimizer"}
@@ -41,11 +43,12 @@ def test_writes_down_what_one_wants_to_see(whole):
     assert steps == [0, 2, 3, 4, 6, 8, 9, 10, 12]
 
 
-def test_the_best_model_is_that_of_the_least_aligned_error(whole):
+def test_the_best_model_is_that_of_the_least_error_from_the_wrist(whole):
     rows = result(whole)["validation"]
     best = result(whole)["best"]
-    assert best == min((row["pa_mm"], int(step)) for step, row in rows.items())[1]
+    assert best == min((row[TUNED]["mm"], int(step)) for step, row in rows.items())[1]
     state = torch.load(whole / "checkpoints" / f"step_{best:08d}.pt", weights_only=True)["model"]
+    state = kept(state)
     model = Pose25D(*tiny_encoder.build_tiny_encoder())
     # The tiny encoder has no conv1 that tells a ResNet; a Pose25D of it is read all the same.
     load_weights(model, read_pose25d(whole / "best.pt"), "best.pt")
@@ -53,8 +56,25 @@ def test_the_best_model_is_that_of_the_least_aligned_error(whole):
         assert torch.equal(value, state[name]), name
 
 
+def test_what_learns_beside_it_changes_nothing(tiny, root, whole, tmp_path):
+    short_one = short(root, "--epochs", 1, "--weights", "file")  # the tiny encoder reads no file
+    for words, out in (([], "both"), (["--no-baseline"], "alone")):
+        run(*short_one, *words, "--out", tmp_path / out)
+    best = [torch.load(tmp_path / out / "best.pt", weights_only=True) for out in ("both", "alone")]
+    assert all(torch.equal(value, best[1][name]) for name, value in best[0].items())
+    both, alone = (result(tmp_path / out)["validation"]["6"] for out in ("both", "alone"))
+    assert {name: both[name] for name in (TUNED, MEAN)} == alone
+    assert both[SCRATCH] != both[TUNED]
+    losses = curves(tmp_path / "both")
+    assert losses["training/loss"] == curves(tmp_path / "alone")["training/loss"]
+    assert len(losses[f"training/loss, {SCRATCH}"]) == 6
+    assert "baseline" in result(tmp_path / "both")["arguments"]
+    run(*short(root, "--epochs", 0.5, "--baseline"), "--out", tmp_path / "scratch")  # which is the baseline itself
+    assert list(result(tmp_path / "scratch")["validation"]["3"]) == [TUNED, MEAN]
+
+
 def test_a_later_model_that_is_worse_does_not_replace_the_best(tiny, root, tmp_path, monkeypatch):
-    fake = iter([5.0, 3.0, 3.0, 4.0])
+    fake = iter([5.0, 9.0, 3.0, 9.0, 3.0, 9.0, 4.0, 9.0])  # each followed by the mean pose's
     kept: dict[str, list[bytes]] = {"best.pt": [], "skeletons.png": []}
 
     def note() -> None:
@@ -63,11 +83,13 @@ def test_a_later_model_that_is_worse_does_not_replace_the_best(tiny, root, tmp_p
 
     def errors(joints, xyz, K):
         note()
-        return PoseErrors(1, 1, 1, next(fake), 0.5, 0.5)
+        return PoseErrors(1, next(fake), 1, 1, 0.5, 0.5)
 
     monkeypatch.setattr(finetune_freihand, "pose_errors", errors)
     run(*short(root), "--out", tmp_path)
     note()
+    for name, contents in kept.items():
+        kept[name] = contents[::2]
     for contents in kept.values():
         assert contents[0] == b""
         assert contents[1] != contents[2] == contents[3] == contents[4]

@@ -11,7 +11,7 @@ from examples.loading import load
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 pretrain_freihand = load("pretrain_freihand.py")
-TOY = ["--recipe", "quick", "--size", 32, "--labelled", 24]
+TOY = ["--recipe", "quick", "--size", 32, "--labelled", 24, "--groups-per-batch", 0]
 
 
 def run(*words: object) -> None:
@@ -53,6 +53,12 @@ def short(photos, *words: object) -> list[object]:
         0.3334,
         "--save-every",
         0.5,
+        "--lr",
+        1e-3,
+        "--temperature",
+        0.5,
+        "--method",
+        "peclr",
         *words,
     ]
 

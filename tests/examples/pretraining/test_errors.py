@@ -15,9 +15,9 @@ from equicon.hands.recipes import _networks
     ("words", "message"),
     [
         (["--data", "nowhere"], "--data: expected 'synthetic', 'stream' or a folder, got nowhere, which is no folder"),
-        (["--hands", 4], "--batch-size: expected at most 4, the images to train on, got 32"),
+        (["--hands", 4], "--batch-size: expected at most 4, the images to train on, got 64"),
         (
-            ["--hands", 40, "--weights", "nowhere.pt"],
+            ["--hands", 80, "--weights", "nowhere.pt"],
             "--weights: expected 'imagenet', 'none' or a file, got nowhere.pt, which is no file.",
         ),
         (["--jitter", 0, 0, 0, 0.7], "views: hue: expected"),
@@ -39,11 +39,12 @@ def test_data_are_looked_for_before_weights_are_downloaded(tmp_path, monkeypatch
 
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run_and_it_can_go_on(tiny, photos, tmp_path, monkeypatch):
-    views = pretrain_freihand.two_views
+    views, made = pretrain_freihand.two_views, []
 
-    def spoil(augment, batch, run):
-        x1, *others = views(augment, batch, run)
-        return (x1 * float("nan") if run.step == 7 else x1, *others)
+    def spoil(*given):
+        x1, *others = views(*given)
+        made.append(x1)
+        return (x1 * float("nan") if len(made) == 15 else x1, *others)  # two batches make a step
 
     monkeypatch.setattr(pretrain_freihand, "two_views", spoil)
     with pytest.raises(SystemExit) as stopped:

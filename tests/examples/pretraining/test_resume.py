@@ -156,7 +156,7 @@ def test_learns_from_freihand_and_youtube_and_resumes(tiny, both, tmp_path, monk
     run(*words, "--out", tmp_path / "whole")
     printed = capsys.readouterr().out
     assert "YouTube3DHands: 21 hands in 14 images. Left out: " in printed
-    assert "After: peclr pre-training" in printed
+    assert "After: exact pre-training" in printed
     begun = json.loads((tmp_path / "whole" / "arguments.json").read_text())
     assert begun["data"] == [str(both[1]), str(both[3])]
     result = json.loads((tmp_path / "whole" / "result.json").read_text())

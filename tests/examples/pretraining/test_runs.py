@@ -1,5 +1,6 @@
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from examples.pretraining.running import TOY, curve, encoder, pretrain_freihand,
 
 import equicon as eq
 from equicon.hands import write_freihand
+from equicon.hands.recipes import build_encoder
 from equicon.training import Checkpoints
 
 
@@ -27,9 +29,13 @@ def test_learns_from_synthetic_hands(tmp_path, method, capsys):
     assert "loss=" in printed.err
     assert "img/s" in printed.err
 
-    missing = torchvision.models.resnet18().load_state_dict(encoder(tmp_path), strict=False)
-    assert missing.missing_keys == ["fc.weight", "fc.bias"]
-    assert missing.unexpected_keys == []
+    read, _ = build_encoder("quarter_resnet18", str(tmp_path / "encoder.pt"))
+    assert all(torch.equal(value, read.state_dict()[name]) for name, value in encoder(tmp_path).items())
+    for name in ("views.png", "probe.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    assert re.search(r"probe on the network's features, fitted to 24 labelled hands, misses the joints", printed.out)
+    command = printed.out.splitlines()[-1]
+    assert command.endswith(f"finetune_freihand.py --weights {tmp_path}/encoder.pt --size 32")
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["arguments"]["method"] == method
     assert list(result["probes"]) == ["0", "3", "6"]
@@ -38,7 +44,6 @@ def test_learns_from_synthetic_hands(tmp_path, method, capsys):
         assert all(0 < row["px"] < 32 and 0 < row["pa_mm"] < row["mm"] < 300 for row in rows)
     name = next(tag for tag in tags(tmp_path)["scalars"] if tag.startswith("probe, 2D [px]/linear"))
     assert [step for step, _ in curve(tmp_path, name)] == [0, 3, 6]
-    assert (tmp_path / "views.png").read_bytes().startswith(b"\x89PNG")
     assert not list(tmp_path.rglob("*.part"))
 
 

@@ -562,3 +562,19 @@ def test_wrong_selections_raise(root: Path) -> None:
         data.select([0]).holdout(0.5)
     with pytest.raises(ValueError, match="seed: expected a whole number of at least 0"):
         data.holdout(0.5, seed=-1)
+
+
+def test_instances_are_samples_and_groups_are_blocks_of_them_in_every_version(root: Path, tmp_path: Path) -> None:
+    data = FreiHAND(root)
+    assert data.instances.tolist() == [*range(SAMPLES)] * 4
+    assert data.groups.tolist() == [0] * len(data)
+    few = data.select([3, 1], versions=[2, 0])
+    assert few.instances.tolist() == [3, 1, 3, 1]
+    write_split(tmp_path, "training", 130, 1)
+    many = FreiHAND(tmp_path)
+    assert many.instances.tolist() == [*range(130)]
+    assert many.groups.tolist() == [0] * 64 + [1] * 64 + [2] * 2
+    rest, held = many.holdout(0.5)
+    assert torch.equal(held.groups, held.samples // 64)
+    assert rest.groups.dtype == rest.instances.dtype == torch.int64
+    assert len(rest.groups) == len(rest)

@@ -88,6 +88,20 @@ def test_it_writes_either_domain(tmp_path):
         assert (read_image(tmp_path, "training", sample).float() - hands.image[sample].float()).abs().mean() < 5
 
 
+def test_it_writes_surroundings_scenes_and_one_side(tmp_path):
+    options = {"size": 24, "context": 2.0, "scenes": 2, "side": "right"}
+    write_freihand(tmp_path, 4, num_evaluation=1, seed=3, **options)
+    hands = SyntheticHands(4, seed=3, **options).render(range(4))
+    assert torch.equal(read(tmp_path, "training_xyz"), hands.xyz)
+    assert torch.equal(read(tmp_path, "training_K"), hands.K)
+    pictures = torch.stack([read_image(tmp_path, "training", k) for k in range(16)]).float()
+    assert (pictures[:4] - hands.image.float()).abs().mean() < 5
+    corner = pictures[:, :, :8, :8].flatten(1).view(4, 4, -1)  # by version and sample
+    same, other = (corner[:, 0] - corner[:, 2]).abs().mean(-1), (corner[:, 0] - corner[:, 1]).abs().mean(-1)
+    assert same.median() < 0.5 * other.median()
+    assert (corner[0, 0] - corner[1, 0]).abs().mean() > same.median()
+
+
 def test_evaluation_is_an_eighth_by_default(tmp_path):
     write_freihand(tmp_path / "a", 1, size=8)
     write_freihand(tmp_path / "b", 17, size=8)
@@ -144,6 +158,9 @@ def test_a_set_is_not_overwritten(root):
         ({"size": 64.0}, TypeError, "size: expected a whole number, got float 64.0"),
         ({"seed": -1}, ValueError, "seed: expected a whole number of at least 0, got int -1"),
         ({"domain": "lab"}, ValueError, "domain: expected one of studio, wild, got str 'lab'"),
+        ({"context": 0.0}, ValueError, "context: expected a number of at least 1, got float 0.0"),
+        ({"scenes": 0}, ValueError, "scenes: expected a whole number of at least 1, got int 0"),
+        ({"side": "top"}, ValueError, "side: expected one of both, left, right, got str 'top'"),
         ({"progress": True}, TypeError, "progress: expected a callable such as tqdm, got bool True"),
     ],
 )

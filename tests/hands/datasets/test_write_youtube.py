@@ -65,7 +65,7 @@ def test_vertices_reach_as_far_as_the_joints(root: Path) -> None:
 @pytest.mark.parametrize("side", [1.0, -1.0])
 def test_left_hands_are_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: float) -> None:
     factors = torch.tensor([side, 1.0, 1.0], dtype=torch.float64)
-    monkeypatch.setattr(_kinematics, "_mirror", lambda draws: factors.expand(len(draws.chance(0.5)), 3))
+    monkeypatch.setattr(_kinematics, "_mirror", lambda draws, _: factors.expand(len(draws.chance(0.5)), 3))
     write_youtube(tmp_path, 12, size=8)
     assert {hand["is_left"] for hand in annotations(tmp_path)["annotations"]} == {int(side < 0)}
 

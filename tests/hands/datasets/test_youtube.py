@@ -76,6 +76,11 @@ def test_each_hand_is_an_item_and_its_box_is_the_square_about_it(root: Path) -> 
     hands = SyntheticHands(40, size=SIZE, seed=3)
     samples = [2 * i + k for i in range(IMAGES) for k in range(1 + i % 2)]
     recorded = annotations(root)
+    videos = [data.path(index).parent for index in range(len(data))]
+    assert len(set(videos)) > 1
+    assert [a == b for a in data.groups.tolist() for b in data.groups.tolist()] == [
+        a == b for a in videos for b in videos
+    ]
     for index, sample in enumerate(samples):
         assert data.path(index).name == f"{sample // 2:08d}.jpg"
         image, box = data[index]

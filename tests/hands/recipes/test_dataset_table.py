@@ -42,7 +42,7 @@ def mine(monkeypatch):
 
 def test_a_new_data_set_is_one_entry(mine, tmp_path):
     (folder := tmp_path / "a.mine").mkdir()
-    args = argparse.Namespace(data=[str(folder)], size=16)
+    args = argparse.Namespace(data=[str(folder)], size=16, groups_per_batch=None)
     assert str(load_pretrain_data(args, quiet=True)) == f"7 of mine in {folder}; no labels, nothing to probe"
     args.data = str(folder)
     assert str(load_finetune_data(args, quiet=True)) == f"7 of mine in {folder}; validated on 7 other hands"
@@ -53,7 +53,7 @@ def test_errors_know_a_new_data_set(mine, tmp_path, capsys):
     (folder := tmp_path / "a.mine").mkdir()
     (photos := tmp_path / "photos").mkdir()
     (tmp_path / "mine.json").touch()
-    args = argparse.Namespace(data=[str(photos)], boxes=None, size=16)
+    args = argparse.Namespace(data=[str(photos)], boxes=None, size=16, groups_per_batch=None)
     with pytest.raises(ValueError, match=rf"expected a folder of photographs, got .*, but Mine is {tmp_path}: give"):
         load_pretrain_data(args, quiet=True)
     args.data = str(photos)
@@ -87,7 +87,9 @@ def part_of_freihand(root, keep):
 @pytest.mark.parametrize("version", [0, 2])
 def test_one_version_of_freihand_will_do(tmp_path, version):
     part_of_freihand(tmp_path, lambda image: image[0] == version)
-    args = argparse.Namespace(data=[str(tmp_path)], holdout=0.5, seed=0, labelled=10, skip_corrupt=False, fraction=1.0)
+    args = argparse.Namespace(
+        data=[str(tmp_path)], holdout=0.5, seed=0, labelled=10, skip_corrupt=False, fraction=1.0, groups_per_batch=None
+    )
     found = load_pretrain_data(args, quiet=True)
     assert (found.count, [part.versions for part in found.labelled]) == (10, [(version,)] * 2)
     args.data = str(tmp_path)
@@ -96,7 +98,9 @@ def test_one_version_of_freihand_will_do(tmp_path, version):
 
 def test_a_part_of_freihand_says_what_it_lacks(tmp_path):
     part_of_freihand(tmp_path, lambda image: image[1] < 8)
-    args = argparse.Namespace(data=[str(tmp_path)], holdout=0.5, seed=0, labelled=10, skip_corrupt=False, fraction=1.0)
+    args = argparse.Namespace(
+        data=[str(tmp_path)], holdout=0.5, seed=0, labelled=10, skip_corrupt=False, fraction=1.0, groups_per_batch=None
+    )
     said = f"16 images of FreiHAND in {tmp_path} (12 annotated samples have no image); "
     assert str(load_pretrain_data(args, quiet=True)).startswith(said)
     args.data = str(tmp_path)
@@ -110,7 +114,7 @@ def test_freihand_without_its_training_is_told_from_photographs(tmp_path):
     (tmp_path / "training" / "rgb").rmdir()
     (tmp_path / "training").rmdir()
     message = "root: expected a data set with training/ and training_K.json, got .*, which holds evaluation alone"
-    args = argparse.Namespace(data=[str(tmp_path)], boxes=None, size=16)
+    args = argparse.Namespace(data=[str(tmp_path)], boxes=None, size=16, groups_per_batch=None)
     with pytest.raises(ValueError, match=message):
         load_pretrain_data(args, quiet=True)
     args.data = str(tmp_path)

@@ -18,7 +18,7 @@ SAMPLES = 20
 
 
 def options(data: object = "synthetic", **changed) -> argparse.Namespace:
-    plain = {"data": str(data), "hands": 20, "size": 16, "seed": 3, "fraction": 1.0, "holdout": 0.1}
+    plain = {"data": str(data), "hands": 20, "size": 16, "seed": 3, "fraction": 1.0, "holdout": 0.1, "side": "right"}
     return argparse.Namespace(**plain | {"skip_corrupt": False} | changed)
 
 
@@ -60,7 +60,7 @@ def test_of_rendered_hands_a_share_is_labelled_and_others_validate():
     assert poses(few.labelled) < poses(half.labelled) < poses(whole.labelled)
     assert poses(whole.train) == poses(whole.labelled)
     assert poses(few.train) == poses(few.labelled)
-    everything = SyntheticHands(22, 16, 3).render(range(22)).xyz
+    everything = SyntheticHands(22, 16, 3 + 2**32, "studio", side="right").render(range(22)).xyz
     for data in (whole, half, few):
         assert len(data.validation) == 2
         assert torch.equal(torch.stack([data.validation[i].xyz for i in range(2)]), everything[20:])
@@ -84,7 +84,7 @@ def test_of_freihand_no_version_of_a_validation_hand_is_trained_on(root, seed):
 def test_the_validation_hands_are_those_that_pre_training_keeps(root):
     for seed in (0, 5):
         mine = load(root, holdout=0.5, seed=seed)
-        args = options(root, holdout=0.5, seed=seed, labelled=100)
+        args = options(root, holdout=0.5, seed=seed, labelled=100, groups_per_batch=None)
         theirs = load_pretrain_data(argparse.Namespace(**vars(args) | {"data": [str(root)]}), quiet=True)
         assert mine.labelled.samples.tolist() == theirs.images.samples.tolist()
         probed = [i for part in theirs.labelled for i in part.samples.tolist()]

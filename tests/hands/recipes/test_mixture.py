@@ -42,6 +42,13 @@ def test_items_are_those_of_one_set_after_the_other_at_one_size():
     assert int(items[5].image.sum()) == 3 * 81 * 5
 
 
+def test_the_groups_of_parts_are_apart():
+    parts = [Items(*[plain(8, 0)] * len(groups)) for groups in ([4, 4, 9], [0, 1], [-3, 4])]
+    for part, groups in zip(parts, ([4, 4, 9], [0, 1], [-3, 4]), strict=True):
+        part.groups = torch.tensor(groups)
+    assert Mixture(parts).groups.tolist() == [0, 0, 5, 6, 7, 8, 15]
+
+
 def test_images_of_several_sizes_in_a_set_are_named():
     mixed = Mixture([Items(plain(8, 0)), Items(plain(6, 0), plain(9, 0))])
     assert mixed[1].image.shape == (3, 8, 8)

@@ -21,6 +21,25 @@ def test_the_encoder_is_the_resnet_without_its_classifier():
     assert {"resnet18", "resnet50", "resnet152", "resnext50_32x4d", "wide_resnet50_2"} <= set(ARCHS)
 
 
+def test_the_quarter_is_a_resnet18_with_a_quarter_of_each_width(tmp_path):
+    encoder, width = build_encoder("quarter_resnet18", "none")
+    assert width == 128
+    assert encoder(torch.rand(2, 3, 64, 64)).shape == (2, 128)
+    whole = build_encoder("resnet18", "none")[0].state_dict()
+    ours = encoder.state_dict()
+    assert list(ours) == list(whole)
+    for name, value in ours.items():
+        wider = [n if n in (1, 3, 7) else n // 4 for n in whole[name].shape]
+        assert list(value.shape) == wider, name
+        if value.ndim == 4:  # and begins as torchvision's does: fan-out and ReLU
+            fan_out = value.shape[0] * value.shape[2] * value.shape[3]
+            assert value.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.1), name
+    torch.save(ours, tmp_path / "encoder.pt")
+    assert same(build_encoder("quarter_resnet18", str(tmp_path / "encoder.pt"))[0], ours)
+    with pytest.raises(WeightsError, match=r"torchvision has none for quarter_resnet18\. Start at random"):
+        build_encoder("quarter_resnet18", "imagenet")
+
+
 @pytest.mark.parametrize("classifier", [True, False])
 def test_weights_come_from_a_file(tmp_path, classifier):
     state = torchvision.models.resnet18().state_dict()

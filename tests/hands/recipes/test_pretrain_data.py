@@ -12,7 +12,7 @@ import equicon as eq
 from equicon.data import Boxed
 from equicon.hands import FreiHAND, SyntheticHands, YouTube3DHands, write_freihand, write_youtube
 from equicon.hands.recipes import frame_of, labelled_batches, load_pretrain_data, training_batches
-from equicon.training import Ranks
+from equicon.training import Batches, Ranks
 
 
 def options(*data: object, **changed) -> argparse.Namespace:
@@ -20,6 +20,7 @@ def options(*data: object, **changed) -> argparse.Namespace:
         "data": [str(name) for name in data] or ["synthetic"], "data_weights": None, "mirror_left": True,
         "hands": 20, "labelled": 10, "size": 16, "batch_size": 4, "seed": 3, "workers": 0,
         "device": "cpu", "skip_corrupt": False, "boxes": None, "holdout": 0.1,
+        "groups_per_batch": 0, "context": 1.0, "scenes": 2, "side": "right",
     }  # fmt: skip
     return argparse.Namespace(**plain | changed)
 
@@ -35,7 +36,7 @@ def test_rendered_hands_for_training_and_probing_are_different_ones(data):
     assert found.count == 20
     fitting, testing = found.labelled
     assert (len(fitting), len(testing)) == (10, 5)
-    seen = torch.cat([batch.xyz for batch in training_batches(found, args, 0, 5)])
+    seen = torch.cat([batch.xyz for batch, _ in training_batches(found, args, 0, 5)])
     poses = torch.cat(
         [seen, *(hand.xyz[None] for hands in (fitting, testing) for hand in (hands[i] for i in range(5)))]
     )
@@ -45,10 +46,11 @@ def test_rendered_hands_for_training_and_probing_are_different_ones(data):
 def test_an_endless_stream_goes_on_from_anywhere():
     args = options("stream")
     found = load_data(args)
-    whole = [batch.image for batch in training_batches(found, args, 0, 4)]
-    assert all(torch.equal(a.image, b) for a, b in zip(training_batches(found, args, 2, 4), whole[2:], strict=True))
+    whole = [batch.image for batch, _ in training_batches(found, args, 0, 4)]
+    later = training_batches(found, args, 2, 4)
+    assert all(torch.equal(a.image, b) for (a, labels), b in zip(later, whole[2:], strict=True) if labels is None)
     parts = zip(*(training_batches(found, args, 0, 4, Ranks(rank, 3)) for rank in range(3)), strict=True)
-    assert all(torch.equal(torch.cat([p.image for p in a]), b) for a, b in zip(parts, whole, strict=True))
+    assert all(torch.equal(torch.cat([p.image for p, _ in a]), b) for a, b in zip(parts, whole, strict=True))
 
 
 def test_of_freihand_no_sample_is_on_both_sides_and_the_probes_see_photographs(tmp_path):
@@ -156,22 +158,22 @@ def test_several_data_sets_make_batches_of_one_kind(youtube, freihand, freihand_
     assert f"9 hands of YouTube3DHands in {youtube}" in str(found)
     assert str(found).startswith("49 images, which are ")
     assert "; probes learn from 7 other hands and are tested on 3\nYouTube3DHands: 9 hands in" in str(found)
-    batches = list(training_batches(found, args, 0, 12))
+    batches = [batch for batch, _ in training_batches(found, args, 0, 12)]
     assert all(isinstance(batch, Boxed) and batch.image.shape == (4, 3, 40, 40) for batch in batches)
     smaller = [batch.image[:, :, 24:].flatten(1).amax(1) == 0 for batch in batches]
     assert 0 < int(torch.cat(smaller).sum()) < 48
     assert any(0 < int(each.sum()) < 4 for each in smaller)
-    for batch, again in zip(batches[5:], training_batches(found, args, 5, 12), strict=True):
+    for batch, (again, _) in zip(batches[5:], training_batches(found, args, 5, 12), strict=True):
         assert torch.equal(batch.image, again.image)
         assert torch.equal(batch.box, again.box)
-    views = frame_of(batches[0], args.data, 1.2)
+    views = frame_of(batches[0], args, 1.2)
     assert torch.equal(views.matrix, eq.Affine.from_boxes(batches[0].box, (40, 40), 1.2).matrix)
 
 
 def test_weights_choose_from_the_sets(youtube, freihand):
     args = options(youtube, freihand, holdout=0.5, data_weights=[2.0, 1.0])
     found = load_data(args)
-    wide = [batch.image[:, :, 24:].flatten(1).amax(1) > 0 for batch in training_batches(found, args, 0, 12)]
+    wide = [batch.image[:, :, 24:].flatten(1).amax(1) > 0 for batch, _ in training_batches(found, args, 0, 12)]
     assert 30 <= int(torch.cat(wide).sum()) <= 33  # 33 of 49 in an epoch, of which one image is left over
 
 
@@ -191,11 +193,93 @@ def test_corrupt_images_of_each_set_are_passed_over(youtube, tmp_path):
         load_data(options(tmp_path / "a", tmp_path / "b", holdout=0.5))
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_versions_of_a_hand_share_a_label_and_what_stands_in_has_its_own(youtube, tmp_path, workers):
+    write_freihand(tmp_path, 20, size=24)
+    hands = load_data(options(tmp_path, holdout=0.5)).images
+    for index in (3, 4):
+        hands.path(index).write_bytes(b"")
+    args = options(youtube, tmp_path, holdout=0.5, skip_corrupt=True, workers=workers, batch_size=7)
+    found = load_data(args)
+    shown: dict[int, set[str]] = {}
+    stood_in = 0
+    batches = list(Batches(found.count, 7, args.seed, 0, 7))
+    for (batch, labels), indices in zip(training_batches(found, args, 0, 7), batches, strict=True):
+        assert labels.shape == (7,)
+        for image, box, label, index in zip(*batch, labels.tolist(), indices, strict=True):
+            small = int(image[:, 24:].max()) == 0  # of FreiHAND, whose hands lie alike in every version
+            shown.setdefault(label, set()).add(str(box.tolist()) if small else str(index))
+            stood_in += index - 9 in (3, 4)
+            if index - 9 in (3, 4):
+                assert label == 9 + int(hands.instances[5] - hands.instances.min())
+    assert stood_in == 2
+    assert len(shown) == 9 + 10
+    assert all(len(boxes) == 1 for boxes in shown.values())
+
+
+def test_labels_are_given_where_they_are_needed_and_there_alone(youtube, freihand):
+    needed, others = ([freihand], [youtube, freihand]), ([youtube], ["synthetic"], ["stream"])
+    for data, given in [(each, True) for each in needed] + [(each, False) for each in others]:
+        args = options(*data, holdout=0.5)
+        assert (next(training_batches(load_data(args), args, 0, 1))[1] is not None) == given
+    # By shares, an image may come twice in a batch.
+    args = options(youtube, youtube, data_weights=[8.0, 1.0], batch_size=18)
+    labels = next(training_batches(load_data(args), args, 0, 1))[1]
+    assert len(labels.unique()) < 18
+
+
+def test_batches_are_drawn_from_groups_where_asked(youtube, freihand):
+    args = options(youtube, groups_per_batch=1, batch_size=3)
+    found = load_data(args)
+    boxes = [found.images[i].box for i in range(9)]
+    for batch, _ in training_batches(found, args, 0, 6):
+        drawn = [next(i for i, box in enumerate(boxes) if torch.equal(box, each)) for each in batch.box]
+        assert len(found.images.groups[drawn].unique()) == 1
+    mixed = options(youtube, freihand, holdout=0.5, groups_per_batch=1, skip_corrupt=True)
+    found = load_data(mixed)
+    assert found.images.groups.tolist()[-40:] == [int(found.images.groups[8]) + 1] * 40
+    for batch, labels in training_batches(found, mixed, 0, 12):
+        assert labels.unique().numel() > 1
+        assert len({int(image[:, 24:].max()) == 0 for image in batch.image}) == 1  # of one data set
+
+
+@pytest.mark.parametrize("data", ["synthetic", "stream"])
+def test_batches_of_rendered_hands_are_of_few_scenes_and_no_hand_comes_twice(data):
+    args = options(data, groups_per_batch=2, scenes=3, batch_size=6, hands=30)
+    found = load_data(args)
+    hands = SyntheticHands(200, args.size, args.seed, scenes=3, side="right")
+    known = [str(hand.xyz) for hand in hands.__getitems__(range(200))]
+    drawn = []
+    for batch, _ in training_batches(found, args, 0, 5):
+        indices = [known.index(str(xyz)) for xyz in batch.xyz]
+        assert hands.groups[indices].unique(return_counts=True)[1].tolist() == [3, 3]
+        drawn += indices
+    assert len(set(drawn)) == 30
+    parts = zip(*(training_batches(found, args, 0, 2, Ranks(rank, 2)) for rank in range(2)), strict=True)
+    whole = training_batches(found, args, 0, 2)
+    assert all(torch.equal(torch.cat([p.xyz for p, _ in a]), b.xyz) for a, (b, _) in zip(parts, whole, strict=True))
+
+
+def test_labelled_hands_are_of_the_studio_and_their_square_alone():
+    args = options(context=2.0)
+    found = load_data(args)
+    assert found.images[0].image.shape == (3, 32, 32)
+    assert found.labelled[0][0].image.shape == (3, 16, 16)
+    assert str(found).startswith("20 rendered hands in 2 scenes; probes learn from 10 other hands")
+
+
+def test_data_that_have_too_small_groups_are_refused():
+    with pytest.raises(ValueError, match=r"^groups_per_batch: expected groups that can give 2 images each .* has 1\."):
+        load_data(options(groups_per_batch=2, scenes=20))
+
+
 def test_hands_are_framed_by_joints_by_boxes_or_by_their_picture():
     hand = SyntheticHands(4, size=32).render(range(4))
-    assert torch.equal(frame_of(hand, ["synthetic"], 1.2).matrix, eq.Affine.identity(4).matrix)
+    assert torch.equal(frame_of(hand, options(size=32), 1.2).matrix, eq.Affine.identity(4).matrix)
+    wide = SyntheticHands(4, size=32, context=1.5)
+    assert torch.equal(frame_of(wide.render(range(4)), options(size=32)).matrix, wide.frame(4).matrix)
     joints = eq.Affine.from_points(hand.xy, (32, 32), 1.2)
-    assert torch.equal(frame_of(hand, ["data/freihand"], 1.2).matrix, joints.matrix)
+    assert torch.equal(frame_of(hand, options("data/freihand"), 1.2).matrix, joints.matrix)
     boxed = Boxed(hand.image, torch.tensor([[3.0, 4, 20, 30]]).expand(4, 4))
     box = eq.Affine.from_boxes(boxed.box, (32, 32), 1.5)
-    assert torch.equal(frame_of(boxed, ["photos"], 1.5).matrix, box.matrix)
+    assert torch.equal(frame_of(boxed, options("photos"), 1.5).matrix, box.matrix)

@@ -15,14 +15,17 @@ def parse(*words: object):
 
 
 def test_rendered_hands_take_the_quick_recipe_and_others_the_paper_s():
-    assert (parse().arch, parse().epochs, parse("--data", "stream").size) == ("resnet18", 3, 64)
+    quick = parse()
+    assert (quick.arch, quick.epochs, parse("--data", "stream").size) == ("quarter_resnet18", 20, 64)
+    assert (quick.method, quick.temperature, quick.groups_per_batch, quick.inside) == ("exact", 0.1, 2, True)
     paper = parse("--data", "data/freihand")
     assert (paper.arch, paper.weights, paper.size) == ("resnet50", "imagenet", 128)
     assert (paper.batch_size, paper.accumulate, paper.epochs, paper.warmup) == (128, 16, 100, 0.1)
     assert paper.lr == pytest.approx(1e-4 * math.sqrt(2048))
     assert (paper.weight_decay, paper.temperature, paper.hidden, paper.points) == (1e-6, 0.5, 512, 64)
     assert (paper.margin, paper.degrees, paper.translate) == ([0.9, 1.5], 45, 15 / 128)
-    assert parse("--data", "data/freihand", "--recipe", "quick").arch == "resnet18"
+    assert (paper.method, paper.groups_per_batch, paper.inside, paper.padding_mode) == ("peclr", 0, False, "zeros")
+    assert parse("--data", "data/freihand", "--recipe", "quick").arch == "quarter_resnet18"
     assert parse("--recipe", "paper", "--epochs", 3).epochs == 3
 
 
@@ -36,8 +39,8 @@ def test_help_explains_every_option(capsys):
     with pytest.raises(SystemExit):
         parse("--help")
     text = " ".join(capsys.readouterr().out.split())
-    assert "passes over the unlabelled images (quick: 3, paper: 100)" in text
-    assert "make a step (quick: 0.001, paper: 0.004525)" in text
+    assert "passes over the unlabelled images (quick: 20, paper: 100)" in text
+    assert "make a step (quick: 0.002, paper: 0.004525)" in text
     assert "[degrees] (default: 45.0)" in text
     for name in RECIPES["quick"]:
         assert f"--{name.replace('_', '-')}" in text
@@ -67,13 +70,13 @@ def test_a_resumed_run_takes_its_arguments_along(tmp_path):
 
 def test_a_resumed_run_may_change_what_does_not_make_it_another(tmp_path, capsys):
     begin(tmp_path)
-    args = parse("--out", tmp_path, "--resume", "--lr", 0.5, "--data", "elsewhere", "--keep", 9, "--epochs", 3)
+    args = parse("--out", tmp_path, "--resume", "--lr", 0.5, "--data", "elsewhere", "--keep", 9, "--epochs", 20)
     assert (args.lr, args.data, args.keep) == (0.5, ["elsewhere"], 9)
     assert set(vars(args)) > FREE
     with pytest.raises(SystemExit):
-        parse("--out", tmp_path, "--resume", "--batch-size", 64)
+        parse("--out", tmp_path, "--resume", "--batch-size", 32)
     assert "--batch-size: the run in" in (error := capsys.readouterr().err)
-    assert "was begun with 32, got 64. Leave --batch-size out" in error
+    assert "was begun with 64, got 32. Leave --batch-size out" in error
 
 
 def test_the_precision_is_that_of_the_machine_where_the_run_began(tmp_path):
@@ -86,7 +89,7 @@ def test_the_precision_is_that_of_the_machine_where_the_run_began(tmp_path):
 
 
 def test_nothing_to_resume_is_a_beginning(tmp_path):
-    assert parse("--out", tmp_path, "--resume").epochs == 3
+    assert parse("--out", tmp_path, "--resume").epochs == 20
 
 
 def test_data_may_be_given_several_times(tmp_path):
@@ -161,3 +164,25 @@ def test_wrong_options_are_named(words, message, capsys):
     with pytest.raises(SystemExit):
         parse(*words)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--groups-per-batch", 3], "--groups-per-batch: expected a number that divides 64, the --batch-size, got 3."),
+        (["--groups-per-batch", 64], "--groups-per-batch: expected at most 32, the --scenes, got 64."),
+        (["--groups-per-batch", -1], "expected at least 0, got -1"),
+        (["--scenes", 0], "--groups-per-batch: expected at most 0, the --scenes, got 2."),
+    ],
+)
+def test_groups_that_make_no_batch_are_refused(words, message, capsys):
+    with pytest.raises(SystemExit):
+        parse(*words)
+    assert message in capsys.readouterr().err
+
+
+def test_groups_may_be_given_and_a_recipe_may_set_them(monkeypatch):
+    assert parse("--groups-per-batch", 4).groups_per_batch == 4
+    assert parse("--groups-per-batch", 0).groups_per_batch == 0
+    monkeypatch.setitem(RECIPES["quick"], "groups_per_batch", 8)
+    assert parse().groups_per_batch == 8

@@ -9,10 +9,15 @@ from equicon.hands.recipes import PretrainData, load_pretrain_data, named_errors
 
 
 def test_hands_are_probed_with_as_many_labels_as_there_are():
-    args = parse_pretrain_args("", ["--hands", "4", "--labelled", "60", "--size", "16", "--device", "cpu"])
+    args = parse_pretrain_args(
+        "", ["--hands", "64", "--labelled", "60", "--size", "16", "--device", "cpu", "--groups-per-batch", "0"]
+    )
     data = load_pretrain_data(args, quiet=True)
     encoder = nn.Sequential(nn.AvgPool2d(4), nn.Flatten())
-    rows = probe_hands(encoder, data, args, torch.float32)
+    rows, shown = probe_hands(encoder, data, args, torch.float32)
+    assert shown.shape == (6, 21, 2)
+    first = torch.stack([data.labelled[1][i].xy for i in range(6)])
+    assert 0 < (shown - first).norm(dim=-1).mean() < 16
     assert {(row.kind, row.labels) for row in rows} == {(k, n) for k in ("mean", "linear", "mlp") for n in (6, 60)}
     assert all(0 < row.px < 16 for row in rows)
     found = named_errors(rows)
@@ -24,4 +29,4 @@ def test_hands_are_probed_with_as_many_labels_as_there_are():
 
 def test_without_labels_nothing_is_found():
     args = parse_pretrain_args("", ["--device", "cpu"])
-    assert probe_hands(nn.Identity(), PretrainData(None, 4, None, "pictures"), args, torch.float32) == []
+    assert probe_hands(nn.Identity(), PretrainData(None, 4, None, "pictures"), args, torch.float32).rows == []

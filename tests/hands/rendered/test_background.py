@@ -11,7 +11,7 @@ from equicon.hands._rendered.draws import Draws, to_device
 
 
 def paint(domain, indices, size=32):
-    return paint_scene(to_device(draw_scene(Draws.of(0, indices, 0, 200), domain), None), size)
+    return paint_scene(to_device(draw_scene(Draws.of(0, indices, 0, 200), domain), None), size, size)
 
 
 @pytest.mark.parametrize("size", [8, 21, 64])
@@ -50,6 +50,21 @@ def test_a_background_looks_the_same_at_any_size():
     small, large = paint(WILD, range(40), 32), paint(WILD, range(40), 64)
     shrunk = torch.nn.functional.avg_pool2d(large, 2)
     assert (shrunk - small).abs().mean() < 0.03
+
+
+@pytest.mark.parametrize("width", [32, 40, 48, 96])
+def test_a_wider_background_has_the_square_in_its_middle(width):
+    scene = to_device(draw_scene(Draws.of(0, range(30), 0, 200), replace(WILD, clouds=(0.8, 0.8))), None)
+    square, wide = paint_scene(scene, 32, 32), paint_scene(scene, 32, width)
+    first = (width - 32) // 2
+    # The noise at the edge of the square has neighbours beyond it then.
+    inner = slice(6, -6)
+    apart = (wide[..., first : first + 32, first : first + 32] - square)[..., inner, inner].abs().mean()
+    assert apart < 0.01
+    # It goes on at its own scale: nothing is magnified, and the noise does not end.
+    if width == 96:
+        steps = [part.diff(dim=-1).abs().mean() for part in (square, wide[..., :32, :32])]
+        assert 0.7 < steps[1] / steps[0] < 1.2
 
 
 def pattern(first: list[float], second: list[float], warp: float = 0.0, slope: float = 0.0) -> torch.Tensor:

@@ -18,7 +18,7 @@ def make_sensor(batch: int, **changes) -> Sensor:
 
 def test_a_plain_camera_rounds_and_fades_highlights():
     light = torch.linspace(0.0, 3.0, 128)[:64].reshape(1, 1, 8, 8).expand(1, 3, 8, 8)
-    image = expose(light, make_sensor(1))
+    image = expose(light, make_sensor(1), 8)
     dark = light < 0.7
     assert torch.equal(image[dark], (light[dark] * 255).round().byte())
     assert (image[~dark].int() <= (light[~dark] * 255).round()).all()
@@ -39,22 +39,22 @@ def test_grain_has_variance_1_half_of_it_common(seed):
 
 def test_bright_places_are_noisier():
     light = torch.tensor([0.05, 0.6]).repeat_interleave(32).expand(1, 3, 64, 64)
-    image = expose(light, make_sensor(1, noise=torch.tensor([0.02]))).float()
+    image = expose(light, make_sensor(1, noise=torch.tensor([0.02])), 64).float()
     dark, bright = image[..., :32].std(), image[..., 32:].std()
     assert 1.5 * dark < bright < 4 * dark
 
 
 def test_only_the_chosen_are_blurred_and_compressed():
     light = torch.rand(4, 3, 24, 24, generator=torch.Generator().manual_seed(0)) * 0.6
-    plain = expose(light, make_sensor(4))
-    changed = expose(light, make_sensor(4, blurred=(1,), compressed=(3,)))
+    plain = expose(light, make_sensor(4), 24)
+    changed = expose(light, make_sensor(4, blurred=(1,), compressed=(3,)), 24)
     same = (plain == changed).flatten(1).all(1)
     assert same.tolist() == [True, False, True, False]
     assert changed[1].float().std() < plain[1].float().std()
 
 
 def test_a_vignette_darkens_the_corners_only():
-    image = expose(torch.full((1, 3, 33, 33), 0.5), make_sensor(1, vignette=torch.tensor([0.4]))).float()
+    image = expose(torch.full((1, 3, 33, 33), 0.5), make_sensor(1, vignette=torch.tensor([0.4])), 33).float()
     assert image[0, 0, 16, 16] == 128
     assert abs(image[0, 0, 0, 0] / 128 - 0.6) < 0.04
     assert torch.equal(image, image.flip(-1))
@@ -64,7 +64,7 @@ def test_a_picture_does_not_depend_on_its_batch():
     light = torch.rand(30, 3, 20, 20, generator=torch.Generator().manual_seed(0))
 
     def take(indices: list[int]) -> torch.Tensor:
-        return expose(light[indices], to_device(draw_sensor(Draws.of(0, indices, 0, 50), WILD), None))
+        return expose(light[indices], to_device(draw_sensor(Draws.of(0, indices, 0, 50), WILD), None), 20)
 
     together = take(list(range(30)))
     for i in range(30):

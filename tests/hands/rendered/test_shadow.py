@@ -35,7 +35,7 @@ def test_shadows_only_darken(seed, angle):
     direct = cover * torch.rand(2, 1, SIZE, SIZE, generator=generator)
     lit = Lit(cover * torch.rand(2, 3, SIZE, SIZE, generator=generator), cover, depth, direct)
     background = torch.rand(2, 3, SIZE, SIZE, generator=generator)
-    shadowed = compose(lit, background, make_look(2, angle))
+    shadowed = compose(lit, background, make_look(2, angle), SIZE)
     assert (shadowed >= 0).all()
     assert (shadowed <= lit.color + background * (1 - cover)).all()
     assert (shadowed < lit.color + background * (1 - cover)).any()
@@ -43,16 +43,16 @@ def test_shadows_only_darken(seed, angle):
 
 def test_a_bar_throws_its_shadow_away_from_the_light():
     cover = torch.ones(1, 1, SIZE, SIZE)
-    shadow = self_shadow(bar(4.0), cover, make_look(1).light)[0, 0, 32]
+    shadow = self_shadow(bar(4.0), cover, make_look(1).light, SIZE)[0, 0, 32]
     assert shadow[34:].max() == 0  # the light comes from the right
     assert shadow[24:30].max() > 0.8
     assert shadow[:10].max() == 0
-    flat = self_shadow(bar(0.0), cover, make_look(1).light)
+    flat = self_shadow(bar(0.0), cover, make_look(1).light, SIZE)
     assert flat.max() == 0
 
 
 def test_the_light_passes_behind_what_is_far_before():
-    shadow = self_shadow(bar(30.0), torch.ones(1, 1, SIZE, SIZE), make_look(1).light)
+    shadow = self_shadow(bar(30.0), torch.ones(1, 1, SIZE, SIZE), make_look(1).light, SIZE)
     assert shadow.max() == 0
 
 
@@ -70,8 +70,8 @@ def test_the_silhouette_falls_away_from_the_light():
 
 def test_crevices_are_dark_and_planes_are_not():
     cover = torch.ones(1, 1, SIZE, SIZE)
-    assert crevices(bar(0.0), cover).min() == 1
-    groove = crevices(bar(-8.0), cover)[0, 0, 32]
+    assert crevices(bar(0.0), cover, SIZE).min() == 1
+    groove = crevices(bar(-8.0), cover, SIZE)[0, 0, 32]
     assert groove[31:33].max() < 0.8
     assert groove[:20].min() == 1
     assert groove.min() >= 0.6

@@ -65,7 +65,7 @@ def test_hidden_share_by_hand(scene):
 
 def test_another_arm_lies_behind_and_comes_from_outside(scene):
     hands, cones = scene
-    arm = draw_arm(Draws.of(0, range(COUNT), 7, 100), replace(WILD, limb=1.0), hands, cones, SIZE)
+    arm = draw_arm(Draws.of(0, range(COUNT), 7, 100), replace(WILD, limb=1.0), hands, cones, SIZE, SIZE)
     assert set(arm.paint) == {OTHER_SKIN}
     hand = without_arm(cones)
     assert torch.equal(seen_of_the_hand(join(hand, arm)), seen_of_the_hand(hand))
@@ -80,5 +80,5 @@ def test_another_arm_lies_behind_and_comes_from_outside(scene):
 def test_arms_are_as_frequent_as_the_domain_says(scene):
     hands, cones = scene
     for domain in (STUDIO, WILD):
-        arm = draw_arm(Draws.of(0, range(COUNT), 7, 100), domain, hands, cones, SIZE)
+        arm = draw_arm(Draws.of(0, range(COUNT), 7, 100), domain, hands, cones, SIZE, SIZE)
         assert abs((arm.start_radius > 0).all(1).double().mean() - domain.limb) < 0.1

@@ -19,6 +19,7 @@ from equicon.hands._camera import in_front
 from equicon.hands._skeleton import JOINT_NAMES, VERTICES, Hand
 
 _VERSIONS = {"training": (0, 1, 2, 3), "evaluation": (0,)}
+_BLOCK = 64  # neighbouring samples that make a group
 
 
 @final
@@ -128,6 +129,22 @@ class FreiHAND(Dataset[Hand]):
             whole = torch.equal(self.samples, torch.arange(len(every), device="cpu"))
             self._verts = every if whole else every[self.samples]
         return self._verts
+
+    @property
+    def instances(self) -> Tensor:
+        """The sample that each item shows, as numbered in the files (len,), int64: versions of one share it.
+
+        These are the ``labels`` of a contrastive loss for which versions of one hand are no negatives of each other.
+        """
+        return self.samples.repeat(len(self.versions))
+
+    @property
+    def groups(self) -> Tensor:
+        """Blocks of 64 neighbouring samples, in all versions (len,), int64: for ``GroupedBatchSampler``.
+
+        Samples lie in the order of their recording, so neighbours mostly show one person at one place.
+        """
+        return self.instances // _BLOCK
 
     def path(self, index: int) -> Path:
         """Give the file that an item's image is in."""

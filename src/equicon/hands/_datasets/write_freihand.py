@@ -11,8 +11,9 @@ from kornia.io import write_image
 
 from equicon._checks import check_int, check_progress, value_error
 from equicon.data._files import write_text
-from equicon.hands._rendered.domain import DomainName, find_domain
-from equicon.hands._rendered.synthetic import render_hands
+from equicon.hands._rendered.domain import DomainName
+from equicon.hands._rendered.pictures import render_hands
+from equicon.hands._rendered.settings import Settings, Side
 from equicon.hands._skeleton import bone_length
 
 _VERSIONS = 4
@@ -28,6 +29,9 @@ def write_freihand(
     size: int = 224,
     seed: int = 0,
     domain: DomainName = "wild",
+    context: float = 1.0,
+    scenes: int | None = None,
+    side: Side = "both",
     progress: Callable[[list[Any]], Iterable[Any]] | None = None,
 ) -> None:
     """Write synthetic hands to disk as FreiHAND is written (``training/rgb/00000000.jpg``, ``training_K.json``, ...).
@@ -44,9 +48,12 @@ def write_freihand(
         num_samples: Number of training samples, at least 1.
         num_evaluation: Number of evaluation samples, at least 1; by default an eighth of ``num_samples``, nearly
             FreiHAND's own proportion.
-        size: Height and width of the images in pixels, at least 8.
+        size: Height and width of the hand's square in pixels, at least 8.
         seed: At least 0.
         domain: ``"wild"`` or ``"studio"``, as for ``SyntheticHands``; the same hands in either.
+        context: How many times as wide as the hand's square the images are, at least 1.
+        scenes: How many scenes the hands share, at least 1, in each version; None for one of its own for every hand.
+        side: ``"both"``, ``"left"`` or ``"right"``. FreiHAND has right hands only.
         progress: What to wrap around the list of batches, for example ``tqdm``.
 
     Raises:
@@ -64,8 +71,7 @@ def write_freihand(
     if num_evaluation is None:
         num_evaluation = max(1, num_samples // 8)
     num_evaluation = check_int("num_evaluation", num_evaluation, low=1)
-    size, seed = check_int("size", size, low=8), check_int("seed", seed, low=0)
-    find_domain(domain)
+    settings = Settings(size, seed, domain, context=context, scenes=scenes, side=side)
     check_progress(progress)
     folder = Path(root)
     _check_free(folder)
@@ -79,7 +85,7 @@ def write_freihand(
     labels: dict[str, list[Any]] = {f"{split}_{kind}": [] for split, *_ in splits for kind in ("K", "xyz", "scale")}
     for split, start, count, version, first in jobs if progress is None else progress(jobs):
         samples = range(first, min(first + _BATCH, count))
-        hands = render_hands([start + sample for sample in samples], size, seed, domain, version=version)
+        hands = render_hands([start + sample for sample in samples], settings, version=version)
         for sample, image in zip(samples, hands.image, strict=True):
             save_image(folder / split / "rgb" / f"{version * count + sample:08d}.jpg", image)
         if version == 0:

@@ -11,9 +11,9 @@ from torch import Tensor
 from equicon._checks import check_int, value_error
 from equicon.data._files import write_text
 from equicon.hands._datasets.write_freihand import save_image
-from equicon.hands._rendered.draws import Draws
-from equicon.hands._rendered.kinematics import pose_hands
-from equicon.hands._rendered.synthetic import render_hands
+from equicon.hands._rendered.motion import pose_clips
+from equicon.hands._rendered.pictures import render_hands
+from equicon.hands._rendered.settings import Settings
 from equicon.hands._skeleton import BONES, VERTICES, Hand
 
 _PER_VIDEO = 4
@@ -50,7 +50,7 @@ def write_youtube(root: str | os.PathLike[str], num_images: int, *, size: int = 
         6
     """
     num_images = check_int("num_images", num_images, low=1)
-    size, seed = check_int("size", size, low=8), check_int("seed", seed, low=0)
+    size, settings = check_int("size", size, low=8), Settings(size, seed, "wild")
     folder = Path(root)
     for found in (*folder.glob("youtube_*.json"), *folder.glob("youtube")):
         there = f"{folder}, which already holds {found.relative_to(folder)}"
@@ -65,13 +65,13 @@ def write_youtube(root: str | os.PathLike[str], num_images: int, *, size: int = 
         name = f"youtube/{video}/video/frames/{image:08d}"
         scale = 2 if image % 3 == 1 else 1
         samples = [2 * image, 2 * image + 1][: 1 + image % 2]
-        hands = render_hands(samples, size, seed, "wild")
+        hands = render_hands(samples, settings)
         if not gone:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             save_image(folder / f"{name}.jpg", torch.cat(list(hands.image), dim=-1))
         width, height = scale * size * len(samples), scale * size
         images.append({"id": image, "name": f"{name}.png", "width": width, "height": height})
-        for place, (vertices, left) in enumerate(zip(_vertices(hands), _are_left(samples, size, seed), strict=True)):
+        for place, (vertices, left) in enumerate(zip(_vertices(hands), _are_left(samples, settings), strict=True)):
             vertices[:, 0] += place * size
             vertices[:, :2] = (vertices[:, :2] + 0.5) * scale - 0.5
             vertices[:, 2] *= scale
@@ -93,9 +93,9 @@ def _vertices(hands: Hand) -> Tensor:
     return torch.cat([joints, along], 1)
 
 
-def _are_left(samples: list[int], size: int, seed: int) -> Tensor:
+def _are_left(samples: list[int], settings: Settings) -> Tensor:
     """Tell which of the rendered hands are left ones: seen from the palm, fingers up, their thumb is to the left."""
-    posed = pose_hands(Draws.of(seed, samples, 0, 200), size)
+    posed = pose_clips(samples, settings)
     wrist, index, little = posed.xyz[:, 0], posed.xyz[:, 5], posed.xyz[:, 17]
     across: Tensor = torch.linalg.cross(index - wrist, little - wrist)
     return (across * posed.pads[:, 0]).sum(-1) < 0

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, final
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from equicon._checks import (
@@ -19,7 +20,7 @@ from equicon._checks import (
 )
 from equicon.data._boxes import Boxed
 from equicon.data._cutting import cut_box
-from equicon.data._names import Names, look_alike, other_spelling
+from equicon.data._names import Names, look_alike, number_folders, other_spelling
 from equicon.data._reading import read_rgb
 from equicon.data._records import check_there
 from equicon.hands._datasets.youtube_records import Frame, read_hands
@@ -169,7 +170,13 @@ class YouTube3DHands(Dataset[Boxed]):
         self._left = torch.frombuffer(read.left, dtype=torch.bool)[kept]
         self._image = torch.tensor([shown[frames[hand].name][0] for hand in kept], device="cpu")  # type: ignore[union-attr]
         self._recorded = torch.tensor([(frame.width, frame.height) for _, frame in shown.values()], device="cpu")
-        self._names = Names([on_disk[name] for name in shown])
+        names = [on_disk[name] for name in shown]
+        self._names, self._videos = Names(names), number_folders(names)
+
+    @property
+    def groups(self) -> Tensor:
+        """The number of the video that each hand is from (n,), int64: for ``GroupedBatchSampler``."""
+        return self._videos[self._image].long()
 
     def path(self, index: int) -> Path:
         """Give the file that an item is cut from."""

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from equicon.hands._rendered.domain import Domain
-from equicon.hands._rendered.draws import Draws, sequence, table
+from equicon.hands._rendered.draws import Draws, mix, sequence, table
+from equicon.hands._rendered.flats import Flats, lay
 from equicon.hands._rendered.palette import any_colors, skin_colors
 
 _THINGS = 5
@@ -17,7 +18,7 @@ _OCTAVES = ((4, 4, 0.30), (8, 1, 0.22), (16, 1, 0.15), (32, 1, 0.10))  # nodes, 
 
 @dataclass(frozen=True)
 class Scene:
-    """What lies behind a batch of hands; coordinates run from -1 to 1 over the image.
+    """What lies behind a batch of hands; coordinates run from -1 to 1 over the hand's square.
 
     Args:
         colors: (B, 2, 3) ends of the gradient.
@@ -28,12 +29,7 @@ class Scene:
         warp: (B,) how far smooth noise bends the waves.
         edge: (B,) steepness of their flanks.
         contrast: (B, 3) what the pattern adds to the colour where it is 1 and takes away where it is -1.
-        centre, axis: (B, T, 2) middle of each thing, and its axis divided by its half length.
-        aspect: (B, T) length over width.
-        box: (B, T) 1 for a rectangle, 0 for an ellipse.
-        sharp: (B, T) steepness of its edge, 0 when it is absent.
-        paint: (B, T, 3) its colour.
-        shade: (B, T) how much its brightness changes along its axis.
+        flats: Things that lie about.
     """
 
     colors: Tensor
@@ -44,13 +40,7 @@ class Scene:
     warp: Tensor
     edge: Tensor
     contrast: Tensor
-    centre: Tensor
-    axis: Tensor
-    aspect: Tensor
-    box: Tensor
-    sharp: Tensor
-    paint: Tensor
-    shade: Tensor
+    flats: Flats
 
 
 def draw_scene(draws: Draws, domain: Domain) -> Scene:
@@ -70,13 +60,15 @@ def draw_scene(draws: Draws, domain: Domain) -> Scene:
         warp=draws.uniform(0.0, 1.0) ** 3 * 1.5,
         edge=draws.uniform(0.0, 1.0) ** 2 * 10.0 + 1.0,
         contrast=draws.chance(domain.texture, 1) * (draws.uniform(-0.22, 0.22, 1) + draws.uniform(-0.06, 0.06, 3)),
-        centre=draws.uniform(-1.1, 1.1, _THINGS, 2),
-        axis=torch.stack([angle.cos(), angle.sin()], dim=-1) / length[..., None],
-        aspect=draws.uniform(1.0, 4.0, _THINGS),
-        box=draws.chance(0.6, _THINGS),
-        sharp=draws.chance(domain.thing, _THINGS) * draws.uniform(1.5, 40.0, _THINGS),
-        paint=like_skin * skin_colors(draws, _THINGS) + (1.0 - like_skin) * any_colors(draws, _THINGS),
-        shade=draws.uniform(-0.35, 0.35, _THINGS),
+        flats=Flats(
+            centre=draws.uniform(-1.1, 1.1, _THINGS, 2),
+            axis=torch.stack([angle.cos(), angle.sin()], dim=-1) / length[..., None],
+            aspect=draws.uniform(1.0, 4.0, _THINGS),
+            box=draws.chance(0.6, _THINGS),
+            sharp=draws.chance(domain.thing, _THINGS) * draws.uniform(1.5, 40.0, _THINGS),
+            paint=like_skin * skin_colors(draws, _THINGS) + (1.0 - like_skin) * any_colors(draws, _THINGS),
+            shade=draws.uniform(-0.35, 0.35, _THINGS),
+        ),
     )
 
 
@@ -90,32 +82,19 @@ def _draw_waves(draws: Draws) -> Tensor:
     return torch.stack([first, second], dim=1)
 
 
-def paint_scene(scene: Scene, size: int) -> Tensor:
-    """Paint the backgrounds: (B, 3, size, size), about [0, 1]."""
-    where = (torch.arange(size, device=scene.colors.device, dtype=torch.float32) * 2 + (1 - size)) / size
+def paint_scene(scene: Scene, size: int, width: int) -> Tensor:
+    """Paint the backgrounds: (B, 3, width, width), about [0, 1]; the hand's square of ``size`` lies in the middle."""
+    where = (torch.arange(width, device=scene.colors.device, dtype=torch.float32) * 2 + (1 - width)) / size
     x, y = where[None, :], where[:, None]
-    smooth, cloud = _clouds(scene.seed, size)
+    smooth, cloud = _clouds(scene.seed, size, width)
 
     along = (_each(scene.direction[:, 0]) * x + _each(scene.direction[:, 1]) * y + 1.5) / 3.0
+    along = along.clamp(0.0, 1.0)  # around the square
     start, end = (_each(color) for color in scene.colors.unbind(1))
     image = start + (end - start) * along[:, None]
     clouds = _each(scene.clouds)[:, None] * cloud
     image = image + _each(scene.contrast) * _pattern(scene, x, y, smooth)[:, None] + clouds
-    uneven = 1.0 + 0.5 * clouds
-    for k in range(_THINGS):
-        dx, dy = x - _each(scene.centre[:, k, 0]), y - _each(scene.centre[:, k, 1])
-        cos, sin = _each(scene.axis[:, k, 0]), _each(scene.axis[:, k, 1])
-        u, v = dx * cos + dy * sin, (dy * cos - dx * sin) * _each(scene.aspect[:, k])
-        box = _each(scene.box[:, k])
-        u2, v2 = u * u, v * v
-        outside = torch.maximum(u2, v2) + (1.0 - box) * torch.minimum(u2, v2)  # 1 at the edge
-        sharp = _each(scene.sharp[:, k])
-        cover = ((1.0 - outside) * sharp).clamp(0.0, 1.0)[:, None]
-        halo = 1.0 - 0.35 * ((1.6 - outside) * sharp).clamp(0.0, 1.0).mul((1.8 - outside).clamp(0.0, 1.0))[:, None]
-        paint = _each(scene.paint[:, k]) * (uneven + (_each(scene.shade[:, k]) * u)[:, None])
-        image = image * halo
-        image = image + (paint - image) * cover
-    return image
+    return lay(image, scene.flats, where, 1.0 + 0.5 * clouds)
 
 
 def _each(value: Tensor) -> Tensor:
@@ -133,19 +112,37 @@ def _pattern(scene: Scene, x: Tensor, y: Tensor, smooth: Tensor) -> Tensor:
     return product
 
 
-def _clouds(seed: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Make smooth noise: its coarsest octave (B, size, size), about [-1, 1], and all (B, 3, size, size)."""
-    counts = [nodes * nodes * channels for nodes, channels, _ in _OCTAVES]
-    values = sequence(seed, -(-sum(counts) // 4)).view(torch.int16)[:, : sum(counts)].float() / 2.0**15
-    grids = [
-        value.reshape(-1, channels, nodes, nodes)
-        for value, (nodes, channels, _) in zip(values.split(counts, dim=1), _OCTAVES, strict=True)
-    ]
+def _clouds(seed: Tensor, size: int, width: int) -> tuple[Tensor, Tensor]:
+    """Make smooth noise: its coarsest octave (B, width, width), about [-1, 1], and all (B, 3, width, width).
+
+    Its nodes keep their distance in pixels: in a wider picture there are more of them around the square's own.
+    """
+    grids = _nodes(seed, 0)
+    coarsest = _OCTAVES[0][0]
+    ring = math.ceil(coarsest * (width / size - 1) / 2)
+    if ring:
+        wide = _nodes(mix(seed), ring)
+        for grid, own in zip(wide, grids, strict=True):
+            edge = (grid.shape[-1] - own.shape[-1]) // 2
+            grid[..., edge:-edge, edge:-edge] = own
+        grids = wide
     smooth = grids[0][:, :1]
     cloud = (0.8 * smooth + 0.35 * grids[0][:, 1:]) * _OCTAVES[0][2]  # a cast of brightness rather than of colour
-    for grid, (nodes, _, amplitude) in zip(grids[1:], _OCTAVES[1:], strict=True):
-        cloud = _enlarge(cloud, nodes) + amplitude * grid
-    return _enlarge(smooth, size)[:, 0], _enlarge(cloud, size)
+    for grid, (_, _, amplitude) in zip(grids[1:], _OCTAVES[1:], strict=True):
+        cloud = _enlarge(cloud, grid.shape[-1]) + amplitude * grid
+    full = round(size * (coarsest + 2 * ring) / coarsest)
+    first = (full - width) // 2
+    inside = (..., slice(first, first + width), slice(first, first + width))
+    return _enlarge(smooth, full)[:, 0][inside], _enlarge(cloud, full)[inside]
+
+
+def _nodes(seed: Tensor, ring: int) -> list[Tensor]:
+    """Draw the noise at its nodes: each octave (B, channels, n, n), with ``ring`` of the coarsest's on every side."""
+    shares = [(channels, nodes + 2 * ring * nodes // _OCTAVES[0][0]) for nodes, channels, _ in _OCTAVES]
+    counts = [channels * nodes * nodes for channels, nodes in shares]
+    values = sequence(seed, -(-sum(counts) // 4)).view(torch.int16)[:, : sum(counts)].float() / 2.0**15
+    parts = zip(values.split(counts, dim=1), shares, strict=True)
+    return [value.reshape(-1, channels, nodes, nodes) for value, (channels, nodes) in parts]
 
 
 def _enlarge(grid: Tensor, size: int) -> Tensor:

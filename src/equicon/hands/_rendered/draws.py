@@ -1,7 +1,8 @@
 """Random numbers that belong to a sample, not to a batch."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import is_dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -37,57 +38,119 @@ def sequence(keys: Tensor, count: int) -> Tensor:
 class Draws:
     """Uniform random numbers for a batch of samples: each row of numbers belongs to one of them.
 
-    They are float64 and live on the CPU, so they are the same for every device.
+    They are float64 and live on the CPU, so they are the same for every device. Those of ``scene`` belong to the scene
+    of a sample, which others share; without scenes they are the sample's own.
     """
 
-    def __init__(self, numbers: Tensor) -> None:
+    def __init__(self, numbers: Tensor, shared: Tensor | None = None, drift: Tensor | None = None) -> None:
         self._numbers = numbers
-        self._used = 0
+        self._shared = shared
+        self._drift = drift
+        self._used = [0]  # one count for a sample's own numbers and those of its scene
 
     @classmethod
-    def of(cls, seed: int, indices: Sequence[int], stream: int, count: int) -> "Draws":
+    def of(
+        cls, seed: int, indices: Sequence[int], stream: int, count: int, scenes: Sequence[int] | None = None
+    ) -> "Draws":
         """Have ``count`` numbers ready for each sample.
 
         A sample's numbers depend on (seed, index, stream) alone, so they are the same in any batch, order or worker
-        process, and those of two streams have nothing in common.
+        process, and those of two streams have nothing in common. Those of its scene depend on (seed, scene, stream).
         """
         start = np.random.SeedSequence(seed, spawn_key=(stream,)).generate_state(1, np.uint64).view(np.int64)
-        keys = mix(torch.tensor(indices, dtype=torch.int64, device="cpu") * _GOLDEN + torch.from_numpy(start))
-        return cls((sequence(keys, count) >> 11 & (2**53 - 1)).double() * 2.0**-53)
+
+        def numbers(of: Sequence[int]) -> Tensor:
+            keys = mix(torch.tensor(of, dtype=torch.int64, device="cpu") * _GOLDEN + torch.from_numpy(start))
+            return (sequence(keys, count) >> 11 & (2**53 - 1)).double() * 2.0**-53
+
+        return cls(numbers(indices), None if scenes is None else numbers(scenes))
+
+    @property
+    def scene(self) -> "Draws":
+        """The same draws, but from the numbers that all samples of a scene share."""
+        shared = copy(self)
+        shared._numbers = self._numbers if self._shared is None else self._shared
+        shared._drift = None
+        return shared
+
+    def moving(self, velocity: Tensor, frames: int) -> "Draws":
+        """Make draws for ``frames`` frames of each sample: draws for B · frames, in which numbers run.
+
+        A number goes on by its velocity (B, count) from frame to frame, and turns back at 0 and at 1: where velocities
+        are as often negative, numbers are as even in every frame as in the first. Of a scene's numbers, and where there
+        is nothing between two values, all frames have the first one's.
+        """
+        drift = velocity[:, None] * torch.arange(frames, dtype=velocity.dtype, device="cpu")[:, None]
+        own, shared = (
+            None if numbers is None else numbers.repeat_interleave(frames, 0)
+            for numbers in (self._numbers, self._shared)
+        )
+        assert own is not None
+        return Draws(own, shared, drift.flatten(0, 1))
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
         """Draw from [low, high): (B, *shape)."""
         return low + (high - low) * self._take(math.prod(shape)).reshape(-1, *shape)
 
+    def angle(self) -> Tensor:
+        """Draw a direction from [-π, π): (B,). One that moves goes on past π."""
+        return -math.pi + 2 * math.pi * self._take(1, fold=False)[:, 0]
+
     def chance(self, probability: float, *shape: int) -> Tensor:
         """Draw 1 with a probability, else 0: (B, *shape)."""
-        return (self.uniform(0.0, 1.0, *shape) < probability).double()
+        return (self._held(math.prod(shape)).reshape(-1, *shape) < probability).double()
 
     def pick(self, table: Tensor, *shape: int) -> Tensor:
         """Draw rows of a table (n, ...): (B, *shape, ...)."""
-        return table[self.uniform(0.0, len(table), *shape).long()]
+        return table[(len(table) * self._held(math.prod(shape)).reshape(-1, *shape)).long()]
 
     def seed(self) -> Tensor:
         """Draw a seed for ``sequence``: (B,) int64."""
-        return self.uniform(0.0, 2.0**52).long()
+        return (2.0**52 * self._held(1)[:, 0]).long()
 
     def tries(self, times: int, count: int) -> "Draws":
-        """Set ``times`` independent tries of each sample aside, with ``count`` numbers each: draws for B · times."""
-        return Draws(self._take(times * count).reshape(-1, count))
+        """Set ``times`` independent tries of each sample aside, with ``count`` numbers each: draws for B · times.
 
-    def _take(self, count: int) -> Tensor:
-        first, self._used = self._used, self._used + count
-        return self._numbers[:, first : self._used]
+        A scene's numbers are those of the first try in all of them, so that it does not matter which one is taken.
+        """
+        at = self._next(times * count)
+        shared = None if self._shared is None else self._shared[:, at][:, :count].repeat_interleave(times, 0)
+        drift = None if self._drift is None else self._drift[:, at].reshape(-1, count)
+        return Draws(self._numbers[:, at].reshape(-1, count), shared, drift)
+
+    def _take(self, count: int, *, fold: bool = True) -> Tensor:
+        at = self._next(count)
+        numbers = self._numbers[:, at]
+        if self._drift is None:
+            return numbers
+        numbers = numbers + self._drift[:, at]
+        return 1.0 - (1.0 - numbers.remainder(2.0)).abs() if fold else numbers
+
+    def _held(self, count: int) -> Tensor:
+        return self._numbers[:, self._next(count)]
+
+    def _next(self, count: int) -> slice:
+        first = self._used[0]
+        self._used[0] += count
+        return slice(first, first + count)
+
+
+def select(record: T, rows: Tensor) -> T:
+    """Take rows of all tensors of a dataclass, and of those in it."""
+    return _each_tensor(record, lambda value: value[rows])
 
 
 def to_device(record: T, device: torch.device | str | None) -> T:
     """Move the tensors of a dataclass, and of those in it, to a device, in float32; what else it holds stays."""
+    return _each_tensor(
+        record, lambda value: value.to(device, torch.float32 if value.is_floating_point() else value.dtype)
+    )
 
-    def move(value: Any) -> Any:
+
+def _each_tensor(record: T, change: Callable[[Tensor], Tensor]) -> T:
+    def visit(value: Any) -> Any:
         if is_dataclass(value):
-            return to_device(value, device)
-        if isinstance(value, torch.Tensor):
-            return value.to(device, torch.float32 if value.is_floating_point() else value.dtype)
-        return value
+            return _each_tensor(value, change)
+        return change(value) if isinstance(value, torch.Tensor) else value
 
-    return cast(T, replace(cast(Any, record), **{name: move(value) for name, value in vars(record).items()}))
+    return cast(T, replace(cast(Any, record), **{name: visit(value) for name, value in vars(record).items()}))

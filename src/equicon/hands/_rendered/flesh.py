@@ -77,8 +77,11 @@ _RADII = table([cone.radii for cone in _CONES])
 _BLENDS = table([cone.blend for cone in _CONES])
 
 
-def clothe(hands: Posed, sleeve: Tensor) -> Cones:
-    """Give hands their surface, and a sleeve to those where ``sleeve`` (B,) is 1 and the arm does not hide the hand."""
+def clothe(hands: Posed, sleeve: Tensor, clip: int = 1) -> Cones:
+    """Give hands their surface, and a sleeve to those where ``sleeve`` (B,) is 1 and the arm does not hide the hand.
+
+    ``clip`` hands in a row are frames of one: it has a sleeve in all of them or in none.
+    """
     joints, focal = hands.xyz, hands.K[:, 0, 0]
     wrist, across = joints[:, 0], joints[:, 5] - joints[:, 17]
     # The arm must leave the image but not come near the camera, where a sphere is no longer round in the image.
@@ -90,7 +93,8 @@ def clothe(hands: Posed, sleeve: Tensor) -> Cones:
 
     radii = _RADII * hands.girth[:, None, None]
     # A sleeve that comes at the camera would hide the hand.
-    radii[:, -1] *= (sleeve * (hands.forearm[:, 2] > -0.35))[:, None]
+    aside = (hands.forearm[:, 2].view(-1, clip).amin(1) > -0.35).repeat_interleave(clip)
+    radii[:, -1] *= (sleeve * aside)[:, None]
     weighted = [_WEIGHTS[:, k, None] * landmarks[:, _LANDMARKS[:, k]] for k in range(5)]
     start, end = sum(weighted[1:], start=weighted[0]).split(len(_CONES), dim=1)
     start, start_radius = to_pixels(start, radii[..., 0], hands.K)

@@ -5,7 +5,6 @@ fingers, z out of the palm. A finger is a chain that bends in one plane, spanned
 direction its pad faces.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 from equicon.hands._camera import project
 from equicon.hands._rendered.draws import Draws, table
 from equicon.hands._rendered.overlap import TOUCH, overlap
+from equicon.hands._rendered.settings import Side
 
 # A middle-sized adult hand, in metres; fingers from index to little. Bones as measured by Buryanov and Kotiuk
 # ("Proportions of hand segments", Int. J. Morphol. 28, 2010), the last of each with the soft tissue of the tip.
@@ -52,26 +52,30 @@ class Posed:
     girth: Tensor
 
 
-def pose_hands(draws: Draws, size: int) -> Posed:
-    """Draw bone lengths, a pose, a viewpoint and a camera for images of size × size pixels."""
-    scale = draws.uniform(0.85, 1.12)
-    girth = scale * draws.uniform(0.90, 1.12)
-    joints, pads, forearm = _articulate(draws)
+def pose_hands(draws: Draws, size: int, side: Side = "both", clip: int = 1) -> Posed:
+    """Draw bone lengths, a pose, a viewpoint and a camera for images of size × size pixels.
+
+    ``clip`` hands in a row are frames of one hand; the draws see to its motion.
+    """
+    scale = draws.scene.uniform(0.85, 1.12)
+    girth = scale * draws.scene.uniform(0.90, 1.12)
+    joints, pads, forearm = _articulate(draws, clip)
     vectors = torch.cat([joints * scale[:, None, None], pads, forearm[:, None]], dim=1)
-    vectors = vectors * _mirror(draws)[:, None]
+    vectors = vectors * _mirror(draws, side)[:, None]
     vectors = (_viewpoint(draws)[:, None] * vectors[..., None, :]).sum(-1)
     joints, pads, forearm = vectors[:, :21], vectors[:, 21:42], vectors[:, 42]
     K = _camera(draws, size)
     return Posed(_place(draws, joints, K, size), K, pads, forearm, scale, girth)
 
 
-def _articulate(draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
+def _articulate(draws: Draws, clip: int) -> tuple[Tensor, Tensor, Tensor]:
     """Bend a right hand: joints, pads and forearm in the hand's frame."""
     fingers, finger_pads = _fingers(draws)
     thumbs, thumb_pads = _thumbs(draws.tries(_TRIES, 12))
     thumbs, thumb_pads = (value.unflatten(0, (-1, _TRIES)) for value in (thumbs, thumb_pads))
-    # Of some thumbs the first that goes through nothing, so that poses stay as varied as they are drawn.
-    choice = (overlap(thumbs, fingers).clamp(min=TOUCH) + 1e-9 * table(range(_TRIES))).argmin(1)
+    # Of some thumbs the first that goes through nothing, so that poses stay as varied as they are drawn: in any frame.
+    deepest = overlap(thumbs, fingers).unflatten(0, (-1, clip)).amax(1)
+    choice = (deepest.clamp(min=TOUCH) + 1e-9 * table(range(_TRIES))).argmin(1).repeat_interleave(clip)
     each = torch.arange(len(choice), device=choice.device)
     thumb, thumb_pad = thumbs[each, choice], thumb_pads[each, choice]
 
@@ -83,8 +87,8 @@ def _articulate(draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
 
 def _fingers(draws: Draws) -> tuple[Tensor, Tensor]:
     """Bend the four fingers: (B, 4, 4, 3) joints and pads."""
-    knuckles = _KNUCKLES * draws.uniform(0.95, 1.05, 1, 3)
-    lengths = _PHALANGES * draws.uniform(0.92, 1.08, 4, 1) * draws.uniform(0.96, 1.04, 1, 3)
+    knuckles = _KNUCKLES * draws.scene.uniform(0.95, 1.05, 1, 3)
+    lengths = _PHALANGES * draws.scene.uniform(0.92, 1.08, 4, 1) * draws.scene.uniform(0.96, 1.04, 1, 3)
 
     # Hands are open, or closed to some degree, or hold some fingers out and others in.
     closed = 90.0 * draws.uniform(0.0, 1.0, 1) ** 2
@@ -108,8 +112,8 @@ def _thumbs(draws: Draws) -> tuple[Tensor, Tensor]:
     start = _unit(torch.cat([outward * (1.0 - 0.55 * opposed), upward, 0.12 + 0.75 * opposed], dim=-1))
     inward = torch.cat([opposed * 0.15 - 0.8, 0.0 * opposed, 0.75 - 0.35 * opposed], dim=-1)
     bent = torch.cat([torch.zeros_like(opposed), draws.uniform(-4.0, 50.0, 1), draws.uniform(-12.0, 65.0, 1)], dim=-1)
-    base = _THUMB_BASE * draws.uniform(0.95, 1.05, 3)
-    lengths = _THUMB_BONES * draws.uniform(0.93, 1.07, 1)
+    base = _THUMB_BASE * draws.scene.uniform(0.95, 1.05, 3)
+    lengths = _THUMB_BONES * draws.scene.uniform(0.93, 1.07, 1)
     return _chain(base, lengths, bent, start, _orthonormal(inward, start))
 
 
@@ -132,15 +136,17 @@ def _unit(vector: Tensor) -> Tensor:
     return vector / vector.square().sum(-1, keepdim=True).sqrt()
 
 
-def _mirror(draws: Draws) -> Tensor:
-    """Make every second hand a left one: (B, 3) factors."""
+def _mirror(draws: Draws, side: Side) -> Tensor:
+    """Make every second hand a left one, or all, or none: (B, 3) factors."""
     left = draws.chance(0.5)
+    if side != "both":
+        left = torch.full_like(left, float(side == "left"))
     return torch.stack([1.0 - 2.0 * left, torch.ones_like(left), torch.ones_like(left)], dim=-1)
 
 
 def _viewpoint(draws: Draws) -> Tensor:
     """Turn the hand about its own axis and in the image without limit, and tilt it towards the camera within 55°."""
-    roll, turn = draws.uniform(-math.pi, math.pi), draws.uniform(-math.pi, math.pi)
+    roll, turn = draws.angle(), draws.angle()
     tilt = torch.deg2rad(draws.uniform(-55.0, 55.0))
     return _rotation(turn, 0, 1) @ _rotation(tilt, 1, 2) @ _rotation(roll, 2, 0)
 
@@ -155,9 +161,9 @@ def _rotation(angle: Tensor, i: int, j: int) -> Tensor:
 
 
 def _camera(draws: Draws, size: int) -> Tensor:
-    K = torch.zeros(len(focal := draws.uniform(1.5, 3.0)), 3, 3, dtype=torch.float64, device="cpu")
+    K = torch.zeros(len(focal := draws.scene.uniform(1.5, 3.0)), 3, 3, dtype=torch.float64, device="cpu")
     K[:, 0, 0] = K[:, 1, 1] = focal * size
-    K[:, :2, 2] = (size - 1) / 2 + size * draws.uniform(-0.05, 0.05, 2)
+    K[:, :2, 2] = (size - 1) / 2 + size * draws.scene.uniform(-0.05, 0.05, 2)
     K[:, 2, 2] = 1.0
     return K
 

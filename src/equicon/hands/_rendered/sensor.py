@@ -34,33 +34,34 @@ class Sensor:
 
 
 def draw_sensor(draws: Draws, domain: Domain) -> Sensor:
-    """Draw how a picture is taken."""
+    """Draw how a picture is taken: by the camera of its scene, but for the grains of noise."""
+    camera = draws.scene
 
     def some(probability: float) -> tuple[int, ...]:
-        return tuple(draws.chance(probability).nonzero()[:, 0].tolist())
+        return tuple(camera.chance(probability).nonzero()[:, 0].tolist())
 
     return Sensor(
-        gain=draws.uniform(*domain.gain, 1) * draws.uniform(*domain.cast, 3),
-        vignette=draws.uniform(*domain.vignette),
-        noise=domain.noise[0] + (domain.noise[1] - domain.noise[0]) * draws.uniform(0.0, 1.0) ** 2,
+        gain=camera.uniform(*domain.gain, 1) * camera.uniform(*domain.cast, 3),
+        vignette=camera.uniform(*domain.vignette),
+        noise=domain.noise[0] + (domain.noise[1] - domain.noise[0]) * camera.uniform(0.0, 1.0) ** 2,
         seed=draws.seed(),
-        quality=draws.uniform(*domain.quality),
+        quality=camera.uniform(*domain.quality),
         blurred=some(domain.blur),
         compressed=some(domain.compressed),
     )
 
 
-def expose(light: Tensor, sensor: Sensor) -> Tensor:
-    """Turn light (B, 3, size, size) to a uint8 picture."""
-    size = light.shape[-1]
-    where = (torch.arange(size, device=light.device, dtype=light.dtype) * 2 + (1 - size)) / size
+def expose(light: Tensor, sensor: Sensor, size: int) -> Tensor:
+    """Turn light (B, 3, width, width) to a uint8 picture; ``size`` is the side of the hand's square in it."""
+    width = light.shape[-1]
+    where = (torch.arange(width, device=light.device, dtype=light.dtype) * 2 + (1 - width)) / width
     corner = (where.square()[:, None] + where.square()) * 0.5
     image = light * (sensor.gain[..., None, None] * (1.0 - sensor.vignette[:, None, None, None] * corner))
     image = _some(image, sensor.blurred, lambda image, _: blur(image, max(1, round(size / 100))))
     over = (image - 0.7).clamp(min=0.0)
     image = image.clamp(0.0, 0.7) + over / (1.0 + 2.5 * over)  # highlights fade into white
     spread = sensor.noise[:, None, None, None] * (0.1 + 0.9 * image).sqrt()  # photons arrive one by one
-    image = (image + spread * grain(sensor.seed, size)).clamp(0.0, 1.0)
+    image = (image + spread * grain(sensor.seed, width)).clamp(0.0, 1.0)
     image = _some(image, sensor.compressed, lambda image, at: compress(image, sensor.quality[at]))
     return (image * 255.0 + 0.5).clamp(0.0, 255.0).to(torch.uint8)
 

@@ -6,26 +6,24 @@ from torch.nn.functional import pad
 
 from equicon.hands._rendered.shade import Lit, Look
 
-_STEPS = (0.035, 0.065, 0.10, 0.15, 0.21)  # of the way to the light, in images
-_THICK = 0.11  # of what casts a shadow, in images
+_STEPS = (0.035, 0.065, 0.10, 0.15, 0.21)  # of the way to the light, in squares of the hand
+_THICK = 0.11  # of what casts a shadow, likewise
 _FAR = 1e6
 
 
-def compose(lit: Lit, background: Tensor, look: Look) -> Tensor:
-    """Lay what is lit over the background, with the shadows on both: (B, 3, size, size)."""
-    size = background.shape[-1]
+def compose(lit: Lit, background: Tensor, look: Look, size: int) -> Tensor:
+    """Lay what is lit over the background, with the shadows on both: (B, 3, H, W); ``size`` is that of the square."""
     depth = lit.depth / lit.cover.clamp(min=1e-6)
-    shade = 1.0 - lit.direct / lit.cover.clamp(min=1e-6) * self_shadow(depth, lit.cover, look.light)
-    color = lit.color * shade * crevices(depth, lit.cover)
+    shade = 1.0 - lit.direct / lit.cover.clamp(min=1e-6) * self_shadow(depth, lit.cover, look.light, size)
+    color = lit.color * shade * crevices(depth, lit.cover, size)
     return color + background * ((1.0 - lit.cover) * (1.0 - cast_shadow(lit.cover, look, size)))
 
 
-def self_shadow(depth: Tensor, cover: Tensor, light: Tensor) -> Tensor:
-    """March from each pixel to the light over the depth image: how far it is in shadow, (B, 1, size, size) in [0, 1].
+def self_shadow(depth: Tensor, cover: Tensor, light: Tensor, size: int) -> Tensor:
+    """March from each pixel to the light over the depth image: how far it is in shadow, (B, 1, H, W) in [0, 1].
 
     A step is blocked where what is seen there lies before the ray, but not so far before it that the ray passes behind.
     """
-    size = depth.shape[-1]
     margin = int(_STEPS[-1] * size) + 2
     around = pad(torch.where(cover > 0, depth, _FAR), (margin,) * 4, value=_FAR)
     shadow = torch.zeros_like(depth)
@@ -37,7 +35,7 @@ def self_shadow(depth: Tensor, cover: Tensor, light: Tensor) -> Tensor:
 
 
 def cast_shadow(cover: Tensor, look: Look, size: int) -> Tensor:
-    """Throw the silhouette along the light on what lies behind: (B, 1, size, size), 0 where no shadow falls."""
+    """Throw the silhouette along the light on what lies behind: (B, 1, H, W), 0 where no shadow falls."""
     margin = int(0.3 * size) + 2
     steps = [max(1, round(size * share)) for share in (0.06, 0.03, 0.015)]
     soft = blur(cover, *steps)
@@ -46,19 +44,18 @@ def cast_shadow(cover: Tensor, look: Look, size: int) -> Tensor:
     return moved * (look.shadow * (1.0 - look.ambient))[:, None, None, None]
 
 
-def crevices(depth: Tensor, cover: Tensor) -> Tensor:
+def crevices(depth: Tensor, cover: Tensor, size: int) -> Tensor:
     """Darken what lies deeper than the hand around it: a factor in [0.6, 1].
 
     After Luft et al., "Image enhancement by unsharp masking the depth buffer" (SIGGRAPH 2006).
     """
-    size = depth.shape[-1]
     steps = [max(1, round(size * share)) for share in (0.03, 0.015)]
     around = blur(depth * cover, *steps) / blur(cover, *steps).clamp(min=1e-6)
     return 1.0 - blur(((depth - around) / (0.10 * size) - 0.15).clamp(0.0, 0.4) * cover, 1)
 
 
 def shift(image: Tensor, offset: Tensor, margin: int) -> Tensor:
-    """Look up each pixel of an image without its margin at an offset (B, 2) of whole pixels: (B, C, size, size)."""
+    """Look up each pixel of an image without its margin at an offset (B, 2) of whole pixels: (B, C, H, W)."""
     height, width = (side - 2 * margin for side in image.shape[-2:])
     x, y = (offset + 0.5).floor().long().clamp(-margin, margin).unbind(-1)
     base = (torch.arange(height, device=image.device)[:, None] + margin) * image.shape[-1]

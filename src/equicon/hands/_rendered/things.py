@@ -31,12 +31,12 @@ _FINGER_RADII = table([[0.0100, 0.0090], [0.0088, 0.0070]]).repeat_interleave(4,
 _MELTS = (False, True, True, True, *(False,) * 9)
 
 
-def draw_arm(draws: Draws, domain: Domain, hands: Posed, cones: Cones, size: int) -> Cones:
-    """Draw another arm that reaches into the image behind the hand, from outside of it."""
+def draw_arm(draws: Draws, domain: Domain, hands: Posed, cones: Cones, size: int, width: int) -> Cones:
+    """Draw another arm that reaches from outside into the hand's square (``size`` of ``width`` pixels), behind it."""
     there = draws.chance(domain.limb, 1)
     metre = (hands.K[:, 0, 0] / hands.xyz[:, 0, 2] * draws.uniform(0.8, 1.2)).clamp(max=3.2 * size)[:, None]
     bearing, aim = draws.uniform(0.0, 2 * math.pi), draws.uniform(-0.7, 0.7)
-    wrist = (size - 1) / 2 + _direction(bearing) * (size * draws.uniform(0.70, 0.95, 1))
+    wrist = (width - 1) / 2 + _direction(bearing) * (size * draws.uniform(0.70, 0.95, 1))
     along = -_direction(bearing + aim)
     across = torch.stack([-along[:, 1], along[:, 0]], dim=-1) * (2.0 * draws.chance(0.5, 1) - 1.0)
 
@@ -72,8 +72,11 @@ def draw_arm(draws: Draws, domain: Domain, hands: Posed, cones: Cones, size: int
     )
 
 
-def draw_occluder(draws: Draws, domain: Domain, hands: Posed, cones: Cones) -> Cones:
-    """Draw a rod, a ball or a slab, held in the hand or hovering before it, that hides but a part of it."""
+def draw_occluder(draws: Draws, domain: Domain, hands: Posed, cones: Cones, clip: int = 1) -> Cones:
+    """Draw a rod, a ball or a slab, held in the hand or hovering before it, that hides but a part of it.
+
+    ``clip`` hands in a row are frames of one: the thing is in all of them or in none.
+    """
     there, held, kind = draws.chance(domain.occluder, 1), draws.chance(0.6, 1), draws.uniform(0.0, 1.0, 1)
     rod, slab = (kind < 0.45).double(), (kind >= 0.7).double()
     ball = 1.0 - rod - slab
@@ -111,7 +114,8 @@ def draw_occluder(draws: Draws, domain: Domain, hands: Posed, cones: Cones) -> C
         (False,) * _RODS,
         (THING,) * _RODS,
     )
-    fits = (hidden_share(cones, thing) <= _HIDDEN).double()[:, None]
+    most = hidden_share(cones, thing).view(-1, clip).amax(1).repeat_interleave(clip)
+    fits = (most <= _HIDDEN).double()[:, None]
     return replace(thing, start_radius=start_radius * fits, end_radius=end_radius * fits)
 
 

@@ -8,6 +8,7 @@ from equicon.training import need
 
 need("torchvision", "tqdm", "matplotlib")
 
+from equicon.hands.recipes._beside import MEAN, SCRATCH, TUNED, Models, format_errors, mean_pose
 from equicon.hands.recipes._dataset_table import (
     SOURCES,
     Source,
@@ -19,7 +20,8 @@ from equicon.hands.recipes._dataset_table import (
 from equicon.hands.recipes._drawing import draw_bones, draw_skeletons
 from equicon.hands.recipes._finetune_options import parse_finetune_args
 from equicon.hands.recipes._mixture import Mixture
-from equicon.hands.recipes._networks import ARCHS, build_encoder, make_head
+from equicon.hands.recipes._networks import ARCHS, SiameseModel, build_encoder, make_head
+from equicon.hands.recipes._outcome import conclude_probes, draw_probes, explain_probes, next_command
 from equicon.hands.recipes._pictures import draw_views
 from equicon.hands.recipes._pretrain_data import (
     Batch,
@@ -29,40 +31,54 @@ from equicon.hands.recipes._pretrain_data import (
     training_batches,
 )
 from equicon.hands.recipes._pretrain_options import METHODS, parse_pretrain_args
-from equicon.hands.recipes._probing import named_errors, probe_hands
+from equicon.hands.recipes._probing import Probed, named_errors, probe_hands
 from equicon.hands.recipes._refining import CLIP_NORM, REFINE_RATE
 from equicon.hands.recipes._run_data import FinetuneData, PretrainData, Rendered, render
+from equicon.hands.recipes._views import two_views
 
 __all__ = [
     "ARCHS",
     "CLIP_NORM",
+    "MEAN",
     "METHODS",
     "REFINE_RATE",
+    "SCRATCH",
     "SOURCES",
+    "TUNED",
     "Batch",
     "FinetuneData",
     "Mixture",
+    "Models",
     "PretrainData",
+    "Probed",
     "Rendered",
+    "SiameseModel",
     "Source",
     "build_encoder",
+    "conclude_probes",
     "draw_bones",
+    "draw_probes",
     "draw_skeletons",
     "draw_views",
+    "explain_probes",
     "find_labelled",
     "find_unlabelled",
+    "format_errors",
     "frame_of",
     "is_rendered",
     "labelled_batches",
     "load_finetune_data",
     "load_pretrain_data",
     "make_head",
+    "mean_pose",
     "named_errors",
+    "next_command",
     "parse_finetune_args",
     "parse_pretrain_args",
     "probe_hands",
     "render",
     "training_batches",
+    "two_views",
 ]
 
 claim(__all__, globals())

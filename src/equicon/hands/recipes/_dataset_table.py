@@ -20,11 +20,12 @@ from tqdm import tqdm
 from equicon.data import SkipCorrupt, UnlabelledImages
 from equicon.data._names import other_spelling
 from equicon.hands import FreiHAND, SyntheticHands, YouTube3DHands
-from equicon.hands.recipes._run_data import FinetuneData, PretrainData, render
+from equicon.hands.recipes._run_data import FinetuneData, PretrainData, Rendered, render
 
 # A view that shrinks, turns and shifts reaches to the corners of a square 2.5 times the box.
 _MARGIN = 2.5
-_OTHERS = 2**31  # labelled hands of the endless stream: of the same seed, but from another one's samples
+# Labelled hands are those of other seeds than the unlabelled ones, and of the studio: people label what they recorded.
+_PROBED, _LABELLED = 2**31, 2**32
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Source:
         rendered: Whether it is rendered to the size of the views, ``--hands`` to an epoch. It then stands alone.
         probed: Whether the probes are of its samples. It is then given once at most.
         boxes: Whether ``--boxes`` may say where its hands are.
+        groups: What its images are grouped by for ``--groups-per-batch``, for people: they then have ``groups``, whole
+            numbers (n,). Nothing where they have none.
         sign: What a folder of it has and others lack, for people.
         inside: The file that its folder has, for who gives the folder above or below it.
     """
@@ -50,6 +53,7 @@ class Source:
     rendered: bool = False
     probed: bool = False
     boxes: bool = False
+    groups: str = ""
     sign: str = ""
     inside: str = ""
 
@@ -134,21 +138,30 @@ def _probe_counts(args: argparse.Namespace) -> tuple[int, int]:
 
 
 def _pretrain_synthetic(args: argparse.Namespace, _: str, quiet: bool) -> PretrainData:
-    source = SyntheticHands(args.hands + sum(_probe_counts(args)), args.size, args.seed)
-    images, fitting, testing = render(source, args.hands, args.labelled, quiet=quiet)
-    return PretrainData(images, args.hands, (fitting, testing), "rendered hands")
+    (images,) = render(unlabelled_hands(args, args.hands), quiet=quiet)
+    what = f"rendered hands in {args.scenes:,} scenes" if args.scenes else "rendered hands"
+    return PretrainData(images, args.hands, _probed(args, quiet), what)
 
 
 def _pretrain_stream(args: argparse.Namespace, _: str, quiet: bool) -> PretrainData:
-    labelled = SyntheticHands(sum(_probe_counts(args)), args.size, args.seed + _OTHERS)
-    fitting, testing = render(labelled, args.labelled, quiet=quiet)
-    return PretrainData(None, args.hands, (fitting, testing), "rendered hands to an epoch, without end")
+    return PretrainData(None, args.hands, _probed(args, quiet), "rendered hands to an epoch, without end")
+
+
+def unlabelled_hands(args: argparse.Namespace, count: int) -> SyntheticHands:
+    """Describe so many hands without labels, in the wild and with their surroundings."""
+    return SyntheticHands(count, args.size, args.seed, context=args.context, scenes=args.scenes or None, side=args.side)
+
+
+def _probed(args: argparse.Namespace, quiet: bool) -> tuple[Rendered, Rendered]:
+    hands = SyntheticHands(sum(_probe_counts(args)), args.size, args.seed + _PROBED, "studio", side=args.side)
+    fitting, testing = render(hands, args.labelled, quiet=quiet)
+    return fitting, testing
 
 
 def _finetune_synthetic(args: argparse.Namespace, _: str, quiet: bool) -> FinetuneData:
     held = max(1, round(args.holdout * args.hands))
     labelled = count_known(args.hands, args.fraction)
-    source = SyntheticHands(args.hands + held, args.size, args.seed)
+    source = SyntheticHands(args.hands + held, args.size, args.seed + _LABELLED, "studio", side=args.side)
     wanted = [*range(labelled), *range(args.hands, len(source))]
     train, validation = render(Subset(source, wanted), labelled, quiet=quiet)
     return FinetuneData(train, validation, args.hands, "rendered hands")
@@ -219,14 +232,22 @@ def _pretrain_photographs(args: argparse.Namespace, data: str, _: bool) -> Pretr
 
 
 SOURCES = (
-    Source("synthetic", lambda data: data == "synthetic", _pretrain_synthetic, _finetune_synthetic, rendered=True),
-    Source("stream", lambda data: data == "stream", _pretrain_stream, rendered=True),
+    Source(
+        "synthetic",
+        lambda data: data == "synthetic",
+        _pretrain_synthetic,
+        _finetune_synthetic,
+        rendered=True,
+        groups="scenes",
+    ),
+    Source("stream", lambda data: data == "stream", _pretrain_stream, rendered=True, groups="scenes"),
     Source(
         "FreiHAND",
         _is_freihand,
         _pretrain_freihand,
         _finetune_freihand,
         probed=True,
+        groups="blocks of 64 neighbouring samples",
         sign="folder 'training'",
         inside="training_K.json",
     ),
@@ -234,8 +255,9 @@ SOURCES = (
         "YouTube3DHands",
         lambda data: (Path(data) / "youtube_train.json").is_file(),
         _pretrain_youtube,
+        groups="videos",
         sign="file 'youtube_train.json'",
         inside="youtube_train.json",
     ),
-    Source("photographs", lambda data: True, _pretrain_photographs, boxes=True),
+    Source("photographs", lambda data: True, _pretrain_photographs, boxes=True, groups="folders"),
 )

@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from equicon.hands.recipes._options import (
@@ -12,16 +13,25 @@ from equicon.hands.recipes._options import (
     add_reading,
     add_run,
     add_schedule,
+    add_side,
     add_views,
     check_kind,
     check_pair,
     make_parser,
     settle,
 )
-from equicon.training import Once, add_figure, number, read_arguments, whole
+from equicon.training import Once, add_figure, choose_out, number, read_arguments, whole
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "quick": {"arch": "resnet18", "size": 64, "batch_size": 32, "epochs": 5.0, "lr": 1e-3, "workers": 0},
+    "quick": {
+        "arch": "quarter_resnet18",
+        "size": 64,
+        "batch_size": 64,
+        "epochs": 20.0,
+        "lr": 1e-3,
+        "workers": 0,
+        "baseline": True,
+    },
     "full": {
         "arch": "resnet50",
         "size": 224,
@@ -29,8 +39,10 @@ RECIPES: dict[str, dict[str, Any]] = {
         "epochs": 50.0,
         "lr": 5e-4,
         "workers": min(8, os.cpu_count() or 1),
+        "baseline": False,
     },
 }
+OUT = Path("runs/finetune")
 FREE = SHARED_FREE | {"validate_every"}
 
 
@@ -43,12 +55,15 @@ def parse_finetune_args(description: str, argv: Sequence[str] | None = None) -> 
     """
     parser = _parser(description)
     wanted = parser.parse_args(argv)
-    begun = read_arguments(wanted.out) if wanted.resume else {}
-    check_kind(wanted.out, begun, "fine-tuning", several=False)
+    out = choose_out(wanted.out, OUT, resume=wanted.resume)
+    begun = read_arguments(out) if wanted.resume else {}
+    check_kind(out, begun, "fine-tuning", several=False)
     recipe = wanted.recipe or ("quick" if wanted.data == "synthetic" else "full")
     parser.set_defaults(**(RECIPES[recipe] | begun))
     args = parser.parse_args(argv)
+    args.out = out
     settle(parser, args, begun, FREE)
+    args.baseline &= args.weights != "none"
     if not 0 < args.fraction <= 1:
         parser.error(f"--fraction: expected a share in (0, 1], got {args.fraction:g}.")
     if not 0 < args.holdout < 1:
@@ -65,6 +80,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
         "--data", action=Once, default="synthetic", help="'synthetic' renders --hands hands; or the folder of FreiHAND"
     )
     data.add_argument("--hands", type=whole(1), default=4096, help="hands to render")
+    add_side(data)
     fraction = "share of the hands whose labels are used; a run takes as many steps whatever it is"
     data.add_argument("--fraction", type=number(above=0.0), default=1.0, help=fraction)
     data.add_argument(
@@ -102,6 +118,8 @@ def _parser(description: str) -> argparse.ArgumentParser:
         default=[10.0, 1.0, 0.2],
         help="of the mean absolute errors: joints [half a view]; depth from the palm, joints in space [bone lengths]",
     )
+    beside = "train the same model from random weights beside it, on the same views, where --weights are others"
+    add_figure(training, "--baseline", RECIPES, action=argparse.BooleanOptionalAction, help=beside)
     add_figure(training, "--batch-size", RECIPES, type=whole(2), help="images to a step, on all ranks together")
     add_schedule(
         training,
@@ -112,6 +130,6 @@ def _parser(description: str) -> argparse.ArgumentParser:
     training.add_argument("--weight-decay", type=number(), default=1e-4, help="of AdamW")
     add_machine(training, precise="encoder")
 
-    run = add_run(parser, out="runs/finetune", keep="checkpoints to keep, beside the best model")
+    run = add_run(parser, out=OUT, keep="checkpoints to keep, beside the best model")
     run.add_argument("--validate-every", type=number(above=0.0), default=1.0, help="between validations [epochs]")
     return parser

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from equicon.data import Boxed
@@ -32,14 +33,32 @@ class Mixture(Dataset[Boxed]):
     def __len__(self) -> int:
         return self._ends[-1]
 
-    def __getitem__(self, index: int) -> Boxed:
+    @property
+    def groups(self) -> Tensor:
+        """The group of each item (n,), int64; no two parts share one."""
+        return number_apart([part.groups for part in self.parts])  # type: ignore[attr-defined]  # all of the table have
+
+    def part_of(self, index: int) -> tuple[Dataset[Any], int]:
+        """Find the data set of an item, and the index here of that one's first item."""
         which = bisect_right(self._ends, index)
-        image, box = boxed(self.parts[which][index - self._ends[which] + self.counts[which]])
+        return self.parts[which], self._ends[which] - self.counts[which]
+
+    def __getitem__(self, index: int) -> Boxed:
+        part, start = self.part_of(index)
+        image, box = boxed(part[index - start])
         height, width = image.shape[-2:]
         if max(height, width) > self.size:
             first = f"image {index} has {width} × {height} pixels, and the first ones at most {self.size}"
             raise ValueError(f"expected images of one size in each data set, got others: {first}.")
         return Boxed(F.pad(image, (0, self.size - width, 0, self.size - height)), box)
+
+
+def number_apart(numbers: Sequence[Tensor]) -> Tensor:
+    """Put the whole numbers of several data sets behind each other, so that no two of them share one."""
+    found: list[Tensor] = []
+    for each in numbers:
+        found.append(each - each.min() + (found[-1].max() + 1 if found else 0))
+    return torch.cat(found)
 
 
 def boxed(item: Hand | Boxed) -> Boxed:

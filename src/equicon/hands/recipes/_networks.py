@@ -1,17 +1,23 @@
-"""A torchvision ResNet without its classifier, the weights to start it from, and the head of pre-training."""
+"""A torchvision ResNet without its classifier, the weights to start it from, and what pre-training puts around it."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 import torchvision
 from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, ResNet
 
 from equicon._weights import load_weights
 from equicon.hands import read_encoder
 from equicon.training import WeightsError
 
-ARCHS = torchvision.models.list_models(module=torchvision.models, include=["resnet*", "resnext*", "wide_resnet*"])
-"""The names of torchvision's ResNets."""
+_TORCHVISION = torchvision.models.list_models(
+    module=torchvision.models, include=["resnet*", "resnext*", "wide_resnet*"]
+)
+
+ARCHS = ["quarter_resnet18", *_TORCHVISION]
+"""The names of the encoders: torchvision's ResNets, and a ResNet-18 of a quarter of the width for small views."""
 
 
 def build_encoder(arch: str, weights: str) -> tuple[nn.Module, int]:
@@ -29,7 +35,7 @@ def build_encoder(arch: str, weights: str) -> tuple[nn.Module, int]:
     Raises:
         WeightsError: If the weights cannot be had, or are those of another network.
     """
-    encoder: torchvision.models.ResNet = torchvision.models.get_model(arch, weights=None)
+    encoder = _quarter_resnet18() if arch == "quarter_resnet18" else torchvision.models.get_model(arch, weights=None)
     width = int(encoder.fc.in_features)
     encoder.fc = nn.Identity()
     if weights != "none":
@@ -39,6 +45,19 @@ def build_encoder(arch: str, weights: str) -> tuple[nn.Module, int]:
         except ValueError as error:
             raise WeightsError(f"--weights: {error} Give its --arch.") from error
     return encoder, width
+
+
+def _quarter_resnet18() -> ResNet:
+    network = ResNet(BasicBlock, [2, 2, 2, 2])
+    network.conv1, network.bn1 = nn.Conv2d(3, 16, 7, 2, 3, bias=False), nn.BatchNorm2d(16)
+    network.inplanes = 16
+    for i, width in enumerate((16, 32, 64, 128)):  # torchvision narrows the other kind of block alone
+        setattr(network, f"layer{i + 1}", network._make_layer(BasicBlock, width, 2, 2 if i else 1))
+    network.fc = nn.Linear(128, 1000)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):  # as torchvision begins
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return network
 
 
 def make_head(width: int, hidden: int, points: int) -> nn.Module:
@@ -54,6 +73,8 @@ def make_head(width: int, hidden: int, points: int) -> nn.Module:
 
 
 def fetch_imagenet(arch: str) -> Mapping[str, Tensor]:
+    if arch not in _TORCHVISION:
+        raise WeightsError(f"--weights imagenet: torchvision has none for {arch}. Start at random (--weights none).")
     known = torchvision.models.get_model_weights(arch)["IMAGENET1K_V1"]
     try:
         state: Mapping[str, Tensor] = known.get_state_dict(progress=True, check_hash=True, weights_only=True)
@@ -72,3 +93,22 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
         return read_encoder(path)
     except (OSError, ValueError) as error:
         raise WeightsError(f"--weights: {error}") from error
+
+
+class SiameseModel(nn.Module):
+    """Sees both views in one batch, which batch norm normalises together. It holds the criterion, which may learn.
+
+    Args:
+        encoder: Gives features of views.
+        head: Gives embeddings of features.
+        criterion: The loss.
+    """
+
+    def __init__(self, encoder: nn.Module, head: nn.Module, criterion: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.head, self.criterion = encoder, head, criterion
+
+    def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the embeddings of both."""
+        z1, z2 = self.head(self.encoder(torch.cat([x1, x2]))).chunk(2)
+        return z1, z2

@@ -4,10 +4,11 @@ import argparse
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import torch
 
+from equicon.hands._rendered.settings import Side
 from equicon.hands.recipes._networks import ARCHS
 from equicon.training import (
     PRECISIONS,
@@ -41,10 +42,15 @@ def add_reading(data: Any, recipes: Recipes) -> None:
     add_figure(data, "--workers", recipes, type=whole(0), help="processes that read images")
 
 
+def add_side(data: Any) -> None:
+    """Add which hands are rendered."""
+    data.add_argument("--side", choices=get_args(Side), default="right", help="of hands to render: which hand")
+
+
 def add_network(parser: argparse.ArgumentParser, recipes: Recipes) -> Any:
     """Add the group of the network, with what it is."""
     network = parser.add_argument_group("network")
-    arch = f"a torchvision ResNet: {', '.join(ARCHS)}"
+    arch = f"a torchvision ResNet, or the first of these: {', '.join(ARCHS)}"
     add_figure(network, "--arch", recipes, choices=ARCHS, metavar="NAME", help=arch)
     return network
 
@@ -87,11 +93,13 @@ def add_machine(training: Any, *, precise: str) -> None:
     )
 
 
-def add_run(parser: argparse.ArgumentParser, *, out: str, keep: str) -> Any:
+def add_run(parser: argparse.ArgumentParser, *, out: Path, keep: str) -> Any:
     """Add the group of the run: its folder and its checkpoints."""
     run = parser.add_argument_group("run")
-    run.add_argument("--out", type=Path, default=Path(out), help="folder for the results")
-    run.add_argument("--resume", action="store_true", help="go on with the run in --out, if there is one")
+    where = f"folder for the results; not given: {out}, or {out}-2 and so on where there is a run already"
+    run.add_argument("--out", type=Path, help=where)
+    resume = "go on with the run in --out, if there is one; without --out, with the last of its defaults"
+    run.add_argument("--resume", action="store_true", help=resume)
     run.add_argument("--save-every", type=number(above=0.0), default=1.0, help="between checkpoints [epochs]")
     run.add_argument("--keep", type=whole(1), default=3, help=keep)
     return run

@@ -1,5 +1,7 @@
 """The picture of what pre-training sees."""
 
+import argparse
+
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -7,28 +9,29 @@ from matplotlib.figure import Figure
 import equicon as eq
 from equicon.hands import Hand
 from equicon.hands.recipes._drawing import draw_bones
-from equicon.hands.recipes._pretrain_data import Batch
+from equicon.hands.recipes._pretrain_data import Batch, frame_of
+from equicon.hands.recipes._views import draw_action
 
 
-def draw_views(batch: Batch, frame: eq.Affine, views: eq.EquivariantTransform, side: int, *, seed: int) -> Figure:
+def draw_views(batch: Batch, views: eq.EquivariantTransform, args: argparse.Namespace, *, seed: int) -> Figure:
     """Draw images, two views of each, and the views brought back; with joints where they are known.
 
     Args:
         batch: The images, on the CPU.
-        frame: Where in each the hand is.
-        views: Makes the views.
-        side: Of the views [pixels].
+        views: Draws their transforms.
+        args: The options of ``pretrain_freihand.py``.
         seed: Of the views.
 
     Returns:
         The figure; close it when it is written.
     """
-    source, size = (batch.image.shape[-2], batch.image.shape[-1]), (side, side)
+    source, size, frame = (batch.image.shape[-2], batch.image.shape[-1]), (args.size, args.size), frame_of(batch, args)
     joints = batch.xy if isinstance(batch, Hand) else None
     columns, back = [("image", batch.image / 255, joints)], []
     generator = torch.Generator().manual_seed(seed)
     for name in ("view 1", "view 2"):
-        x, g = views(batch.image, size=size, frame=frame, generator=generator)
+        action = draw_action(views, batch.image, frame, args, generator)
+        x, g = action(batch.image, size=size, frame=frame, padding_mode=args.padding_mode), action.affine
         seen = None if joints is None else (g @ frame).points(joints, source, size)
         columns.append((name, x, seen))
         home = g.inverse()

@@ -4,15 +4,19 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
+import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 import equicon as eq
 from equicon.data import Boxed
-from equicon.hands import Hand, SyntheticHandStream
-from equicon.hands.recipes._dataset_table import find_unlabelled, is_rendered
+from equicon.data._grouped import check_groups
+from equicon.hands import Hand
+from equicon.hands.recipes._dataset_table import find_unlabelled, is_rendered, unlabelled_hands
+from equicon.hands.recipes._instances import Numbered, instances_of
 from equicon.hands.recipes._mixture import Mixture
 from equicon.hands.recipes._run_data import NO_LABELS, PretrainData
-from equicon.training import ALONE, Batches, Ranks, Shares, loading
+from equicon.training import ALONE, Batches, Ranks, Shares, loading, seed_of
 
 Batch: TypeAlias = Hand | Boxed
 """Images, with labels or with boxes around the hands."""
@@ -26,8 +30,15 @@ def load_pretrain_data(args: argparse.Namespace, *, quiet: bool) -> PretrainData
         quiet: Whether to show no progress.
 
     Raises:
-        ValueError: If it cannot be opened.
+        ValueError: If it cannot be opened, or batches cannot be drawn from ``--groups-per-batch`` groups.
     """
+    data = _open(args, quiet=quiet)
+    if args.groups_per_batch and data.images is not None and data.count >= args.batch_size:
+        check_groups(data.images.groups, args.batch_size, args.groups_per_batch)  # type: ignore[attr-defined]
+    return data
+
+
+def _open(args: argparse.Namespace, *, quiet: bool) -> PretrainData:
     found = [find_unlabelled(name).pretrain(args, name, quiet) for name in args.data]
     if len(found) == 1:
         return found[0]
@@ -41,8 +52,11 @@ def load_pretrain_data(args: argparse.Namespace, *, quiet: bool) -> PretrainData
 
 def training_batches(
     data: PretrainData, args: argparse.Namespace, first: int, last: int, ranks: Ranks = ALONE
-) -> Iterator[Batch]:
+) -> Iterator[tuple[Batch, Tensor | None]]:
     """Load this rank's parts of batches ``first`` to ``last``; what is rendered without end is rendered in place.
+
+    Each comes with labels (B,) for the loss: the numbers of the hands that its images show. They are None where no two
+    images of the data show the same.
 
     Args:
         data: What to load.
@@ -53,17 +67,32 @@ def training_batches(
     """
     if data.images is None:
         return _stream(args, range(first, last), ranks.part(args.batch_size))
-    shares = Shares(data.counts, args.data_weights) if args.data_weights else None
-    sampler = Batches(data.count, args.batch_size, args.seed, first, last, ranks, shares)
-    return iter(DataLoader(data.images, batch_sampler=sampler, **loading(args)))
+    images, shares, groups = data.images, None, {}
+    if args.data_weights:
+        shares = Shares(data.counts, args.data_weights)
+    if args.groups_per_batch:
+        groups = {"groups": images.groups, "groups_per_batch": args.groups_per_batch}  # type: ignore[attr-defined]
+    sampler = Batches(data.count, args.batch_size, args.seed, first, last, ranks, shares, **groups)
+    numbers = instances_of(images)
+    if shares or len(numbers.unique()) < len(numbers):  # by shares, an image may come twice in an epoch
+        return iter(DataLoader(Numbered(images, numbers), batch_sampler=sampler, **loading(args)))
+    return ((batch, None) for batch in DataLoader(images, batch_sampler=sampler, **loading(args)))
 
 
-def _stream(args: argparse.Namespace, wanted: range, part: slice) -> Iterator[Hand]:
+def _stream(args: argparse.Namespace, wanted: range, part: slice) -> Iterator[tuple[Hand, None]]:
+    hands = unlabelled_hands(args, 2**62)
     for number in wanted:
-        start = number * args.batch_size + part.start
-        yield next(
-            iter(SyntheticHandStream(part.stop - part.start, args.size, args.seed, first=start, device=args.device))
-        )
+        yield hands.render(_indices(args, number)[part], device=args.device), None
+
+
+def _indices(args: argparse.Namespace, number: int) -> Sequence[int]:
+    """Say which hands of the stream make a batch: the next ones, or the next ones of a few scenes."""
+    if not args.groups_per_batch:
+        return range(number * args.batch_size, (number + 1) * args.batch_size)
+    generator = torch.Generator().manual_seed(seed_of(args.seed, 3, number))
+    scenes = torch.randperm(args.scenes, generator=generator, device="cpu")[: args.groups_per_batch].tolist()
+    each = args.batch_size // args.groups_per_batch
+    return [scene + args.scenes * (number * each + k) for scene in scenes for k in range(each)]
 
 
 def labelled_batches(hands: Dataset[Hand], args: argparse.Namespace, batch_size: int) -> DataLoader[Hand]:
@@ -71,17 +100,18 @@ def labelled_batches(hands: Dataset[Hand], args: argparse.Namespace, batch_size:
     return DataLoader(hands, batch_size, **loading(args))
 
 
-def frame_of(batch: Batch, data: Sequence[str], margin: float = 1.0) -> eq.Affine:
-    """Frame the hand: by its joints as the paper does, in place of a detector, or by its box; or take all of it.
+def frame_of(batch: Batch, args: argparse.Namespace, margin: float = 1.0) -> eq.Affine:
+    """Frame the hand: by its joints as the paper does, in place of a detector; by its box; or, rendered, by its square.
 
     Args:
         batch: The images.
-        data: The values of ``--data`` that they come from.
-        margin: Half-side of the frame over that of the hand.
+        args: The options of ``pretrain_freihand.py``, which say what they are of.
+        margin: Half-side of the frame over that of the hand; the square has one of its own.
     """
     size = (batch.image.shape[-2], batch.image.shape[-1])
     if isinstance(batch, Boxed):
         return eq.Affine.from_boxes(batch.box, size, margin)
-    if is_rendered(data):
-        return eq.Affine.identity(len(batch.image), device=batch.image.device)
+    if is_rendered(args.data):
+        square = torch.eye(2, device=batch.image.device) * (min(size) / args.size)
+        return eq.Affine.from_linear(square.expand(len(batch.image), 2, 2))
     return eq.Affine.from_points(batch.xy, size, margin)

@@ -5,9 +5,10 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import equicon as eq
+from equicon import PaddingMode
 from equicon.hands.recipes._dataset_table import SOURCES, is_rendered, source_of
 from equicon.hands.recipes._options import (
     SHARED_FREE,
@@ -16,13 +17,14 @@ from equicon.hands.recipes._options import (
     add_reading,
     add_run,
     add_schedule,
+    add_side,
     add_views,
     check_kind,
     check_pair,
     make_parser,
     settle,
 )
-from equicon.training import add_figure, number, read_arguments, whole
+from equicon.training import add_figure, choose_out, number, read_arguments, whole
 
 METHODS: dict[str, eq.Representation[Any]] = {"peclr": eq.PeCLRPoints(), "exact": eq.Points(), "simclr": eq.Invariant()}
 """How a transform acts on the embedding, by the name of the method."""
@@ -33,26 +35,37 @@ METHODS: dict[str, eq.Representation[Any]] = {"peclr": eq.PeCLRPoints(), "exact"
 # does the same; no library that is kept up wraps Adam in LARS.
 RECIPES: dict[str, dict[str, Any]] = {
     "quick": {
-        "arch": "resnet18",
+        "arch": "quarter_resnet18",
         "weights": "none",
         "size": 64,
-        "batch_size": 32,
+        "inside": True,
+        "padding_mode": "zeros",
+        "method": "exact",
+        "temperature": 0.1,
+        "batch_size": 64,
+        "groups_per_batch": 2,
         "accumulate": 1,
-        "epochs": 3.0,
-        "lr": 1e-3,
+        "epochs": 20.0,
+        "lr": 2e-3,
         "workers": 0,
     },
     "paper": {
         "arch": "resnet50",
         "weights": "imagenet",
         "size": 128,
+        "inside": False,
+        "padding_mode": "zeros",
+        "method": "peclr",
+        "temperature": 0.5,
         "batch_size": 128,
+        "groups_per_batch": 0,
         "accumulate": 16,
         "epochs": 100.0,
         "lr": 1e-4 * math.sqrt(128 * 16),
         "workers": min(8, os.cpu_count() or 1),
     },
 }
+OUT = Path("runs/pretrain")
 FREE = SHARED_FREE | {"boxes", "micro_batch", "picture_every", "probe_every"}
 
 
@@ -65,12 +78,14 @@ def parse_pretrain_args(description: str, argv: Sequence[str] | None = None) -> 
     """
     parser = _parser(description)
     wanted = parser.parse_args(argv)
-    begun = read_arguments(wanted.out) if wanted.resume else {}
-    check_kind(wanted.out, begun, "pre-training", several=True)
+    out = choose_out(wanted.out, OUT, resume=wanted.resume)
+    begun = read_arguments(out) if wanted.resume else {}
+    check_kind(out, begun, "pre-training", several=True)
     data = wanted.data or begun.get("data") or ["synthetic"]
     recipe = wanted.recipe or ("quick" if is_rendered(data) else "paper")
     parser.set_defaults(**(RECIPES[recipe] | begun | {"data": None}))  # a default would be appended to
     args = parser.parse_args(argv)
+    args.out = out
     args.data = data
     settle(parser, args, begun, FREE)
     if wrong := _wrong_data(args):
@@ -95,6 +110,14 @@ def _wrong_data(args: argparse.Namespace) -> str:
         return "--data-weights: one data set has nothing to be weighed against. Give --data for each."
     if weights and len(weights) != len(data):
         return f"--data-weights: expected {len(data)} numbers, one for each --data, got {len(weights)}."
+    if args.groups_per_batch:
+        if each := [source.name for source in sources if not source.groups]:
+            return f"--groups-per-batch: the images of '{each[0]}' are in no groups. Leave it out."
+        if alone and args.groups_per_batch > args.scenes:
+            return f"--groups-per-batch: expected at most {args.scenes}, the --scenes, got {args.groups_per_batch}."
+        if args.batch_size % args.groups_per_batch:
+            wanted = f"a number that divides {args.batch_size}, the --batch-size"
+            return f"--groups-per-batch: expected {wanted}, got {args.groups_per_batch}."
     boxed = sum(source.boxes for source in sources)
     if args.boxes and boxed != 1:
         others = ", ".join(source.name for source in SOURCES if not source.boxes and not source.rendered)
@@ -131,6 +154,11 @@ def _parser(description: str) -> argparse.ArgumentParser:
         "--boxes", type=Path, help='for a folder of images: JSON {"path in it": [x0, y0, x1, y1], or several} [pixels]'
     )
     data.add_argument("--hands", type=whole(1), default=4096, help="hands to render; of 'stream', those of an epoch")
+    wide = "of hands to render: width of the image over that of the hand's square, so that views find more around it"
+    data.add_argument("--context", type=number(above=0.0), default=2.0, help=wide)
+    shared = "of hands to render: how many people, lights, backgrounds and cameras they share; 0: each has its own"
+    data.add_argument("--scenes", type=whole(0), default=32, help=shared)
+    add_side(data)
     data.add_argument(
         "--holdout",
         type=number(),
@@ -159,6 +187,11 @@ def _parser(description: str) -> argparse.ArgumentParser:
         help="half-side of the crop over the distance from the joints' mean to the farthest; or over a box or picture",
     )
 
+    outside = "what views show outside of an image: black, its border, or its reflection"
+    add_figure(views, "--padding-mode", RECIPES, choices=get_args(PaddingMode), help=outside)
+    inside = "magnify each view by as little as is needed to show nothing outside of its image"
+    add_figure(views, "--inside", RECIPES, action=argparse.BooleanOptionalAction, help=inside)
+
     training = parser.add_argument_group("training")
     training.add_argument(
         "--recipe",
@@ -166,10 +199,20 @@ def _parser(description: str) -> argparse.ArgumentParser:
         help="where what is named (quick: ..., paper: ...) comes from; not given: quick on rendered hands, else paper",
     )
     how = "how a transform acts on the embedding: as published, exactly, not at all"
-    training.add_argument("--method", default="peclr", choices=METHODS, help=how)
-    training.add_argument("--temperature", type=number(above=0.0), default=0.5, help="of NT-Xent")
+    add_figure(training, "--method", RECIPES, choices=METHODS, help=how)
+    add_figure(training, "--temperature", RECIPES, type=number(above=0.0), help="of NT-Xent")
     batch = "images that a loss compares, on all ranks together; each is seen twice"
     add_figure(training, "--batch-size", RECIPES, type=whole(2), help=batch)
+    groups = ", ".join(f"{source.groups} of {source.name}" for source in SOURCES if source.groups)
+    add_figure(
+        training,
+        "--groups-per-batch",
+        RECIPES,
+        type=whole(0),
+        metavar="N",
+        help=f"draw each batch from so many groups ({groups}), so that its images differ in little but the hand; 0: "
+        "any images",
+    )
     micro = (
         "images that a rank puts through the network at a time, for the gradients of the whole batch; all if not given"
     )
@@ -186,7 +229,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     )
     add_machine(training, precise="network")
 
-    run = add_run(parser, out="runs/pretrain", keep="checkpoints to keep")
+    run = add_run(parser, out=OUT, keep="checkpoints to keep")
     run.add_argument("--picture-every", type=number(above=0.0), default=1.0, help="between pictures of views [epochs]")
     run.add_argument(
         "--probe-every", type=number(), default=0.0, help="between probes [epochs]; 0: first and last only"

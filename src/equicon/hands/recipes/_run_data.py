@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
 from torch.utils.data import Dataset, Subset
 from tqdm import tqdm
 
@@ -110,10 +112,10 @@ class Repeated(Dataset[Hand]):
 
 
 class Rendered(Dataset[Hand]):
-    """Hands in memory."""
+    """Hands in memory, with the group (n,) of each."""
 
-    def __init__(self, hands: list[Hand]) -> None:
-        self.hands = hands
+    def __init__(self, hands: list[Hand], groups: Tensor) -> None:
+        self.hands, self.groups = hands, groups
 
     def __len__(self) -> int:
         return len(self.hands)
@@ -139,4 +141,13 @@ def render(source: SyntheticHands | Subset[Hand], *counts: int, quiet: bool = Fa
             hands += source.__getitems__([*range(start, min(start + 64, len(source)))])
             bar.update(len(hands) - bar.n)
     edges = [0, *itertools.accumulate(counts), len(source)]
-    return (Rendered(hands[start:end]) for start, end in itertools.pairwise(edges))
+    groups = _scenes(source)
+    return (Rendered(hands[start:end], groups[start:end]) for start, end in itertools.pairwise(edges))
+
+
+def _scenes(source: SyntheticHands | Subset[Hand]) -> Tensor:
+    """Number the scenes (n,) that hands were rendered in."""
+    if isinstance(source, SyntheticHands):
+        return source.groups
+    groups: Tensor = source.dataset.groups  # type: ignore[attr-defined]  # it is a part of SyntheticHands
+    return groups[torch.tensor(source.indices, device="cpu")]

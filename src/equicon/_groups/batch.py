@@ -1,0 +1,82 @@
+"""A batch of matrices as a container: its type and device, moving it, taking part of it."""
+
+from typing import Any, NoReturn, Self
+
+import torch
+from torch import Tensor
+
+from equicon._checks import check_matrix_type, describe, type_error
+from equicon._plane.matrix import rows
+
+
+class MatrixBatch:
+    """A batch of matrices (B, 3, 3), of which a group makes its elements."""
+
+    matrix: Tensor
+
+    @classmethod
+    def _of(cls, matrix: Tensor) -> Self:
+        """Wrap a matrix that the library made: no check, so nothing waits for the device."""
+        made = object.__new__(cls)
+        object.__setattr__(made, "matrix", matrix)
+        return made
+
+    @property
+    def device(self) -> torch.device:
+        """Where the matrices are."""
+        return self.matrix.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The matrices' type: float32 or float64."""
+        return self.matrix.dtype
+
+    def to(
+        self,
+        device: torch.device | torch.dtype | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        non_blocking: bool | None = None,
+    ) -> Self:
+        """Move to a device or a type.
+
+        Args:
+            device: where to; where it is by default. A type in its place, as tensors take it, is ``dtype``.
+            dtype: float32 or float64; half precision becomes float32.
+            non_blocking: whether to go on while the matrices travel. By default it goes on where they leave the host's
+                memory, which is safe, and waits where they come to it.
+        """
+        if isinstance(device, torch.dtype):
+            if dtype is not None:
+                raise type_error("device", "a device where dtype is given", describe(device))
+            device, dtype = None, device
+        from_host = self.matrix.device.type == "cpu"
+        kept = None if dtype is None else check_matrix_type(dtype)
+        goes_on = from_host if non_blocking is None else non_blocking
+        return self._of(self.matrix.to(device=device, dtype=kept, non_blocking=goes_on))
+
+    def pin_memory(self) -> Self:
+        """Copy to page-locked memory, as a ``DataLoader`` with ``pin_memory=True`` does with what its items hold."""
+        return self._of(self.matrix.pin_memory())
+
+    def cpu(self) -> Self:
+        """Move to the host's memory, and wait for it."""
+        return self.to("cpu", non_blocking=False)
+
+    def __len__(self) -> int:
+        return self.matrix.shape[0]
+
+    def __getitem__(self, index: Any) -> Self:
+        """Take part of the batch by an int, a slice, a list, or a tensor (N,); one index gives a batch of one."""
+        return self._of(rows(self.matrix, index))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} elements, {self.dtype}, {self.device})"
+
+    def __eq__(self, other: object) -> NoReturn:
+        name = type(self).__name__
+        raise TypeError(
+            f"{name} has no ==: compare with torch.testing.assert_close(g.matrix, h.matrix), or use `is` for identity."
+        )
+
+    __hash__ = object.__hash__
