@@ -255,10 +255,11 @@ def _half(views: Tensor) -> torch.autocast:
     """Switch to bfloat16 where it is quick; float16 would want its gradients scaled.
 
     Not for views that the network brings to a single pixel: of a convolution that halves one, oneDNN (of torch 2.14)
-    leaves parts of the gradient as they were in memory.
+    leaves parts of the gradient as they were in memory. And without a cache, which inside another autocast would keep
+    the weights of the first step.
     """
     quick = fast_type(views.device) == torch.bfloat16 and min(views.shape[-2:]) > _SMALLEST
-    return torch.autocast(views.device.type, torch.bfloat16, enabled=quick)
+    return torch.autocast(views.device.type, torch.bfloat16, enabled=quick, cache_enabled=False)
 
 
 def _measure(
