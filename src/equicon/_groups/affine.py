@@ -242,7 +242,7 @@ class Affine(MatrixBatch, PlaneMap):
 
         Returns:
             The elements, in their own type. ``(result @ frame).coverage(source, view)`` is 1 up to rounding: at least
-            1 − 1e-4 in float32, for sources of up to 1,000 pixels.
+            1 − 1e-4 in float32. Asked for again, the result stays as it is.
 
         Raises:
             ValueError: if a size or batch size does not fit, or the source is one pixel wide or high.
