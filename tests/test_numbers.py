@@ -157,6 +157,10 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
         lambda s, n: [testing.assert_transform(eq.RandomRotation(9), source=s, batch_size=n)],
         ((32, 40), 3),
     ),
+    "find_leaks": (
+        lambda s, n, b, k: [testing.find_leaks(eq.RandomRotation(9), source=s, steps=n, batch_size=b, seed=k)],
+        ((8, 9), 1, 512, 3),
+    ),
     "pck": (lambda at: metrics.pck(TARGET, TARGET + 0.1, at), ((0.1, 0.2),)),
     "auc": (lambda at: metrics.auc(TARGET, TARGET + 0.1, at), ((0.1, 0.2),)),
     "probe": (lambda f, s, r: measure(probes.probe, kind="mean", fraction=f, seed=s, root=r), (0.5, 3, 1)),

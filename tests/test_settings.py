@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 import equicon as eq
 from equicon import data, hands, metrics, probes
-from equicon.testing import assert_equivariant, assert_representation, assert_transform
+from equicon.testing import assert_equivariant, assert_representation, assert_transform, find_leaks
 from equicon.training import Batches, Shares
 
 # Wide enough for a product to be rounded, where a CPU has the instructions.
@@ -195,6 +195,7 @@ RUNS: dict[str, Callable[[], Any]] = {
         list(data.GroupedBatchSampler(torch.tensor([0, 1, 2, 0] * 5, device="cpu"), 4, 2)),
     ],
     "asserters": asserted,
+    "leaks": lambda: list(find_leaks(AFFINE, source=(12, 16), steps=2, batch_size=512)),
 }
 
 

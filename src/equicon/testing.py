@@ -15,12 +15,21 @@ from equicon._transforms.action import Action
 from equicon._transforms.appearance import Wrapped
 from equicon._transforms.base import Compose, EquivariantTransform, RandomApply
 from equicon._transforms.geometric import RandomAffine, RandomHorizontalFlip
+from equicon._transforms.leaks import Leak, Leaks, find_leaks
 from equicon._transforms.pipeline import check_pipeline
 from equicon._views.warp import PaddingMode
 
-__all__ = ["assert_equivariant", "assert_representation", "assert_transform", "check_pipeline"]
+__all__ = [
+    "Leak",
+    "Leaks",
+    "assert_equivariant",
+    "assert_representation",
+    "assert_transform",
+    "check_pipeline",
+    "find_leaks",
+]
 
-claim(["check_pipeline"], globals())
+claim(["Leak", "Leaks", "check_pipeline", "find_leaks"], globals())
 
 _SIMILARITY = Compose([RandomAffine(180, 0.2, (0.7, 1.4)), RandomHorizontalFlip(0.5)])
 _AFFINE = Compose([RandomAffine(180, 0.2, (0.7, 1.4), 20), RandomHorizontalFlip(0.5)])

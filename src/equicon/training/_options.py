@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from equicon._devices import fast_type
 from equicon.training._checkpoints import Checkpoints
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -125,10 +126,7 @@ def fast_precision(device: str) -> str:
         >>> fast_precision("cpu") in PRECISIONS
         True
     """
-    if device.startswith("cuda"):
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-    known = torch.cpu.get_capabilities()
-    return "bfloat16" if device == "cpu" and (known.get("avx512_bf16") or known.get("amx_bf16")) else "float32"
+    return str(fast_type(device)).removeprefix("torch.")
 
 
 def choose_out(given: Path | None, default: Path, *, resume: bool) -> Path:
