@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from statistics import mean
-from types import SimpleNamespace
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
@@ -70,13 +69,14 @@ def run(words: list[str]) -> dict[str, Any]:
 
 def keep_hands() -> None:
     """Render the hands of rows that share them once."""
-    load = pretrain_freihand.load_pretrain_data
+    program: Any = pretrain_freihand
+    load = program.load_pretrain_data
 
     @cache
     def loaded(given: tuple[Any, ...]) -> Any:
-        return load(SimpleNamespace(**dict(given), groups_per_batch=0, skip_corrupt=False), quiet=False)
+        return load(argparse.Namespace(**dict(given), groups_per_batch=0, skip_corrupt=False), quiet=False)
 
-    pretrain_freihand.load_pretrain_data = lambda args, *, quiet: loaded(
+    program.load_pretrain_data = lambda args, *, quiet: loaded(
         tuple((name, tuple(value) if isinstance(value := getattr(args, name), list) else value) for name in RENDERED)
     )
 
