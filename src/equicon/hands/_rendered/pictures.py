@@ -83,7 +83,7 @@ def _draw_solids(indices: Sequence[int], settings: Settings, domain: Domain) -> 
     K[:, :2, 2] += (settings.width - settings.size) / 2
     hand = replace(hand, K=K)
 
-    scenes = None if settings.scenes is None else [number % settings.scenes for number in frames]
+    scenes = [settings.scene(number) for number in frames] if settings.shares else None
     draws = Draws.of(settings.seed, frames, domain.stream, 100, scenes)  # the same in every version
     cones = _solid(draws, domain, hand, settings)
     solids = Solids(hand.xyz, hand.K, cones, draw_look(draws.scene, domain))

@@ -1,4 +1,4 @@
-"""The options of ``pretrain_freihand.py``, and the two recipes that they start from."""
+"""The options of ``pretrain_freihand.py``, and the recipes that they start from."""
 
 import argparse
 import math
@@ -66,6 +66,15 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 OUT = Path("runs/pretrain")
+# What taught most on rendered hands (docs/what_must_not_be_seen.md, docs/results.md), at the size of the paper's.
+RECIPES["equicon"] = RECIPES["paper"] | {
+    "inside": True,
+    "method": "exact",
+    "temperature": 0.1,
+    "groups_per_batch": 2,
+    "accumulate": 1,
+    "lr": 1e-4 * math.sqrt(128),
+}
 FREE = SHARED_FREE | {"boxes", "micro_batch", "picture_every", "probe_every"}
 
 
