@@ -245,9 +245,9 @@ def test_batches_are_drawn_from_groups_where_asked(youtube, freihand):
 
 @pytest.mark.parametrize("data", ["synthetic", "stream"])
 def test_batches_of_rendered_hands_are_of_few_scenes_and_no_hand_comes_twice(data):
-    args = options(data, groups_per_batch=2, scenes=3, batch_size=6, hands=30)
+    args = options(data, groups_per_batch=2, scenes=2, batch_size=6, hands=36)
     found = load_data(args)
-    hands = SyntheticHands(200, args.size, args.seed, scenes=3, side="right")
+    hands = SyntheticHands(200, args.size, args.seed, scenes=2, side="right")
     known = [str(hand.xyz) for hand in hands.__getitems__(range(200))]
     drawn = []
     for batch, _ in training_batches(found, args, 0, 5):

@@ -30,6 +30,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "epochs": 20.0,
         "lr": 1e-3,
         "workers": 0,
+        "fraction": 0.1,
+        "validate_every": 5.0,
         "baseline": True,
     },
     "full": {
@@ -39,6 +41,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "epochs": 50.0,
         "lr": 5e-4,
         "workers": min(8, os.cpu_count() or 1),
+        "fraction": 1.0,
+        "validate_every": 1.0,
         "baseline": False,
     },
 }
@@ -82,7 +86,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     data.add_argument("--hands", type=whole(1), default=4096, help="hands to render")
     add_side(data)
     fraction = "share of the hands whose labels are used; a run takes as many steps whatever it is"
-    data.add_argument("--fraction", type=number(above=0.0), default=1.0, help=fraction)
+    add_figure(data, "--fraction", RECIPES, type=number(above=0.0), help=fraction)
     data.add_argument(
         "--holdout",
         type=number(above=0.0),
@@ -131,5 +135,5 @@ def _parser(description: str) -> argparse.ArgumentParser:
     add_machine(training, precise="encoder")
 
     run = add_run(parser, out=OUT, keep="checkpoints to keep, beside the best model")
-    run.add_argument("--validate-every", type=number(above=0.0), default=1.0, help="between validations [epochs]")
+    add_figure(run, "--validate-every", RECIPES, type=number(above=0.0), help="between validations [epochs]")
     return parser

@@ -45,7 +45,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "batch_size": 64,
         "groups_per_batch": 2,
         "accumulate": 1,
-        "epochs": 20.0,
+        "epochs": 30.0,
         "lr": 2e-3,
         "workers": 0,
     },
