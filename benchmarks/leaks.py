@@ -55,22 +55,18 @@ def wide(images: Tensor, g: eq.Affine, width: float) -> Made:
 
 
 def contained(
-    images: Tensor,
-    g: eq.Affine,
-    *filters: eq.EquivariantTransform,
-    antialias: bool = True,
-    size: tuple[int, int] = SIZE,
+    images: Tensor, g: eq.Affine, *filters: eq.EquivariantTransform, antialias: bool = True, side: int = SIDE
 ) -> Made:
     """Cut views from the middle of pictures twice as wide, look at nothing outside, and run filters over them."""
     frame = middle(g, 2)
     g = g.inside((images.shape[-2], images.shape[-1]), SIZE, frame)
-    views = (g @ frame).warp(images, size, antialias=antialias)
+    views = (g @ frame).warp(images, (side, side), antialias=antialias)
     return (eq.Compose(filters)(views)[0] if filters else views), g
 
 
 def supersampled(images: Tensor, g: eq.Affine, times: int = 4) -> Made:
     """Sample each pixel of a view ``times`` × ``times`` times: one box filter, whatever the scale."""
-    views, g = contained(images, g, antialias=False, size=(SIDE * times, SIDE * times))
+    views, g = contained(images, g, antialias=False, side=SIDE * times)
     return F.avg_pool2d(views, times), g
 
 

@@ -13,7 +13,7 @@ from equicon._transforms.leak_network import random_pictures
 from equicon.testing import Leak, Leaks, find_leaks
 
 GEOMETRY = eq.Compose([eq.RandomRotation(45), eq.RandomScale((0.7, 1.1)), eq.RandomTranslate(0.1)])
-TOY = {"source": (16, 16), "batch_size": 32, "steps": 30}
+TOY = {"source": (16, 16), "batch_size": 32, "steps": 40}
 
 
 @pytest.fixture(autouse=True)

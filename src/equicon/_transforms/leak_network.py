@@ -59,9 +59,8 @@ def _convolution(before: int, after: int, kernel: int, stride: int, device: torc
 def build_network(channels: int, outputs: int, device: torch.device) -> nn.Sequential:
     """Build ResNet-18 of a quarter of its width, from the global generator, for views in channels-last format."""
     head = nn.Linear(128, outputs, device=device, dtype=torch.float32)
-    nn.init.zeros_(head.weight)  # it starts at the mean
     widths = [16, 16, 16, 32, 32, 64, 64, 128, 128]
     blocks = [_Block(before, after, device) for before, after in pairwise(widths)]
-    stem = [_convolution(channels, widths[0], 5, 2, device), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    stem = [_convolution(channels, widths[0], 7, 2, device), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
     network = nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
     return network.to(memory_format=torch.channels_last)
