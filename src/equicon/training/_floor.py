@@ -10,7 +10,7 @@ _ADVICE = """\
 The loss has been at its floor for {steps:,} steps: {loss:.3f}, where unrelated images give {floor:.3f} and chance is
 {chance:.3f}. The network tells the images of a batch apart already, and more steps teach it little. Ask for more:
 a lower --temperature, such as 0.1; batches of images that are alike (--groups-per-batch); more images to a batch;
-and views without a black border, which gives the transform away: cut from a larger picture, or reflected."""
+and views without a black border, which gives the transform away (--inside, or --padding-mode reflection)."""
 
 
 class FloorWatch:
