@@ -37,7 +37,7 @@ def test_the_hooks_are_called_in_their_order(tmp_path, capsys):
         "preview", "measure at 0", "loop from 0", "measure at 20",
     ]  # fmt: skip
     said = capsys.readouterr()
-    assert said.out.endswith("40 points\ntoy on cpu; 20 steps of 4 images\nThe end.\n")
+    assert said.out.endswith(f"40 points\ntoy on cpu; 20 steps of 4 images\nResults go to {tmp_path}.\nThe end.\n")
     assert "toy: 100%" in said.err
     found = json.loads((tmp_path / "result.json").read_text())
     assert list(found) == ["end", "minutes", "skipped", "arguments", "versions"]
