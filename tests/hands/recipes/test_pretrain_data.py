@@ -20,7 +20,7 @@ def options(*data: object, **changed) -> argparse.Namespace:
         "data": [str(name) for name in data] or ["synthetic"], "data_weights": None, "mirror_left": True,
         "hands": 20, "labelled": 10, "size": 16, "batch_size": 4, "seed": 3, "workers": 0,
         "device": "cpu", "skip_corrupt": False, "boxes": None, "holdout": 0.1,
-        "groups_per_batch": 0, "context": 1.0, "scenes": 2, "side": "right",
+        "groups_per_batch": 0, "context": 1.0, "scenes": 2, "side": "right", "inside": False, "padding_mode": "zeros",
     }  # fmt: skip
     return argparse.Namespace(**plain | changed)
 
@@ -256,8 +256,10 @@ def test_batches_of_rendered_hands_are_of_few_scenes_and_no_hand_comes_twice(dat
         drawn += indices
     assert len(set(drawn)) == 30
     parts = zip(*(training_batches(found, args, 0, 2, Ranks(rank, 2)) for rank in range(2)), strict=True)
-    whole = training_batches(found, args, 0, 2)
-    assert all(torch.equal(torch.cat([p.xyz for p, _ in a]), b.xyz) for a, (b, _) in zip(parts, whole, strict=True))
+    for each, (whole, _) in zip(parts, training_batches(found, args, 0, 2), strict=True):
+        assert torch.equal(torch.cat([part.xyz for part, _ in each]), whole.xyz)
+        for part, _ in each:  # a rank has hands of both
+            assert len(hands.groups[[known.index(str(xyz)) for xyz in part.xyz]].unique()) == 2
 
 
 def test_labelled_hands_are_of_the_studio_and_their_square_alone():
