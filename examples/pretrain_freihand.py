@@ -1,6 +1,6 @@
 """Teach a ResNet about hands without labels, and measure what it has learned.
 
-On hands that are rendered on the spot (about four minutes on two CPU cores, faster on a GPU):
+On hands that are rendered on the spot (four to eight minutes on two idle CPU cores, faster on a GPU):
 
     python examples/pretrain_freihand.py
 

@@ -43,9 +43,10 @@ def nt_xent_levels(
 ) -> LossLevels:
     """Compute between which values ``nt_xent`` teaches, for a batch of that many images.
 
-    With n negatives, a row's loss is ``ln(1 + n)`` where all similarities are equal, and ``ln(1 + n · exp(−1 / τ))``
-    where its partner is at a cosine of 1 and its negatives at 0; the levels are the means over the rows, each times its
-    weight. At τ = 0.5 the second is high, and reached by telling images apart by whatever is easiest.
+    With n negatives, a row's loss is ``ln(1 + n)`` by chance, where all similarities are equal. At the floor it is
+    ``ln(1 + n · exp(−1 / τ))``: its partner is at a cosine of 1, and its negatives at 0. The levels are the means over
+    the rows, each times its weight. At τ = 0.5 the floor is high, and a network gets there by telling images apart by
+    whatever is easiest.
 
     Args:
         images: B, the images of this batch; with ``gather_distributed``, of this rank's.

@@ -285,3 +285,16 @@ def test_hands_are_framed_by_joints_by_boxes_or_by_their_picture():
     boxed = Boxed(hand.image, torch.tensor([[3.0, 4, 20, 30]]).expand(4, 4))
     box = eq.Affine.from_boxes(boxed.box, (32, 32), 1.5)
     assert torch.equal(frame_of(boxed, options("photos"), 1.5).matrix, box.matrix)
+
+
+def test_black_is_put_beside_photographs_only_where_views_may_show_it(tmp_path):
+    youtube, photographs, boxes = tmp_path / "youtube", tmp_path / "photographs", tmp_path / "boxes.json"
+    write_youtube(youtube, 4, size=48)
+    photographs.mkdir()
+    write_image(photographs / "a.png", torch.full((3, 40, 40), 200, dtype=torch.uint8))
+    boxes.write_text(json.dumps({"a.png": [0, 0, 30, 30]}))
+    for inside, padding_mode, shown in ((False, "zeros", True), (True, "zeros", False), (False, "border", False)):
+        found = load_data(options(youtube, photographs, boxes=boxes, inside=inside, padding_mode=padding_mode))
+        assert found.images.enlarge is not shown
+        assert {part.padding_mode for part in found.images.parts} == {"reflection" if inside else padding_mode}
+        assert (int(found.images[len(found.images) - 1].image.min()) == 0) == shown

@@ -103,7 +103,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     )
 
     views = add_views(parser, RECIPES, translate=0.1)
-    scale = "of the hand, about 0.7 of the view"
+    scale = "size of the hand, times 0.7 of the view"
     views.add_argument(
         "--scale", type=number(above=0.0), nargs=2, metavar=("LOW", "HIGH"), default=[0.7, 1.3], help=scale
     )
@@ -112,7 +112,8 @@ def _parser(description: str) -> argparse.ArgumentParser:
     training.add_argument(
         "--recipe",
         choices=RECIPES,
-        help="where what is named (quick: ..., full: ...) comes from; not given: quick on rendered hands, else full",
+        help="chooses the defaults that are listed as (quick: ..., full: ...); not given: quick on rendered hands, "
+        "else full",
     )
     training.add_argument(
         "--loss-weights",
@@ -122,7 +123,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
         default=[10.0, 1.0, 0.2],
         help="of the mean absolute errors: joints [half a view]; depth from the palm, joints in space [bone lengths]",
     )
-    beside = "train the same model from random weights beside it, on the same views, where --weights are others"
+    beside = "where --weights are not none: train the same model from random weights beside it, on the same views"
     add_figure(training, "--baseline", RECIPES, action=argparse.BooleanOptionalAction, help=beside)
     add_figure(training, "--batch-size", RECIPES, type=whole(2), help="images to a step, on all ranks together")
     add_schedule(

@@ -154,7 +154,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
         type=number(above=0.0),
         nargs="+",
         metavar="SHARE",
-        help="of the images seen, for each --data; not given: each image once an epoch",
+        help="one for each --data: its share of the images seen; not given: each image once an epoch",
     )
     data.add_argument(
         "--mirror-left",
@@ -166,9 +166,9 @@ def _parser(description: str) -> argparse.ArgumentParser:
         "--boxes", type=Path, help='for a folder of images: JSON {"path in it": [x0, y0, x1, y1], or several} [pixels]'
     )
     data.add_argument("--hands", type=whole(1), default=4096, help="hands to render; of 'stream', those of an epoch")
-    wide = "of hands to render: width of the image over that of the hand's square, so that views find more around it"
+    wide = "of hands to render: width of the image over that of the hand's square; views see what is around it"
     data.add_argument("--context", type=number(above=0.0), default=2.0, help=wide)
-    shared = "of hands to render: how many people, lights, backgrounds and cameras they share; 0: each has its own"
+    shared = "of hands to render: scenes (person, light, background, camera) that they share; 0: each has its own"
     data.add_argument("--scenes", type=whole(0), default=32, help=shared)
     add_side(data)
     data.add_argument(
@@ -208,11 +208,12 @@ def _parser(description: str) -> argparse.ArgumentParser:
     training.add_argument(
         "--recipe",
         choices=RECIPES,
-        help="where what is named (quick: ..., paper: ...) comes from; not given: quick on rendered hands, else paper",
+        help="chooses the defaults that are listed as (quick: ..., paper: ..., equicon: ...); not given: quick on "
+        "rendered hands, else paper",
     )
-    how = "how a transform acts on the embedding: as published, exactly, not at all"
+    how = "how a transform acts on the embedding: peclr as published, exact exactly, simclr not at all"
     add_figure(training, "--method", RECIPES, choices=METHODS, help=how)
-    add_figure(training, "--temperature", RECIPES, type=number(above=0.0), help="of NT-Xent")
+    add_figure(training, "--temperature", RECIPES, type=number(above=0.0), help="of the loss, NT-Xent")
     batch = "images that a loss compares, on all ranks together; each is seen twice"
     add_figure(training, "--batch-size", RECIPES, type=whole(2), help=batch)
     groups = ", ".join(f"{source.groups} of {source.name}" for source in SOURCES if source.groups)
@@ -222,11 +223,12 @@ def _parser(description: str) -> argparse.ArgumentParser:
         RECIPES,
         type=whole(0),
         metavar="N",
-        help=f"draw each batch from so many groups ({groups}), so that its images differ in little but the hand; 0: "
-        "any images",
+        help=f"draw each batch from N groups ({groups}), so that its images differ in little but the hand; N divides "
+        "--batch-size; 0: any images",
     )
     micro = (
-        "images that a rank puts through the network at a time, for the gradients of the whole batch; all if not given"
+        "images that a rank puts through the network at a time, to save memory; gradients are those of the whole "
+        "batch; not given: all"
     )
     training.add_argument("--micro-batch", type=whole(1), help=micro)
     add_figure(training, "--accumulate", RECIPES, type=whole(1), help="batches whose gradients make a step")
