@@ -114,3 +114,11 @@ def test_wrong_options_are_named(words, message, capsys):
     with pytest.raises(SystemExit):
         parse(*words)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--baseline"], ["--weights", "w.pt"]])
+def test_a_run_goes_on_with_or_without_a_baseline_as_it_was_begun(tmp_path, words):
+    begin(tmp_path, *words)
+    begun = parse("--weights", "w.pt").baseline and "w.pt" in words
+    for others in (words, [], ["--weights", "none"]):
+        assert parse("--out", tmp_path, "--resume", *others).baseline == begun

@@ -1,11 +1,12 @@
 import json
 import math
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("torchvision", reason="the examples need torchvision")
 
-from equicon.hands.recipes import parse_pretrain_args
+from equicon.hands.recipes import next_command, parse_pretrain_args
 from equicon.hands.recipes._pretrain_options import FREE, RECIPES
 from equicon.training import arguments_text
 
@@ -27,6 +28,7 @@ def test_rendered_hands_take_the_quick_recipe_and_others_the_paper_s():
     assert (paper.method, paper.groups_per_batch, paper.inside, paper.padding_mode) == ("peclr", 0, False, "zeros")
     assert parse("--data", "data/freihand", "--recipe", "quick").arch == "quarter_resnet18"
     assert parse("--recipe", "paper", "--epochs", 3).epochs == 3
+    assert (parse().recipe, parse("--data", "data/freihand").recipe) == ("quick", "paper")
 
 
 def test_a_run_of_fine_tuning_is_not_gone_on_with(tmp_path):
@@ -179,7 +181,7 @@ def test_wrong_options_are_named(words, message, capsys):
         (["--groups-per-batch", 3], "--groups-per-batch: expected a number that divides 64, the --batch-size, got 3."),
         (["--groups-per-batch", 64], "--groups-per-batch: expected at most 32, the --scenes, got 64."),
         (["--groups-per-batch", -1], "expected at least 0, got -1"),
-        (["--scenes", 0], "--groups-per-batch: expected at most 0, the --scenes, got 2."),
+        (["--scenes", 0], "--scenes: hands that share none are in no groups. Give --groups-per-batch 0 too."),
     ],
 )
 def test_groups_that_make_no_batch_are_refused(words, message, capsys):
@@ -193,3 +195,18 @@ def test_groups_may_be_given_and_a_recipe_may_set_them(monkeypatch):
     assert parse("--groups-per-batch", 0).groups_per_batch == 0
     monkeypatch.setitem(RECIPES["quick"], "groups_per_batch", 8)
     assert parse().groups_per_batch == 8
+
+
+def test_the_next_command_is_validated_on_hands_that_pre_training_has_not_seen(tmp_path):
+    def words(*given: object) -> str:
+        args = parse("--out", tmp_path, *given)
+        return next_command(args, Path("finetune.py")).partition("encoder.pt")[2].strip()
+
+    (tmp_path / "freihand" / "training").mkdir(parents=True)
+    freihand = ("--data", tmp_path / "freihand", "--weights", "none")
+    assert words() == ""
+    assert words("--seed", 3, "--size", 32) == "--size 32"
+    assert words(*freihand) == f"--data {tmp_path / 'freihand'}"
+    assert words(*freihand, "--holdout", 0.2, "--seed", 3).endswith("--seed 3 --holdout 0.2")
+    assert words(*freihand, "--holdout", 0) == f"--data {tmp_path / 'freihand'}"
+    assert words("--data", tmp_path) == ""

@@ -66,8 +66,8 @@ def parse_finetune_args(description: str, argv: Sequence[str] | None = None) -> 
     parser.set_defaults(**(RECIPES[recipe] | begun))
     args = parser.parse_args(argv)
     args.out = out
+    args.baseline &= begun.get("weights", args.weights) != "none"  # when it goes on, as it was begun
     settle(parser, args, begun, FREE)
-    args.baseline &= args.weights != "none"
     if not 0 < args.fraction <= 1:
         parser.error(f"--fraction: expected a share in (0, 1], got {args.fraction:g}.")
     if not 0 < args.holdout < 1:

@@ -113,7 +113,8 @@ def next_command(args: argparse.Namespace, program: Path) -> str:
             return ""
         words += ["--data", labelled[0]]
     usual = parse_finetune_args("", words)
-    for name in ("arch", "size", "side"):
-        if getattr(args, name) != getattr(usual, name) and (name != "size" or "--data" not in words):
+    # On FreiHAND by one seed, so that it is validated on hands that pre-training has not seen either.
+    for name in ("arch", "side", "seed", "holdout") if "--data" in words else ("arch", "size", "side"):
+        if getattr(args, name) not in (getattr(usual, name), 0.0 if name == "holdout" else None):
             words += [f"--{name}", str(getattr(args, name))]
     return shlex.join([os.path.relpath(sys.executable), os.path.relpath(program), *words])

@@ -92,7 +92,8 @@ def parse_pretrain_args(description: str, argv: Sequence[str] | None = None) -> 
     check_kind(out, begun, "pre-training", several=True)
     data = wanted.data or begun.get("data") or ["synthetic"]
     recipe = wanted.recipe or ("quick" if is_rendered(data) else "paper")
-    parser.set_defaults(**(RECIPES[recipe] | begun | {"data": None}))  # a default would be appended to
+    known = RECIPES[recipe] | {"recipe": recipe} | begun
+    parser.set_defaults(**(known | {"data": None}))  # a default would be appended to
     args = parser.parse_args(argv)
     args.out = out
     args.data = data
@@ -122,6 +123,8 @@ def _wrong_data(args: argparse.Namespace) -> str:
     if args.groups_per_batch:
         if each := [source.name for source in sources if not source.groups]:
             return f"--groups-per-batch: the images of '{each[0]}' are in no groups. Leave it out."
+        if alone and not args.scenes:
+            return "--scenes: hands that share none are in no groups. Give --groups-per-batch 0 too."
         if alone and args.groups_per_batch > args.scenes:
             return f"--groups-per-batch: expected at most {args.scenes}, the --scenes, got {args.groups_per_batch}."
         if args.batch_size % args.groups_per_batch:
