@@ -1,5 +1,6 @@
 """What ``find_leaks`` looks with: random pictures that have no scale, and a network that is shown their views."""
 
+import math
 from itertools import pairwise
 from typing import final
 
@@ -13,24 +14,48 @@ from equicon._checks import Size
 _CONTRAST = 0.18
 """Standard deviation of the pictures: so small that few pixels are cut off at 0 and 1."""
 
+_SLOWER = 2
+"""How many times waves are made three times as long as those before."""
+
 
 def random_pictures(count: int, size: Size) -> Tensor:
     """Draw pictures (count, 3, H, W) from the global generator: noise whose amplitude falls as 1 / frequency.
 
     So does that of photographs (Field 1987), and a crop of such noise looks like the whole. It is stationary and
-    isotropic: nothing in it says which way is up, and its borders fit each other. Channels are independent.
+    isotropic: nothing in it says which way is up. Channels are independent.
     """
     rows = torch.fft.fftfreq(size[0], device="cpu", dtype=torch.float32)
     columns = torch.fft.rfftfreq(size[1], device="cpu", dtype=torch.float32)
     amplitude = (rows.square()[:, None] + columns.square()).rsqrt()
-    amplitude[0, 0] = 0.0  # the mean of all pictures is the same
+    amplitude[0, 0] = 0.0
     # Each column but two stands for itself and for its mirror image.
-    images = 1 + ((columns > 0) & (columns < 0.5)).float()
-    power = (amplitude.square() * images).sum().clamp(min=1e-6)  # of a single pixel it is 0
+    twice = 1 + ((columns > 0) & (columns < 0.5)).float()
+    slow, weights = _slow_waves(size)
+    contrast = _CONTRAST / ((amplitude.square() * twice).sum() + weights.square().sum() / 2).sqrt()
     spectrum = torch.randn(count, 3, *amplitude.shape, device="cpu", dtype=torch.complex64)
-    spectrum.mul_(amplitude * (2 / images).sqrt() * (_CONTRAST / power.sqrt()))
+    spectrum.mul_(amplitude * (2 / twice).sqrt() * contrast)
+    waves = torch.randn(count * 3, len(weights), device="cpu", dtype=torch.float32) * (weights * contrast)
     pictures: Tensor = torch.fft.irfft2(spectrum, s=size, norm="forward")
-    return pictures.add_(0.5).clamp_(0, 1)
+    return pictures.add_((waves @ slow).view_as(pictures)).add_(0.5).clamp_(0, 1)
+
+
+def _slow_waves(size: Size) -> tuple[Tensor, Tensor]:
+    """Make waves (N, H · W) longer than the picture, and how strong each is.
+
+    Without them all pictures have one mean, and views tell their scale by theirs: the more of a picture they show, the
+    nearer it is. A picture is a sum of waves, each of which stands for a cell of the plane of frequencies. That around
+    0 is filled by eight waves three times as long, which leave a ninth of it, and so on.
+    """
+    y, x = (torch.arange(n, device="cpu", dtype=torch.float32) / n for n in size)
+    waves, weights = [], []
+    for k in range(1, _SLOWER + 1):
+        for down, across in ((0, 1), (1, 0), (1, 1), (1, -1)):  # and their mirror images
+            phase = 2 * math.pi / 3**k * (down * y[:, None] + across * x).flatten()
+            waves += [phase.cos(), phase.sin()]
+            # Amplitude 1 / frequency, times the side of the cell; twice the power, for the mirror image.
+            frequency = math.hypot(down / size[0], across / size[1])
+            weights += [2**0.5 / frequency] * 2
+    return torch.stack(waves), torch.tensor(weights, device="cpu", dtype=torch.float32)
 
 
 @final
