@@ -17,7 +17,7 @@ import torch
 from torch.utils.data import Subset
 from tqdm import tqdm
 
-from equicon import PaddingMode
+import equicon as eq
 from equicon.data import SkipCorrupt, UnlabelledImages
 from equicon.data._names import other_spelling
 from equicon.hands import FreiHAND, SyntheticHands, YouTube3DHands
@@ -212,7 +212,7 @@ def _is_freihand(data: str) -> bool:
 # --- without labels
 
 
-def beyond(args: argparse.Namespace) -> PaddingMode:
+def beyond(args: argparse.Namespace) -> eq.PaddingMode:
     """Choose what is put beside a photograph, where an image is larger, so that no view shows black unless asked to."""
     return "reflection" if args.inside else args.padding_mode
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import equicon as eq
-from equicon import PaddingMode
 from equicon.hands.recipes._dataset_table import SOURCES, is_rendered, source_of
 from equicon.hands.recipes._options import (
     SHARED_FREE,
@@ -200,7 +199,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     )
 
     outside = "what views show outside of an image: black, its border, or its reflection"
-    add_figure(views, "--padding-mode", RECIPES, choices=get_args(PaddingMode), help=outside)
+    add_figure(views, "--padding-mode", RECIPES, choices=get_args(eq.PaddingMode), help=outside)
     inside = "magnify each view by as little as is needed to show nothing outside of its image"
     add_figure(views, "--inside", RECIPES, action=argparse.BooleanOptionalAction, help=inside)
 

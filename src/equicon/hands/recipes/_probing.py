@@ -46,7 +46,7 @@ def probe_hands(encoder: nn.Module, data: PretrainData, args: argparse.Namespace
         dtype: The type that the encoder computes in.
     """
     if data.labelled is None:
-        return Probed([], torch.empty(0, 21, 2))
+        return Probed([], torch.empty(0, 21, 2, device="cpu"))
     train, test = (_embed(encoder, hands, args, dtype) for hands in data.labelled)
     fractions = [fraction for fraction in (0.01, 0.1, 1.0) if round(fraction * len(train.z)) >= 5]
     rows = probe_table(train, test, fractions=fractions, progress=partial(tqdm, desc="probe", leave=False))
