@@ -14,7 +14,7 @@ and views without a black border, which gives the transform away (--inside, or -
 
 
 class FloorWatch:
-    """Notices, once, that a loss has stayed near its floor for a tenth of a run.
+    """Notices, once, that a loss has been near its floor for a tenth of the steps of a run.
 
     Args:
         steps: Of the run.
@@ -33,7 +33,7 @@ class FloorWatch:
         """Look at the losses of some steps in a row and the means of their levels; give a text where one is due."""
         loss, (chance, floor) = sum(losses) / len(losses), map(float, levels)
         near = chance > floor and loss - floor < _NEAR * (chance - floor)
-        self._near = self._near + len(losses) if near else 0
+        self._near += len(losses) if near else 0  # not in a row: a reading of few steps is noisy
         if self._said or self._near < _SHARE * self._steps or not near:
             return ""
         self._said = True

@@ -56,7 +56,7 @@ def test_what_we_found_is_a_recipe_for_freihand():
     ours, paper = (parse("--data", "data/freihand", "--recipe", name) for name in ("equicon", "paper"))
     changed = {name for name, value in vars(ours).items() if value != getattr(paper, name)}
     assert changed == {"recipe", "inside", "method", "temperature", "groups_per_batch", "accumulate", "lr"}
-    assert (ours.inside, ours.method, ours.temperature, ours.groups_per_batch) == (True, "exact", 0.1, 2)
+    assert (ours.inside, ours.method, ours.temperature, ours.groups_per_batch) == (True, "exact", 0.1, 4)
 
 
 def begin(folder, *words) -> None:
@@ -166,6 +166,10 @@ def test_freihand_is_given_once_and_boxes_are_of_one_folder(tmp_path, capsys):
         (["--boxes", "b.json"], "--boxes: only a folder of unlabelled images takes it"),
         (["--holdout", "1"], "--holdout: expected a share in [0, 1), got 1"),
         (["--device", "nonsense"], "--device: expected one that is there, got nonsense"),
+        (
+            ["--padding-mode", "border"],
+            "--padding-mode: with --inside, views show nothing outside, got border. Add --no-i",
+        ),
         (["--size", "many"], "argument --size: invalid whole number value: 'many'"),
     ],
 )

@@ -70,7 +70,7 @@ RECIPES["equicon"] = RECIPES["paper"] | {
     "inside": True,
     "method": "exact",
     "temperature": 0.1,
-    "groups_per_batch": 2,
+    "groups_per_batch": 4,
     "accumulate": 1,
     "lr": 1e-4 * math.sqrt(128),
 }
@@ -99,6 +99,10 @@ def parse_pretrain_args(description: str, argv: Sequence[str] | None = None) -> 
     settle(parser, args, begun, FREE)
     if wrong := _wrong_data(args):
         parser.error(wrong)
+    if args.inside and args.padding_mode != "zeros":
+        parser.error(
+            f"--padding-mode: with --inside, views show nothing outside, got {args.padding_mode}. Add --no-inside."
+        )
     if args.holdout >= 1:
         parser.error(f"--holdout: expected a share in [0, 1), got {args.holdout:g}.")
     check_pair(parser, "--margin", args.margin)
