@@ -55,7 +55,7 @@ def test_all_recipes_have_the_same_figures():
 def test_what_we_found_is_a_recipe_for_freihand():
     ours, paper = (parse("--data", "data/freihand", "--recipe", name) for name in ("equicon", "paper"))
     changed = {name for name, value in vars(ours).items() if value != getattr(paper, name)}
-    assert changed == {"recipe", "inside", "method", "temperature", "groups_per_batch", "accumulate", "lr"}
+    assert changed == {"recipe", "inside", "blur", "method", "temperature", "groups_per_batch", "accumulate", "lr"}
     assert (ours.inside, ours.method, ours.temperature, ours.groups_per_batch) == (True, "exact", 0.1, 4)
 
 

@@ -29,11 +29,13 @@ def explain_probes(args: argparse.Namespace, before: Probed, after: Probed) -> s
         before: Before pre-training.
         after: After it.
     """
+    mlp = ", and 'mlp', a small network, falls back to it on few labels" if args.mlp_probe else ""
     return (
         f"\nHow far probes on frozen features miss the joints of hands they never saw: 2D [pixels of\n"
         f"{args.size}], 3D from the wrist [mm] and the same aligned (PA), by labels. 'mean' looks at no\n"
-        f"image, and 'mlp' falls back to it on few labels. Before: weights '{args.weights}'.\n"
-        f"After: {args.method} pre-training.\n\n" + format_probes({"before": before.rows, "after": after.rows})
+        f"image{mlp}.\n"
+        f"Before: weights '{args.weights}'. After: {args.method} pre-training.\n\n"
+        + format_probes({"before": before.rows, "after": after.rows})
     )
 
 

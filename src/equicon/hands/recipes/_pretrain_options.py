@@ -39,6 +39,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "size": 64,
         "inside": True,
         "padding_mode": "zeros",
+        "blur": 1.0,
         "method": "exact",
         "temperature": 0.1,
         "batch_size": 64,
@@ -46,6 +47,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "accumulate": 1,
         "epochs": 30.0,
         "lr": 2e-3,
+        "picture_every": 10.0,
+        "mlp_probe": False,
         "workers": 0,
     },
     "paper": {
@@ -54,6 +57,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "size": 128,
         "inside": False,
         "padding_mode": "zeros",
+        "blur": 0.0,
         "method": "peclr",
         "temperature": 0.5,
         "batch_size": 128,
@@ -61,6 +65,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "accumulate": 16,
         "epochs": 100.0,
         "lr": 1e-4 * math.sqrt(128 * 16),
+        "picture_every": 1.0,
+        "mlp_probe": True,
         "workers": min(8, os.cpu_count() or 1),
     },
 }
@@ -68,6 +74,7 @@ OUT = Path("runs/pretrain")
 # What taught most on rendered hands (docs/what_must_not_be_seen.md, docs/results.md), at the size of the paper's.
 RECIPES["equicon"] = RECIPES["paper"] | {
     "inside": True,
+    "blur": 1.0,
     "method": "exact",
     "temperature": 0.1,
     "groups_per_batch": 4,
@@ -204,6 +211,10 @@ def _parser(description: str) -> argparse.ArgumentParser:
 
     outside = "what views show outside of an image: black, its border, or its reflection"
     add_figure(views, "--padding-mode", RECIPES, choices=get_args(eq.PaddingMode), help=outside)
+    blur = (
+        "largest standard deviation of a blur that hides how much a view was magnified, half of it the least; 0: none"
+    )
+    add_figure(views, "--blur", RECIPES, type=number(), metavar="PIXELS", help=blur)
     inside = "magnify each view by as little as is needed to show nothing outside of its image"
     add_figure(views, "--inside", RECIPES, action=argparse.BooleanOptionalAction, help=inside)
 
@@ -247,7 +258,9 @@ def _parser(description: str) -> argparse.ArgumentParser:
     add_machine(training, precise="network")
 
     run = add_run(parser, out=OUT, keep="checkpoints to keep")
-    run.add_argument("--picture-every", type=number(above=0.0), default=1.0, help="between pictures of views [epochs]")
+    add_figure(run, "--picture-every", RECIPES, type=number(above=0.0), help="between pictures of views [epochs]")
+    mlp = "probe with a small network too, which takes a quarter of a minute on 2,000 labels"
+    add_figure(run, "--mlp-probe", RECIPES, action=argparse.BooleanOptionalAction, help=mlp)
     run.add_argument(
         "--probe-every", type=number(), default=0.0, help="between probes [epochs]; 0: first and last only"
     )
