@@ -256,10 +256,7 @@ class Run(Training[FinetuneData]):
 
     @property
     def best(self) -> int:
-        """The validated step with the least error from the wrist, the first of equals.
-
-        Not the aligned one: few labels at small size leave it near the mean pose's, whose shape is fair.
-        """
+        """The validated step with the least error from the wrist, the first of equals. Aligned, the mean may win."""
         return min(self.found, key=lambda step: (self.found[step][TUNED].mm, step))
 
     def loop(self, journal: Journal, stop: Stop) -> bool:

@@ -1,6 +1,6 @@
 """Teach a ResNet about hands without labels, and measure what it has learned.
 
-On hands that are rendered on the spot (about four minutes on two CPU cores, faster on a GPU):
+On hands that are rendered on the spot (four to eight minutes on two idle CPU cores, faster on a GPU):
 
     python examples/pretrain_freihand.py
 
@@ -30,6 +30,7 @@ were never trained on. With --resume, a run that was stopped goes on as if it ha
 """
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -190,10 +191,12 @@ class Run(Training[PretrainData]):
         return torch.optim.Adam(parameter_groups(model, self.args.weight_decay), self.args.lr)
 
     def make_views(self) -> eq.Compose:
-        margin, args = (self.args.margin[0], self.args.margin[1]), self.args
-        return eq.presets.peclr(
-            margin=margin, degrees=args.degrees, translate=args.translate, jitter=tuple(args.jitter)
-        )
+        args, pair, four = self.args, tuple(self.args.margin), tuple(self.args.jitter)
+        views = eq.presets.peclr(margin=pair, degrees=args.degrees, translate=args.translate, jitter=four)
+        if not args.blur:
+            return views
+        size = 2 * math.ceil(3 * args.blur) + 1
+        return eq.Compose([views, eq.RandomGaussianBlur(size, (args.blur / 2, args.blur), 1.0)])
 
     def start(self, data: PretrainData, saved: Mapping[str, Any] | None) -> None:
         self.probes: dict[int, Probed] = {}

@@ -87,6 +87,7 @@ def test_transforms_are_exported_for_any_batch(augment, padding_mode):
     assert_any_batch(Views(augment, padding_mode), (images(FEW),), (images(MANY),))
 
 
+@slow
 @either
 def test_views_inside_their_source_are_exported_for_any_batch(strict):
     assert_any_batch(Inside(eq.RandomTranslate(0.3)), (images(FEW),), (images(MANY),), strict=strict)

@@ -41,7 +41,7 @@ def test_nothing_waits_for_the_device(backend, dtype, monkeypatch):
     criteria = [eq.PeCLRLoss(tau, chunk_size=size) for tau in (0.5, learned) for size in (None, 4)]
     images = torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8, device="cuda").to(dtype)
     boxes = torch.tensor([[8.0, 8.0, 56.0, 56.0]] * 8, device="cuda")
-    anchor = torch.full((8, 2), 32.0)
+    anchor, labels = torch.full((8, 2), 32.0), torch.arange(8, device="cuda") // 2
     for generator in (None, torch.Generator().manual_seed(0), torch.Generator("cuda").manual_seed(0)):
         for check in ("default", "error"):  # the first round allocates and compiles
             torch.cuda.set_sync_debug_mode(check)
@@ -51,6 +51,7 @@ def test_nothing_waits_for_the_device(backend, dtype, monkeypatch):
                 z = x.flatten(1).requires_grad_()
                 for criterion in criteria:
                     criterion(z, z.flip(0), g, g.inverse()).backward()
+                    criterion.levels(8, labels=labels)
             finally:
                 torch.cuda.set_sync_debug_mode("default")
 

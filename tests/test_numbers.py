@@ -164,6 +164,10 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "pck": (lambda at: metrics.pck(TARGET, TARGET + 0.1, at), ((0.1, 0.2),)),
     "auc": (lambda at: metrics.auc(TARGET, TARGET + 0.1, at), ((0.1, 0.2),)),
     "probe": (lambda f, s, r: measure(probes.probe, kind="mean", fraction=f, seed=s, root=r), (0.5, 3, 1)),
+    "predict_keypoints": (
+        lambda f, s: probes.predict_keypoints(FEATURES, FEATURES, kind="mean", fraction=f, seed=s),
+        (0.5, 3),
+    ),
     "probe_table": (lambda f, s: measure(probes.probe_table, kinds=["mean"], fractions=f, seed=s), ((0.5, 1.0), 3)),
     "pose_frame": (lambda s, v, f: hands.pose_frame(POINTS.flatten(1), s, v, f).matrix, ((8, 9), (4, 5), 0.5)),
     "pose_crop": (lambda n: hands.pose_crop(hands.SyntheticHands(2, 16).render(range(2)), n).matrix, (8,)),

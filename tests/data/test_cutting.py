@@ -128,3 +128,23 @@ def test_a_square_is_of_a_pixel_at_least() -> None:
     assert image.shape == (3, 8, 8)
     assert bool((image == torch.tensor([4, 4, 255])[:, None, None]).all())
     assert bool(box.isfinite().all())
+
+
+@given(framed(), st.sampled_from(["border", "reflection"]))
+def test_beyond_the_image_comes_its_border_or_its_reflection(case, padding_mode):
+    (height, width), box, _, size = case
+    image, edges = ramps(height, width), torch.tensor(box)
+    plain, filled = (
+        cut_box(image, edges, 3.0, size, path=Path("a.png"), index=0, padding_mode=mode)
+        for mode in ("zeros", padding_mode)
+    )
+    assert torch.equal(plain.box, filled.box)
+    assert int(filled.image[2].min()) == 255  # no black
+    whole = plain.image[2] == 255
+    assert bool(((filled.image.int() - plain.image.int()).abs()[:, whole] <= 1).all())
+
+    # Without a resize, neighbours in the square are neighbours in the image, or the same pixel.
+    side = round(3.0 * max(box[2] - box[0], box[3] - box[1]))
+    x, y, _ = cut_box(image, edges, 3.0, side, path=Path("a.png"), index=0, padding_mode=padding_mode).image.int()
+    steps = torch.cat([x.diff(dim=1).abs().unique(), y.diff(dim=0).abs().unique()]).unique().tolist()
+    assert set(steps) <= ({1} if padding_mode == "reflection" else {0, 1})

@@ -133,6 +133,8 @@ def test_boxes_are_in_the_upright_picture_unless_it_is_left_as_it_is_stored(root
     assert torch.equal(stored[0].image[0, 0], torch.arange(50, 55, dtype=torch.uint8))
     with pytest.raises(CorruptImage, match="a box in the image of 40 × 60 pixels"):
         UnlabelledImages(root, 5, boxes=boxes[1])[0]
+    with pytest.raises(ValueError, match=r"padding_mode: expected .*reflection, got .*black"):
+        UnlabelledImages(root, 5, padding_mode="black")  # type: ignore[arg-type]
     for wrong, described in ((1, "int 1"), ("no", "str 'no'")):
         with pytest.raises(TypeError, match=f"apply_exif_orientation: expected True or False, got {described}"):
             UnlabelledImages(root, 5, apply_exif_orientation=wrong)  # type: ignore[arg-type]

@@ -78,7 +78,8 @@ SAID = "The loss has been at its floor for 10 steps: 2.080, where unrelated imag
     [
         ([1.0] * 60 + [0.06] * 40, 0),
         ([1.0] * 60 + [0.04] * 40, 1),
-        ([0.5] * 10 + ([0.04] * 5 + [0.5] * 5) * 9, 0),  # never ten in a row
+        ([0.5] * 11 + ([0.04] * 5 + [0.5] * 5) * 8, 1),  # also where it comes and goes
+        ([0.5] * 11 + [0.04] * 5 + [0.5] * 84, 0),
         ([0.5] * 10 + ([0.04] * 20 + [0.5] * 10) * 3, 1),  # and once is enough
         ([0.04] * 9, 0),
         ([-0.2] * 100, 1),

@@ -1,15 +1,18 @@
 import json
 import os
 import signal
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed import HashStore
 from toy_training import Points, Toy, options, start
 
 import equicon as eq
 from equicon.data import CorruptImage
-from equicon.training import ALONE, Checkpoints, NotFiniteError, Ranks, last_line, launch
+from equicon.training import ALONE, Checkpoints, NotFiniteError, Ranks, _lifecycle, last_line, launch
 from equicon.training._lifecycle import begin, conclude, last_good, leave, open_folder, train
 
 
@@ -37,7 +40,7 @@ def test_the_hooks_are_called_in_their_order(tmp_path, capsys):
         "preview", "measure at 0", "loop from 0", "measure at 20",
     ]  # fmt: skip
     said = capsys.readouterr()
-    assert said.out.endswith("40 points\ntoy on cpu; 20 steps of 4 images\nThe end.\n")
+    assert said.out.endswith(f"40 points\ntoy on cpu; 20 steps of 4 images\nResults go to {tmp_path}.\nThe end.\n")
     assert "toy: 100%" in said.err
     found = json.loads((tmp_path / "result.json").read_text())
     assert list(found) == ["end", "minutes", "skipped", "arguments", "versions"]
@@ -93,6 +96,19 @@ def test_a_run_that_goes_on_does_not_say_again_that_its_loss_is_at_its_floor(tmp
     run = run_toy(tmp_path, Low, words=["--resume"])
     assert run.step == 20
     assert "The loss has been at its floor" not in capsys.readouterr().out
+
+
+def test_a_restart_goes_on_in_its_own_folder_though_nothing_is_in_it_yet(tmp_path, monkeypatch):
+    store = HashStore()
+    Ranks(store=store).begin(tmp_path / "chosen")
+    monkeypatch.setattr(_lifecycle, "joined", lambda: nullcontext(Ranks(store=store)))
+
+    def parse_args(words):
+        assert words == ["--lr", "1", "--resume", "--out", str(tmp_path / "chosen")]
+        sys.exit("parsed")
+
+    with pytest.raises(SystemExit, match="parsed"):
+        launch(Toy, parse_args, ["--lr", "1"])
 
 
 # --- What is said before it begins ---------------------------------------------------------------------------------

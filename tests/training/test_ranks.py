@@ -1,5 +1,6 @@
 import math
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -40,11 +41,11 @@ def test_each_rank_of_a_machine_has_a_gpu_of_its_own():
 def test_a_restart_is_told_from_a_start():
     store = HashStore()
     ranks = [Ranks(rank, 2, rank, store) for rank in range(2)]
-    ranks[1].begin()
+    ranks[1].begin(Path("runs/a"))
     assert not any(rank.restarted for rank in ranks)
-    ranks[0].begin()
-    assert all(rank.restarted for rank in ranks)
-    ALONE.begin()
+    ranks[0].begin(Path("runs/a"))
+    assert [rank.restarted for rank in ranks] == ["runs/a", "runs/a"]
+    ALONE.begin(Path("runs/a"))
     assert not ALONE.restarted
 
 

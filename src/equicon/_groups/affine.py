@@ -228,10 +228,9 @@ class Affine(MatrixBatch, PlaneMap):
     ) -> "Affine":
         """Magnify each element about the view's centre by the least factor that leaves nothing outside the source.
 
-        What shows nothing outside comes back as it is. What lies so far out that this takes more than twice the factor
-        that it would take in the middle of the source is *pulled in*: its view moves towards the middle, on the axis on
-        which it lies out, as far as twice that factor suffices. No view is magnified more than that. Angle, shear and
-        flips stay.
+        What shows nothing outside comes back as it is. No view is magnified by more than twice the factor that it would
+        need in the middle of the source. One that lies too far out for this is *pulled in*: it moves towards the
+        middle, on the axis on which it lies out, until twice that factor is enough. Angle, shear and flips stay.
 
         The result is another element: warp with it, move labels with it, and **give it to the loss**.
 
@@ -242,7 +241,7 @@ class Affine(MatrixBatch, PlaneMap):
 
         Returns:
             The elements, in their own type. ``(result @ frame).coverage(source, view)`` is 1 up to rounding: at least
-            1 − 1e-4 in float32, for sources of up to 1,000 pixels.
+            1 − 1e-4 in float32. Asked for again, the result stays as it is.
 
         Raises:
             ValueError: if a size or batch size does not fit, or the source is one pixel wide or high.

@@ -106,10 +106,10 @@ class PlaneMap:
         return from_words(views, images.dtype) if whole else views
 
     def coverage(self, source: tuple[int, int], view: tuple[int, int] | None = None) -> Tensor:
-        """Tell how much of a view is the source: the share of each bilinear read that lies on the source's pixels.
+        """Tell how much of each pixel of a view is the source: the share of its bilinear read that lies on pixels.
 
-        It is the warp of a white picture, zeros outside, without making that picture; ``.mean((1, 2, 3))`` is the share
-        of each view. With a frame, ask ``(g @ frame)``.
+        It is what the warp of a white picture would be, with zeros outside. Its ``.mean((1, 2, 3))`` is the share of
+        each view that shows the source. With a frame, ask ``(g @ frame)``.
 
         Args:
             source: (H, W) of the source.

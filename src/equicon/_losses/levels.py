@@ -43,9 +43,10 @@ def nt_xent_levels(
 ) -> LossLevels:
     """Compute between which values ``nt_xent`` teaches, for a batch of that many images.
 
-    With n negatives, a row's loss is ``ln(1 + n)`` where all similarities are equal, and ``ln(1 + n · exp(−1 / τ))``
-    where its partner is at a cosine of 1 and its negatives at 0; the levels are the means over the rows, each times its
-    weight. At τ = 0.5 the second is high, and reached by telling images apart by whatever is easiest.
+    With n negatives, a row's loss is ``ln(1 + n)`` by chance, where all similarities are equal. At the floor it is
+    ``ln(1 + n · exp(−1 / τ))``: its partner is at a cosine of 1, and its negatives at 0. The levels are the means over
+    the rows, each times its weight. At τ = 0.5 the floor is high, and a network gets there by telling images apart by
+    whatever is easiest.
 
     Args:
         images: B, the images of this batch; with ``gather_distributed``, of this rank's.
@@ -91,7 +92,7 @@ def nt_xent_levels(
     dtype = functools.reduce(torch.promote_types, (t.dtype for t in tensors if t.is_floating_point()), torch.float32)
     new = functools.partial(torch.full, dtype=dtype, device=tensors[0].device)
     keys = torch.cat([new((count,), total * views + more) for count, more in ranks])
-    n = keys - views * (1 if labels is None else _count_equal(labels))
+    n = keys - views * (1 if labels is None else _count_equal(labels.long()))
     at = temperature.detach() if isinstance(temperature, Tensor) else new((), temperature)
     levels = torch.log1p(torch.stack([n, n * torch.exp(-1 / at).to(dtype)], 1))
     if weights is not None:
@@ -115,7 +116,7 @@ def _gather(
     dist.all_gather_object(queues, queue)
     others = [pair for rank, pair in enumerate(zip(counts, queues, strict=True)) if rank != dist.get_rank()]
     if labels is not None:
-        labels = torch.cat([labels.long(), gather_others(labels.long(), counts)])
+        labels = torch.cat([labels.long(), gather_others(labels.long(), counts)])  # of one type on all
     if weights is not None:
         weights = torch.cat([weights.detach(), gather_others(weights, counts)])
     return [(images, queue), *others], labels, weights

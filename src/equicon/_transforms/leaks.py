@@ -111,24 +111,24 @@ def find_leaks(
 ) -> Leaks:
     """Find out whether views give away how they were turned, magnified and shifted.
 
-    A small network learns to tell it from views of random pictures, in which nothing else says so: a border that shows,
-    sharpness, a mark of one's own. What it can tell, an encoder can, and then a contrastive loss is made small without
-    knowing anything of what the images show. Run it on the pipeline that trains, at the size of a toy: 64 × 64 pixels
-    take about a minute of one core.
+    A small network learns to tell angle, scale and shift from views of random pictures. The pictures themselves say
+    nothing of these, so what it finds is a trace of how views are made: a border that shows, sharpness. An encoder can
+    read that trace too, and then it makes a contrastive loss small and knows nothing of what the images show. Run this
+    on the pipeline that trains, with small pictures: 64 × 64 pixels take about a minute of one core.
 
     Args:
         make_views: images (B, 3, H, W), floating in [0, 1], to views (B, C, h, w) and the ``Affine`` that made them: an
             ``EquivariantTransform``, or a function that calls one with the size, the frame and the padding of training.
         source: (H, W) of the pictures that it gets.
-        steps: how long the network learns. A leak that it does not find, a longer run may.
+        steps: how long the network learns. A longer run may find a leak that a shorter one misses.
         batch_size: how many views it sees in a step, at least 2.
         seed: of pictures, network, and all that draws from torch's global generators, which are put back afterwards.
         device: where pictures and network are; the CPU by default.
         progress: what to wrap around the list of batches, for example ``tqdm``.
 
     Returns:
-        For each quantity R² on 2,048 views or more that the network never saw, with its interval, or None where it does
-        not vary (in the first 256 views, by more than 1e-4 radians, units or in the logarithm).
+        For each quantity R² on 2,048 views or more that the network never saw, with its interval. It is None for what
+        does not vary: whose deviation in the first 256 views is at most 1e-4 (radians, units, or of the logarithm).
 
     Raises:
         ValueError: if a number or a size is out of range, there are not as many views or matrices as images, or views

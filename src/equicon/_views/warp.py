@@ -30,7 +30,7 @@ from equicon._plane.matrix import at_least_float32, determinant
 Mode: TypeAlias = Literal["bilinear", "nearest"]
 """How pixels are read: ``nearest`` for masks."""
 PaddingMode: TypeAlias = Literal["zeros", "border", "reflection"]
-"""What lies outside the source."""
+"""What lies outside the source: zeros, its outermost pixels again, or its reflection about their centres."""
 
 # The shrinks from which levels 1 and 2 are nearest to what a camera would see (benchmarks/quality.py); from then on,
 # each level serves an octave. They are no fractions: where a ratio of sizes was one, rounding would choose the level.

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from equicon._views.warp import PaddingMode
 from equicon.data._boxes import Boxed
 from equicon.data._corrupt import corrupt_image
 
@@ -13,11 +14,19 @@ _LONGEST = 4  # sides of an image, that a box may have; a square about a larger 
 
 
 def cut_box(
-    image: Tensor, box: Tensor, margin: float, size: int, *, path: Path, index: int, clip: bool = True
+    image: Tensor,
+    box: Tensor,
+    margin: float,
+    size: int,
+    *,
+    path: Path,
+    index: int,
+    clip: bool = True,
+    padding_mode: PaddingMode = "zeros",
 ) -> Boxed:
     """Cut out the square about a box: side ``margin`` × its longer side.
 
-    The square is of whole pixels, black beyond the image, and resized to ``size`` with anti-aliasing.
+    The square is of whole pixels, and resized to ``size`` with anti-aliasing.
 
     Args:
         image: (3, H, W) uint8.
@@ -27,6 +36,7 @@ def cut_box(
         path: Of the image, for the error.
         index: Of the item, for the error.
         clip: Cut the box to the image first. Without it, a box at the image's border keeps its centre.
+        padding_mode: What lies beyond the image.
 
     Raises:
         CorruptImage: If the box lies beside the image, or is several times as large.
@@ -42,7 +52,7 @@ def cut_box(
         wanted = f"a box in the image of {width} × {height} pixels"
         raise corrupt_image(path, index, wanted, f"x1, y1, x2, y2 = {box.tolist()}")
     side = max(1, round(margin * longer))
-    return _cut(image, kept, round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2), side, size)
+    return _cut(image, kept, round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2), side, size, padding_mode)
 
 
 def cut_middle(image: Tensor, size: int) -> Boxed:
@@ -54,9 +64,24 @@ def cut_middle(image: Tensor, size: int) -> Boxed:
     return _cut(image, edges, left, top, side, size)
 
 
-def _cut(image: Tensor, box: Tensor, left: int, top: int, side: int, size: int) -> Boxed:
+def _cut(
+    image: Tensor, box: Tensor, left: int, top: int, side: int, size: int, padding_mode: PaddingMode = "zeros"
+) -> Boxed:
     """Cut and resize a square; ``box`` is in edges of the image, and comes out in pixel centres of the square."""
     height, width = image.shape[1:]
-    square = F.pad(image, (-left, left + side - width, -top, top + side - height))
+    if padding_mode == "zeros":
+        square = F.pad(image, (-left, left + side - width, -top, top + side - height))
+    else:
+        rows, columns = _rows(top, side, height, padding_mode), _rows(left, side, width, padding_mode)
+        square = image[:, rows[:, None], columns]
     resized = F.interpolate(square[None], (size, size), mode="bilinear", antialias=True)[0]
     return Boxed(resized, (box - box.new_tensor([left, top] * 2)) * (size / side) - 0.5)
+
+
+def _rows(first: int, side: int, count: int, padding_mode: PaddingMode) -> Tensor:
+    """Tell which of so many rows stand in a square, those beyond their ends included: (side,)."""
+    rows = torch.arange(first, first + side, device="cpu")
+    if padding_mode == "reflection":
+        last = count - 1
+        rows = last - (rows.remainder(max(2 * last, 1)) - last).abs()
+    return rows.clamp(0, count - 1)

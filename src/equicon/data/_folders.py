@@ -2,14 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import final
+from typing import final, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from equicon._checks import check_bool, check_factor, check_index, check_int
+from equicon._checks import check_bool, check_choice, check_factor, check_index, check_int
+from equicon._views.warp import PaddingMode
 from equicon.data._boxes import Boxed, read_boxes
 from equicon.data._cutting import cut_box, cut_middle
 from equicon.data._listing import list_images
@@ -26,7 +27,7 @@ class UnlabelledImages(Dataset[Boxed]):
     workers of a ``DataLoader`` share.
 
     With ``boxes``, an item is the square about the box's centre whose side is ``margin`` × its longer side, in whole
-    pixels of the image; what lies outside the image is black. Before that, a box is cut to the image. Images without a
+    pixels of the image. Before that, a box is cut to the image. Images without a
     box are left out. Without ``boxes``, an item is the centred square of the image, and the box is that whole square.
 
     The square is resized to ``size`` with anti-aliasing. That is the one resampling before the view's own, so choose
@@ -46,6 +47,8 @@ class UnlabelledImages(Dataset[Boxed]):
             in the folder with ``/`` between, one box or a list of them for each; each box is an item.
         margin: Side of the square over the longer side of the box, in [1e-4, 1e4]; what is beyond is lost to
             views that turn, shift or shrink.
+        padding_mode: What the square shows beyond the image: ``zeros``, which is black, ``border`` or ``reflection``.
+            Black would show in views that are to show nothing outside their item.
         apply_exif_orientation: Turn and mirror the images as cameras note beside them (EXIF), so that they are upright.
 
     Attributes:
@@ -75,11 +78,14 @@ class UnlabelledImages(Dataset[Boxed]):
         *,
         boxes: str | os.PathLike[str] | None = None,
         margin: float = 2.0,
+        padding_mode: PaddingMode = "zeros",
         apply_exif_orientation: bool = True,
     ) -> None:
         self.root = Path(root)
         self.size = check_int("size", size, low=1)
         self.margin = check_factor("margin", margin)
+        check_choice("padding_mode", padding_mode, get_args(PaddingMode))
+        self.padding_mode = padding_mode
         check_bool("apply_exif_orientation", apply_exif_orientation)
         self.apply_exif_orientation = apply_exif_orientation
         names = list_images(self.root)
@@ -112,4 +118,12 @@ class UnlabelledImages(Dataset[Boxed]):
         image = read_rgb(path, position, apply_exif_orientation=self.apply_exif_orientation)
         if self._boxes is None:
             return cut_middle(image, self.size)
-        return cut_box(image, self._boxes[position], self.margin, self.size, path=path, index=position)
+        return cut_box(
+            image,
+            self._boxes[position],
+            self.margin,
+            self.size,
+            path=path,
+            index=position,
+            padding_mode=self.padding_mode,
+        )

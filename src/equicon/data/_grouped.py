@@ -15,14 +15,14 @@ from equicon.data._seeds import permutation, seed_of
 class GroupedBatchSampler(Sampler[list[int]]):
     """Indices of batches, each from few groups: all images once an epoch, less than a batch left out.
 
-    A contrastive loss asks which of the other images a view shows. Where each image has a background and a light of
-    its own, these answer it. Images of one video, recording or folder have them in common: what differs is what is to
-    be learned. So a batch of B images holds B / G of each of G groups.
+    A contrastive loss asks which image of the batch a view shows. If each image has its own background and light,
+    these answer. Images of one video, recording or folder share them: they differ in what is to be learned. So a batch
+    of B images holds B / G images of each of G groups.
 
-    The images of each group are permuted and cut into chunks of B / G, and G chunks of different groups make a batch
-    as long as there are as many. Large groups give more chunks than small ones, so late chunks may be of fewer groups.
-    What is left of the groups, less than a chunk of each, makes batches too: group after group, so of as few as it
-    takes. The order of the batches is random; inside a batch, the groups take turns, so that each rank or micro-batch
+    Each group is permuted and cut into chunks of B / G images, and G chunks of different groups make a batch. Large
+    groups give more chunks than small ones: when the small ones are used up, several chunks of a batch may be of one
+    group. What is left over of the groups, less than a chunk of each, makes batches too, each from as few groups as it
+    takes. The order of the batches is random. Inside a batch the groups take turns, so that each rank or micro-batch
     has a part of all of them.
 
     Each ``iter`` is the next epoch; ``set_epoch`` goes to any. An epoch is a function of the seed and its number alone,

@@ -10,11 +10,11 @@ _ADVICE = """\
 The loss has been at its floor for {steps:,} steps: {loss:.3f}, where unrelated images give {floor:.3f} and chance is
 {chance:.3f}. The network tells the images of a batch apart already, and more steps teach it little. Ask for more:
 a lower --temperature, such as 0.1; batches of images that are alike (--groups-per-batch); more images to a batch;
-and views without a black border, which gives the transform away: cut from a larger picture, or reflected."""
+and views without a black border, which gives the transform away (--inside, or --padding-mode reflection)."""
 
 
 class FloorWatch:
-    """Notices, once, that a loss has stayed near its floor for a tenth of a run.
+    """Notices, once, that a loss has been near its floor for a tenth of the steps of a run.
 
     Args:
         steps: Of the run.
@@ -33,7 +33,7 @@ class FloorWatch:
         """Look at the losses of some steps in a row and the means of their levels; give a text where one is due."""
         loss, (chance, floor) = sum(losses) / len(losses), map(float, levels)
         near = chance > floor and loss - floor < _NEAR * (chance - floor)
-        self._near = self._near + len(losses) if near else 0
+        self._near += len(losses) if near else 0  # not in a row: a reading of few steps is noisy
         if self._said or self._near < _SHARE * self._steps or not near:
             return ""
         self._said = True

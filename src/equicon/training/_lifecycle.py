@@ -30,7 +30,7 @@ def launch(
 
     Args:
         kind: The class of the run.
-        parse_args: Reads the options. A rank that was started again gets ``--resume`` too.
+        parse_args: Reads the options. A rank that was started again gets ``--resume`` and ``--out`` too.
         argv: The words; those that the program was started with if None.
 
     Raises:
@@ -47,7 +47,9 @@ def launch(
         except ModuleNotFoundError as error:
             sys.exit(str(error))
         words = [*(sys.argv[1:] if argv is None else argv)]
-        args = ranks.of_first(lambda: parse_args([*words, "--resume"] if ranks.restarted else words))
+        if ranks.restarted:  # in the folder that it chose: it may have left nothing there, and others were there before
+            words += ["--resume", "--out", ranks.restarted]
+        args = ranks.of_first(lambda: parse_args(words))
         args.device = ranks.device(args.device)
         checkpoints = Checkpoints(args.out / "checkpoints", args.keep)
         conclude(lambda: live(kind(args, checkpoints, ranks)), checkpoints, ranks)
@@ -84,11 +86,15 @@ def live(run: Training[Any]) -> None:
         report(run)
 
 
-def begin(run: Training[Any]) -> dict[str, Any] | None:
-    """Check all that can be checked before time is spent, and restore the run that is resumed from what is returned."""
+def begin(run: Training[Any]) -> dict[str, int] | None:
+    """Check all that can be checked before time is spent, and restore the run that is resumed.
+
+    Returns:
+        What a checkpoint holds of the journal; None where there is none. The rest of it is not kept in memory.
+    """
     ranks = run.ranks
     saved = ranks.of_first(lambda: open_folder(run))
-    ranks.begin()
+    ranks.begin(run.args.out)
     try:
         data = run.load_data()
     except CorruptImage:  # which is a ValueError, and says more
@@ -104,7 +110,7 @@ def begin(run: Training[Any]) -> dict[str, Any] | None:
         print(f"{data}\n{run.describe()}\nResults go to {run.args.out}.")
         if saved:
             print(f"{run.args.out} goes on at step {run.step} of {run.steps}.")
-    return saved
+    return (saved or {}).get("journal")
 
 
 def open_folder(run: Training[Any]) -> dict[str, Any] | None:
@@ -153,8 +159,8 @@ def check_data(run: Training[D], data: D, saved: dict[str, Any] | None) -> None:
         sys.exit(f"--data: the run was begun on {begun} images, got {got}. Give it the same data.")
 
 
-def train(run: Training[Any], saved: dict[str, Any] | None = None) -> None:
-    """Measure, train, and measure again; ``saved`` is what the run goes on from."""
+def train(run: Training[Any], journal_state: dict[str, int] | None = None) -> None:
+    """Measure, train, and measure again."""
     args, ranks = run.args, run.ranks
     if ranks.first:
         # Adam and its like keep two numbers for each weight.
@@ -168,7 +174,7 @@ def train(run: Training[Any], saved: dict[str, Any] | None = None) -> None:
         images=run.images,
         name=run.title,
         quiet=not ranks.first,
-        state=(saved or {}).get("journal"),
+        state=journal_state,
     ) as journal:
         if run.step == 0:
             if ranks.first:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
@@ -45,15 +46,15 @@ class Ranks:
         """Give each rank of a machine a GPU of its own."""
         return f"cuda:{self.local}" if self.world > 1 and wanted.startswith("cuda") else wanted
 
-    def begin(self) -> None:
-        """Leave word that this launch has begun its run."""
+    def begin(self, out: Path) -> None:
+        """Leave word that this launch has begun its run, and in which folder."""
         if self.store is not None and self.first:
-            self.store.set(BEGUN, "yes")
+            self.store.set(BEGUN, str(out))
 
     @property
-    def restarted(self) -> bool:
-        """Whether this launch had begun its run before a rank ended and all were started again."""
-        return self.store is not None and bool(self.store.check([BEGUN]))
+    def restarted(self) -> str:
+        """The folder of the run that this launch had begun before a rank ended and all were started again, else ""."""
+        return self.store.get(BEGUN).decode() if self.store is not None and self.store.check([BEGUN]) else ""
 
     def part(self, count: int) -> slice:
         """Take this rank's part of so many; the parts of two ranks differ by one at most."""

@@ -11,7 +11,7 @@ from equicon.hands.recipes import TUNED
 from equicon.training import Checkpoints
 
 finetune_freihand = load("finetune_freihand.py")
-TOY = ["--recipe", "quick", "--size", 32]
+TOY = ["--recipe", "quick", "--size", 32, "--fraction", 1]
 
 
 def run(*words: object) -> None:

@@ -53,6 +53,8 @@ def short(photos, *words: object) -> list[object]:
         0.3334,
         "--save-every",
         0.5,
+        "--picture-every",
+        1,
         "--lr",
         1e-3,
         "--temperature",

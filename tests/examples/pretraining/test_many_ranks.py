@@ -140,6 +140,6 @@ def test_what_is_wrong_is_said_once_and_ends_all_ranks(photos, whole):
     ],
 )
 def test_batches_that_ranks_cannot_share_are_refused(tmp_path, words, message):
-    args = pretrain_freihand.parse_args([str(word) for word in words])
+    args = pretrain_freihand.parse_args(["--groups-per-batch", "0", *map(str, words)])
     with pytest.raises(SystemExit, match=f"^--batch-size: {message}"):
         pretrain_freihand.Run(args, Checkpoints(tmp_path), Ranks(0, 4)).check_arguments()

@@ -117,7 +117,8 @@ def test_a_run_in_half_precision_resumes_with_its_scaler(tiny, photos, tmp_path,
 
 @pytest.mark.slow
 def test_a_resumed_run_shows_all_that_the_uninterrupted_one_does(tiny, tmp_path, monkeypatch):
-    words = ["--hands", 24, "--batch-size", 8, "--epochs", 3, "--probe-every", 1, "--save-every", 1]
+    words = ["--hands", 24, "--batch-size", 8, "--epochs", 3]
+    words += ["--probe-every", 1, "--save-every", 1, "--picture-every", 1]
     run(*words, "--out", tmp_path / "whole")
 
     def seed_and_signal(*numbers):

@@ -40,7 +40,7 @@ def test_learns_from_synthetic_hands(tmp_path, method, capsys):
     assert result["arguments"]["method"] == method
     assert list(result["probes"]) == ["0", "3", "6"]
     for rows in result["probes"].values():
-        assert {row["kind"] for row in rows} == {"mean", "linear", "mlp"}
+        assert {row["kind"] for row in rows} == {"mean", "linear"}
         assert all(0 < row["px"] < 32 and 0 < row["pa_mm"] < row["mm"] < 300 for row in rows)
     name = next(tag for tag in tags(tmp_path)["scalars"] if tag.startswith("probe, 2D [px]/linear"))
     assert [step for step, _ in curve(tmp_path, name)] == [0, 3, 6]
@@ -86,8 +86,10 @@ def begin(folder: Path, *words: object):
 
 
 def test_the_views_are_those_of_the_preset(tmp_path):
-    assert begin(tmp_path).make_views() == eq.presets.peclr()
-    other = begin(tmp_path, "--margin", 1, 2, "--degrees", 30, "--translate", 0, "--jitter", 0, 0, 0, 0.1)
+    assert begin(tmp_path, "--blur", 0).make_views() == eq.presets.peclr()
+    blurred = eq.Compose([eq.presets.peclr(), eq.RandomGaussianBlur(7, (0.5, 1.0), 1.0)])
+    assert begin(tmp_path).make_views() == blurred
+    other = begin(tmp_path, "--blur", 0, "--margin", 1, 2, "--degrees", 30, "--translate", 0, "--jitter", 0, 0, 0, 0.1)
     wanted = eq.presets.peclr(margin=(1, 2), degrees=30, translate=0, jitter=(0, 0, 0, 0.1))
     assert other.make_views() == wanted
 

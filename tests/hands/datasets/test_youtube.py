@@ -114,9 +114,9 @@ def test_a_box_frames_a_hand_as_its_vertices_do(
     squares: list[tuple[int, int, int]] = []
     cut = _square._cut
 
-    def spy(image: Tensor, box: Tensor, left: int, top: int, side: int, size: int) -> Boxed:
+    def spy(image: Tensor, box: Tensor, left: int, top: int, side: int, *others: Any) -> Boxed:
         squares.append((left, top, side))
-        return cut(image, box, left, top, side, size)
+        return cut(image, box, left, top, side, *others)
 
     monkeypatch.setattr(_square, "_cut", spy)
     hands = annotations(root)["annotations"][: len(data)]

@@ -15,10 +15,14 @@ def parse(*words: object):
 
 def test_rendered_hands_take_the_quick_recipe_and_freihand_the_full_one():
     quick, full = parse(), parse("--data", "data/freihand")
-    assert (quick.arch, quick.size, quick.batch_size, quick.epochs, quick.lr) == ("resnet18", 64, 32, 5, 1e-3)
+    assert (quick.arch, quick.size, quick.batch_size, quick.epochs, quick.lr) == ("quarter_resnet18", 64, 64, 20, 1e-3)
+    assert (quick.fraction, quick.validate_every, full.fraction, full.validate_every) == (0.1, 5, 1, 1)
+    assert parse("--weights", "encoder.pt").baseline
+    assert not parse("--weights", "encoder.pt", "--no-baseline").baseline
+    assert not parse("--data", "data/freihand", "--weights", "encoder.pt").baseline
     assert (full.arch, full.size, full.batch_size, full.epochs, full.lr) == ("resnet50", 224, 128, 50, 5e-4)
     for args in (quick, full):
-        assert (args.weights, args.fraction, args.holdout) == ("none", 1.0, 0.1)
+        assert (args.weights, args.holdout, args.baseline) == ("none", 0.1, False)
         assert (args.loss_weights, args.warmup, args.weight_decay) == ([10, 1, 0.2], 0.1, 1e-4)
         assert (args.degrees, args.scale, args.translate) == (45, [0.7, 1.3], 0.1)
     assert parse("--data", "data/freihand", "--recipe", "quick").size == 64
@@ -29,7 +33,7 @@ def test_help_explains_every_option(capsys):
     with pytest.raises(SystemExit):
         parse("--help")
     text = " ".join(capsys.readouterr().out.split())
-    assert "labelled or not (quick: 5, full: 50)" in text
+    assert "labelled or not (quick: 20, full: 50)" in text
     assert "[degrees] (default: 45.0)" in text
     for name in (*RECIPES["quick"], *FREE):
         assert f"--{name.replace('_', '-')}" in text
@@ -62,7 +66,13 @@ def test_a_resumed_run_takes_its_arguments_along(tmp_path):
 def test_a_resumed_run_may_change_what_does_not_make_it_another(tmp_path, capsys):
     begin(tmp_path)
     args = parse("--out", tmp_path, "--resume", "--lr", 0.5, "--data", "elsewhere", "--keep", 9, "--validate-every", 2)
-    assert (args.lr, args.data, args.keep, args.validate_every, args.arch) == (0.5, "elsewhere", 9, 2, "resnet18")
+    assert (args.lr, args.data, args.keep, args.validate_every, args.arch) == (
+        0.5,
+        "elsewhere",
+        9,
+        2,
+        "quarter_resnet18",
+    )
     assert set(vars(args)) > FREE
     for name, value in (("--fraction", 0.5), ("--seed", 1), ("--holdout", 0.2), ("--loss-weights", "1 1 1")):
         with pytest.raises(SystemExit):
@@ -79,7 +89,7 @@ def test_the_precision_is_that_of_the_machine_where_the_run_began(tmp_path):
 
 
 def test_nothing_to_resume_is_a_beginning(tmp_path):
-    assert parse("--out", tmp_path, "--resume").epochs == 5
+    assert parse("--out", tmp_path, "--resume").epochs == 20
 
 
 @pytest.mark.parametrize(
@@ -104,3 +114,11 @@ def test_wrong_options_are_named(words, message, capsys):
     with pytest.raises(SystemExit):
         parse(*words)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--baseline"], ["--weights", "w.pt"]])
+def test_a_run_goes_on_with_or_without_a_baseline_as_it_was_begun(tmp_path, words):
+    begin(tmp_path, *words)
+    begun = parse("--weights", "w.pt").baseline and "w.pt" in words
+    for others in (words, [], ["--weights", "none"]):
+        assert parse("--out", tmp_path, "--resume", *others).baseline == begun

@@ -95,6 +95,23 @@ def test_a_view_is_the_same_with_and_without_the_zeros(side, dtype, tolerance):
     torch.testing.assert_close(found[1], found[0], atol=tolerance, rtol=0)
 
 
+def test_where_views_show_nothing_outside_smaller_images_are_enlarged_with_their_boxes():
+    rendered = SyntheticHands(8, size=40).render(range(8))
+    hands = [boxed(Hand(*values)) for values in zip(*rendered, strict=True)]
+    mixed = Mixture([Items(*hands), Items(plain(64, 3))], enlarge=True)
+    batches = [Boxed(*map(torch.stack, zip(*items, strict=True))) for items in (hands, [mixed[i] for i in range(8)])]
+    assert torch.equal(mixed[8].image, plain(64, 3).image)
+    draw, views = eq.presets.peclr().sample(8, generator=torch.Generator().manual_seed(5)), []
+    for batch in batches:
+        source = (batch.image.shape[-2], batch.image.shape[-1])
+        frame = eq.Affine.from_boxes(batch.box, source, 1.2)
+        action = draw.inside(source, (32, 32), frame)
+        assert float((action.affine @ frame).coverage(source, (32, 32)).mean()) > 0.9999
+        views.append(action(batch.image, size=(32, 32), frame=frame))
+    assert float((views[1] == 0).float().mean()) < 0.01
+    assert float((views[1] - views[0]).abs().mean()) < 0.03
+
+
 def test_where_a_view_shrinks_only_the_ends_of_the_image_are_blurred_otherwise():
     hands, padded = both(64, 8)
     frames = [eq.Affine.from_boxes(b.box.double(), tuple(b.image.shape[-2:]), 2.0) for b in (hands, padded)]

@@ -20,7 +20,7 @@ def options(*data: object, **changed) -> argparse.Namespace:
         "data": [str(name) for name in data] or ["synthetic"], "data_weights": None, "mirror_left": True,
         "hands": 20, "labelled": 10, "size": 16, "batch_size": 4, "seed": 3, "workers": 0,
         "device": "cpu", "skip_corrupt": False, "boxes": None, "holdout": 0.1,
-        "groups_per_batch": 0, "context": 1.0, "scenes": 2, "side": "right",
+        "groups_per_batch": 0, "context": 1.0, "scenes": 2, "side": "right", "inside": False, "padding_mode": "zeros",
     }  # fmt: skip
     return argparse.Namespace(**plain | changed)
 
@@ -245,9 +245,9 @@ def test_batches_are_drawn_from_groups_where_asked(youtube, freihand):
 
 @pytest.mark.parametrize("data", ["synthetic", "stream"])
 def test_batches_of_rendered_hands_are_of_few_scenes_and_no_hand_comes_twice(data):
-    args = options(data, groups_per_batch=2, scenes=3, batch_size=6, hands=30)
+    args = options(data, groups_per_batch=2, scenes=2, batch_size=6, hands=36)
     found = load_data(args)
-    hands = SyntheticHands(200, args.size, args.seed, scenes=3, side="right")
+    hands = SyntheticHands(200, args.size, args.seed, scenes=2, side="right")
     known = [str(hand.xyz) for hand in hands.__getitems__(range(200))]
     drawn = []
     for batch, _ in training_batches(found, args, 0, 5):
@@ -256,8 +256,10 @@ def test_batches_of_rendered_hands_are_of_few_scenes_and_no_hand_comes_twice(dat
         drawn += indices
     assert len(set(drawn)) == 30
     parts = zip(*(training_batches(found, args, 0, 2, Ranks(rank, 2)) for rank in range(2)), strict=True)
-    whole = training_batches(found, args, 0, 2)
-    assert all(torch.equal(torch.cat([p.xyz for p, _ in a]), b.xyz) for a, (b, _) in zip(parts, whole, strict=True))
+    for each, (whole, _) in zip(parts, training_batches(found, args, 0, 2), strict=True):
+        assert torch.equal(torch.cat([part.xyz for part, _ in each]), whole.xyz)
+        for part, _ in each:  # a rank has hands of both
+            assert len(hands.groups[[known.index(str(xyz)) for xyz in part.xyz]].unique()) == 2
 
 
 def test_labelled_hands_are_of_the_studio_and_their_square_alone():
@@ -283,3 +285,16 @@ def test_hands_are_framed_by_joints_by_boxes_or_by_their_picture():
     boxed = Boxed(hand.image, torch.tensor([[3.0, 4, 20, 30]]).expand(4, 4))
     box = eq.Affine.from_boxes(boxed.box, (32, 32), 1.5)
     assert torch.equal(frame_of(boxed, options("photos"), 1.5).matrix, box.matrix)
+
+
+def test_black_is_put_beside_photographs_only_where_views_may_show_it(tmp_path):
+    youtube, photographs, boxes = tmp_path / "youtube", tmp_path / "photographs", tmp_path / "boxes.json"
+    write_youtube(youtube, 4, size=48)
+    photographs.mkdir()
+    write_image(photographs / "a.png", torch.full((3, 40, 40), 200, dtype=torch.uint8))
+    boxes.write_text(json.dumps({"a.png": [0, 0, 30, 30]}))
+    for inside, padding_mode, shown in ((False, "zeros", True), (True, "zeros", False), (False, "border", False)):
+        found = load_data(options(youtube, photographs, boxes=boxes, inside=inside, padding_mode=padding_mode))
+        assert found.images.enlarge is not shown
+        assert {part.padding_mode for part in found.images.parts} == {"reflection" if inside else padding_mode}
+        assert (int(found.images[len(found.images) - 1].image.min()) == 0) == shown

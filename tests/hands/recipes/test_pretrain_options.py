@@ -1,11 +1,12 @@
 import json
 import math
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("torchvision", reason="the examples need torchvision")
 
-from equicon.hands.recipes import parse_pretrain_args
+from equicon.hands.recipes import next_command, parse_pretrain_args
 from equicon.hands.recipes._pretrain_options import FREE, RECIPES
 from equicon.training import arguments_text
 
@@ -16,7 +17,7 @@ def parse(*words: object):
 
 def test_rendered_hands_take_the_quick_recipe_and_others_the_paper_s():
     quick = parse()
-    assert (quick.arch, quick.epochs, parse("--data", "stream").size) == ("quarter_resnet18", 20, 64)
+    assert (quick.arch, quick.epochs, parse("--data", "stream").size) == ("quarter_resnet18", 30, 64)
     assert (quick.method, quick.temperature, quick.groups_per_batch, quick.inside) == ("exact", 0.1, 2, True)
     paper = parse("--data", "data/freihand")
     assert (paper.arch, paper.weights, paper.size) == ("resnet50", "imagenet", 128)
@@ -27,6 +28,7 @@ def test_rendered_hands_take_the_quick_recipe_and_others_the_paper_s():
     assert (paper.method, paper.groups_per_batch, paper.inside, paper.padding_mode) == ("peclr", 0, False, "zeros")
     assert parse("--data", "data/freihand", "--recipe", "quick").arch == "quarter_resnet18"
     assert parse("--recipe", "paper", "--epochs", 3).epochs == 3
+    assert (parse().recipe, parse("--data", "data/freihand").recipe) == ("quick", "paper")
 
 
 def test_a_run_of_fine_tuning_is_not_gone_on_with(tmp_path):
@@ -39,15 +41,22 @@ def test_help_explains_every_option(capsys):
     with pytest.raises(SystemExit):
         parse("--help")
     text = " ".join(capsys.readouterr().out.split())
-    assert "passes over the unlabelled images (quick: 20, paper: 100)" in text
-    assert "make a step (quick: 0.002, paper: 0.004525)" in text
+    assert "passes over the unlabelled images (quick: 30, paper: 100, equicon: 100)" in text
+    assert "make a step (quick: 0.002, paper: 0.004525, equicon: 0.001131)" in text
     assert "[degrees] (default: 45.0)" in text
     for name in RECIPES["quick"]:
         assert f"--{name.replace('_', '-')}" in text
 
 
-def test_both_recipes_have_the_same_figures():
-    assert RECIPES["quick"].keys() == RECIPES["paper"].keys()
+def test_all_recipes_have_the_same_figures():
+    assert RECIPES["quick"].keys() == RECIPES["paper"].keys() == RECIPES["equicon"].keys()
+
+
+def test_what_we_found_is_a_recipe_for_freihand():
+    ours, paper = (parse("--data", "data/freihand", "--recipe", name) for name in ("equicon", "paper"))
+    changed = {name for name, value in vars(ours).items() if value != getattr(paper, name)}
+    assert changed == {"recipe", "inside", "blur", "method", "temperature", "groups_per_batch", "accumulate", "lr"}
+    assert (ours.inside, ours.method, ours.temperature, ours.groups_per_batch) == (True, "exact", 0.1, 4)
 
 
 def begin(folder, *words) -> None:
@@ -70,7 +79,7 @@ def test_a_resumed_run_takes_its_arguments_along(tmp_path):
 
 def test_a_resumed_run_may_change_what_does_not_make_it_another(tmp_path, capsys):
     begin(tmp_path)
-    args = parse("--out", tmp_path, "--resume", "--lr", 0.5, "--data", "elsewhere", "--keep", 9, "--epochs", 20)
+    args = parse("--out", tmp_path, "--resume", "--lr", 0.5, "--data", "elsewhere", "--keep", 9, "--epochs", 30)
     assert (args.lr, args.data, args.keep) == (0.5, ["elsewhere"], 9)
     assert set(vars(args)) > FREE
     with pytest.raises(SystemExit):
@@ -89,7 +98,7 @@ def test_the_precision_is_that_of_the_machine_where_the_run_began(tmp_path):
 
 
 def test_nothing_to_resume_is_a_beginning(tmp_path):
-    assert parse("--out", tmp_path, "--resume").epochs == 20
+    assert parse("--out", tmp_path, "--resume").epochs == 30
 
 
 def test_data_may_be_given_several_times(tmp_path):
@@ -157,6 +166,10 @@ def test_freihand_is_given_once_and_boxes_are_of_one_folder(tmp_path, capsys):
         (["--boxes", "b.json"], "--boxes: only a folder of unlabelled images takes it"),
         (["--holdout", "1"], "--holdout: expected a share in [0, 1), got 1"),
         (["--device", "nonsense"], "--device: expected one that is there, got nonsense"),
+        (
+            ["--padding-mode", "border"],
+            "--padding-mode: with --inside, views show nothing outside, got border. Add --no-i",
+        ),
         (["--size", "many"], "argument --size: invalid whole number value: 'many'"),
     ],
 )
@@ -172,7 +185,7 @@ def test_wrong_options_are_named(words, message, capsys):
         (["--groups-per-batch", 3], "--groups-per-batch: expected a number that divides 64, the --batch-size, got 3."),
         (["--groups-per-batch", 64], "--groups-per-batch: expected at most 32, the --scenes, got 64."),
         (["--groups-per-batch", -1], "expected at least 0, got -1"),
-        (["--scenes", 0], "--groups-per-batch: expected at most 0, the --scenes, got 2."),
+        (["--scenes", 0], "--scenes: hands that share none are in no groups. Give --groups-per-batch 0 too."),
     ],
 )
 def test_groups_that_make_no_batch_are_refused(words, message, capsys):
@@ -186,3 +199,18 @@ def test_groups_may_be_given_and_a_recipe_may_set_them(monkeypatch):
     assert parse("--groups-per-batch", 0).groups_per_batch == 0
     monkeypatch.setitem(RECIPES["quick"], "groups_per_batch", 8)
     assert parse().groups_per_batch == 8
+
+
+def test_the_next_command_is_validated_on_hands_that_pre_training_has_not_seen(tmp_path):
+    def words(*given: object) -> str:
+        args = parse("--out", tmp_path, *given)
+        return next_command(args, Path("finetune.py")).partition("encoder.pt")[2].strip()
+
+    (tmp_path / "freihand" / "training").mkdir(parents=True)
+    freihand = ("--data", tmp_path / "freihand", "--weights", "none")
+    assert words() == ""
+    assert words("--seed", 3, "--size", 32) == "--size 32"
+    assert words(*freihand) == f"--data {tmp_path / 'freihand'}"
+    assert words(*freihand, "--holdout", 0.2, "--seed", 3).endswith("--seed 3 --holdout 0.2")
+    assert words(*freihand, "--holdout", 0) == f"--data {tmp_path / 'freihand'}"
+    assert words("--data", tmp_path) == ""

@@ -158,13 +158,17 @@ def test_all_of_a_scene_wear_the_sleeve_or_none():
     assert 0 < (sleeve == 0).sum() < 8
 
 
-def test_things_and_other_arms_differ_in_a_scene():
-    cones = draw_pictures(range(60), Settings(32, 0, "wild", scenes=1)).solids.cones
+def test_things_and_other_arms_are_of_the_scene():
+    alone, shared = (draw_pictures(range(60), Settings(32, 0, "wild", scenes=n)).solids.cones for n in (None, 3))
     for paint in (OTHER_SKIN, THING):
-        there = cones.start_radius[:, cones.paint.index(paint)] > 0
-        assert 5 < there.sum() < 55
-    wrist = cones.end[:, cones.paint.index(OTHER_SKIN), :2]
-    assert (wrist - wrist.mean(0)).norm(dim=-1).min() > 5
+        there = [(cones.start_radius[:, cones.paint.index(paint)] > 0) for cones in (alone, shared)]
+        assert 5 < there[0].sum() < 55
+        assert not (paint == OTHER_SKIN and any(0 < part.sum() < 20 for part in there[1].view(20, 3).unbind(1)))
+    # Seen from the hand's square, the other arm of a scene is at one place.
+    there = shared.start_radius[:, shared.paint.index(OTHER_SKIN)] > 0
+    wrist = shared.end[:, shared.paint.index(OTHER_SKIN), :2].view(20, 3, 2)
+    assert there.any()
+    assert (wrist - wrist[:1]).norm(dim=-1).max() < 4 < (wrist[0] - wrist[0].mean(0)).norm(dim=-1).max()
 
 
 # --- clips

@@ -19,7 +19,7 @@ from equicon.hands._camera import in_front
 from equicon.hands._skeleton import JOINT_NAMES, VERTICES, Hand
 
 _VERSIONS = {"training": (0, 1, 2, 3), "evaluation": (0,)}
-_BLOCK = 64  # neighbouring samples that make a group
+BLOCK = 64  # neighbouring samples that make a group
 
 
 @final
@@ -144,7 +144,7 @@ class FreiHAND(Dataset[Hand]):
 
         Samples lie in the order of their recording, so neighbours mostly show one person at one place.
         """
-        return self.instances // _BLOCK
+        return self.instances // BLOCK
 
     def path(self, index: int) -> Path:
         """Give the file that an item's image is in."""

@@ -11,6 +11,7 @@ from kornia.io import write_image
 
 from equicon._checks import check_int, check_progress, value_error
 from equicon.data._files import write_text
+from equicon.hands._datasets.freihand import BLOCK
 from equicon.hands._rendered.domain import DomainName
 from equicon.hands._rendered.pictures import render_hands
 from equicon.hands._rendered.settings import Settings, Side
@@ -37,8 +38,10 @@ def write_freihand(
     """Write synthetic hands to disk as FreiHAND is written (``training/rgb/00000000.jpg``, ``training_K.json``, ...).
 
     Training has four images of each sample, the same hand and camera with another background and exposure: version v
-    of sample s is image ``s + v * num_samples``. Version 0 is the image of ``SyntheticHands``, as a JPEG. Evaluation
-    has one image of each sample, and its hands depend on the seed alone. There are no ``verts`` and no ``mano``: the
+    of sample s is image ``s + v * num_samples``. The 64 samples of a block (``FreiHAND.groups``) share a scene in each
+    version, as recordings do, so that batches from few blocks do not give images away. Version 0 of the first block
+    is what ``SyntheticHands(..., scenes=1)`` shows, as a JPEG. Evaluation has one image of each sample, and its hands
+    depend on the seed alone. There are no ``verts`` and no ``mano``: the
     hands are made without the MANO mesh.
 
     Files appear whole or not at all, the annotations after all images.
@@ -52,7 +55,7 @@ def write_freihand(
         seed: At least 0.
         domain: ``"wild"`` or ``"studio"``, as for ``SyntheticHands``; the same hands in either.
         context: How many times as wide as the hand's square the images are, at least 1.
-        scenes: How many scenes the hands share, at least 1, in each version; None for one of its own for every hand.
+        scenes: How many scenes the blocks share, at least 1, in each version; None for one of its own for each.
         side: ``"both"``, ``"left"`` or ``"right"``. FreiHAND has right hands only.
         progress: What to wrap around the list of batches, for example ``tqdm``.
 
@@ -71,7 +74,7 @@ def write_freihand(
     if num_evaluation is None:
         num_evaluation = max(1, num_samples // 8)
     num_evaluation = check_int("num_evaluation", num_evaluation, low=1)
-    settings = Settings(size, seed, domain, context=context, scenes=scenes, side=side)
+    settings = Settings(size, seed, domain, context=context, scenes=scenes, side=side, run=BLOCK)
     check_progress(progress)
     folder = Path(root)
     _check_free(folder)

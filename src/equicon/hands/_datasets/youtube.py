@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, final
+from typing import Any, Literal, NamedTuple, final, get_args
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from equicon._checks import (
     check_bool,
+    check_choice,
     check_factor,
     check_index,
     check_int,
@@ -18,6 +19,7 @@ from equicon._checks import (
     describe,
     value_error,
 )
+from equicon._views.warp import PaddingMode
 from equicon.data._boxes import Boxed
 from equicon.data._cutting import cut_box
 from equicon.data._names import Names, look_alike, number_folders, other_spelling
@@ -79,8 +81,8 @@ class YouTube3DHands(Dataset[Boxed]):
 
     A hand's box is the square about the mean of its vertices whose half-side is the largest distance from it, so that
     ``Affine.from_boxes`` frames it as ``Affine.from_points`` does the vertices; it may reach beyond the frame. An item
-    is the square about the box's centre whose side is ``margin`` × its longer side, in whole pixels of the frame, black
-    beyond it. It is resized to ``size`` with anti-aliasing: choose about twice the size of the views.
+    is the square about the box's centre whose side is ``margin`` × its longer side, in whole pixels of the frame.
+    It is resized to ``size`` with anti-aliasing: choose about twice the size of the views.
 
     Opening it reads the annotations in bounded memory, and lists the folders of frames, but opens none. What is kept
     are a few tensors, which the workers of a ``DataLoader`` share.
@@ -94,6 +96,8 @@ class YouTube3DHands(Dataset[Boxed]):
         size: Side of the items in pixels, at least 1.
         margin: Side of the square over the longer side of the box, in [1e-4, 1e4]; what is beyond is lost to views
             that turn, shift or shrink.
+        padding_mode: What the square shows beyond the frame: ``zeros``, which is black, ``border`` or ``reflection``.
+            Black would show in views that are to show nothing outside their item.
         mirror_left: Mirror left hands, image and box, so that all are right ones, as the authors do.
         progress: What to wrap around the records of the annotations as they are read, which takes a minute: for example
             ``tqdm``.
@@ -124,6 +128,7 @@ class YouTube3DHands(Dataset[Boxed]):
         *,
         size: int,
         margin: float = 2.0,
+        padding_mode: PaddingMode = "zeros",
         mirror_left: bool = True,
         progress: Callable[[Iterable[Any]], Iterable[Any]] | None = None,
     ) -> None:
@@ -132,6 +137,8 @@ class YouTube3DHands(Dataset[Boxed]):
         self.root, self.split = Path(root), split
         self.size = check_int("size", size, low=1)
         self.margin = check_factor("margin", margin)
+        check_choice("padding_mode", padding_mode, get_args(PaddingMode))
+        self.padding_mode = padding_mode
         check_bool("mirror_left", mirror_left)
         check_progress(progress)
         self.mirror_left = mirror_left
@@ -194,7 +201,9 @@ class YouTube3DHands(Dataset[Boxed]):
         real = self._boxes.new_tensor([image.shape[2], image.shape[1]])
         scale = (real / self._recorded[self._image[position]]).repeat(2)
         box = (self._boxes[position] + 0.5) * scale - 0.5  # edges are what a resize scales
-        cut = cut_box(image, box, self.margin, self.size, clip=False, path=path, index=position)
+        cut = cut_box(
+            image, box, self.margin, self.size, clip=False, path=path, index=position, padding_mode=self.padding_mode
+        )
         return mirror(cut) if self.mirror_left and self._left[position] else cut
 
     def _nothing(self, first: str) -> ValueError:

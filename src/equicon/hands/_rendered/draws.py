@@ -81,11 +81,8 @@ class Draws:
         is nothing between two values, all frames have the first one's.
         """
         drift = velocity[:, None] * torch.arange(frames, dtype=velocity.dtype, device="cpu")[:, None]
-        own, shared = (
-            None if numbers is None else numbers.repeat_interleave(frames, 0)
-            for numbers in (self._numbers, self._shared)
-        )
-        assert own is not None
+        own = self._numbers.repeat_interleave(frames, 0)
+        shared = None if self._shared is None else self._shared.repeat_interleave(frames, 0)
         return Draws(own, shared, drift.flatten(0, 1))
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:

@@ -15,7 +15,7 @@ _FASTEST = 0.02  # of its range, that a joint, a tilt or a place runs from frame
 
 def pose_clips(clips: Sequence[int], settings: Settings) -> Posed:
     """Pose whole clips: the hands of all their frames, one clip after the other."""
-    scenes = None if settings.scenes is None else [clip % settings.scenes for clip in clips]
+    scenes = [settings.scene(clip) for clip in clips] if settings.shares else None
     draws = Draws.of(settings.seed, clips, 0, _NUMBERS, scenes)  # the same in every domain
     if settings.clip > 1:
         draws = draws.moving(_velocity(settings.seed, clips), settings.clip)

@@ -83,7 +83,7 @@ def _draw_solids(indices: Sequence[int], settings: Settings, domain: Domain) -> 
     K[:, :2, 2] += (settings.width - settings.size) / 2
     hand = replace(hand, K=K)
 
-    scenes = None if settings.scenes is None else [number % settings.scenes for number in frames]
+    scenes = [settings.scene(number) for number in frames] if settings.shares else None
     draws = Draws.of(settings.seed, frames, domain.stream, 100, scenes)  # the same in every version
     cones = _solid(draws, domain, hand, settings)
     solids = Solids(hand.xyz, hand.K, cones, draw_look(draws.scene, domain))
@@ -94,8 +94,9 @@ def _draw_solids(indices: Sequence[int], settings: Settings, domain: Domain) -> 
 def _solid(draws: Draws, domain: Domain, hand: Posed, settings: Settings) -> Cones:
     size, width, clip = settings.size, settings.width, settings.clip
     cones = clothe(hand, draws.scene.chance(domain.sleeve), clip)
-    arm = draw_arm(draws, domain, hand, cones, size, width)
-    thing = draw_occluder(draws, domain, hand, cones, clip)
+    # The scene's too: one that a hand had to itself would tell its picture from others whatever the pose is.
+    arm = draw_arm(draws.scene, domain, hand, cones, size, width)
+    thing = draw_occluder(draws.scene, domain, hand, cones, clip)
     if width == size:
         return join(cones, arm, thing)
     return join(cones, upper_arm(cones, width), arm, rest_of_arm(arm, width), thing)

@@ -30,6 +30,7 @@ class Settings:
     scenes: int | None = None
     clip: int = 1
     side: Side = "both"
+    run: int = 1  # clips in a row that have one scene
 
     def __post_init__(self) -> None:
         plain_fields(self)
@@ -47,10 +48,18 @@ class Settings:
         """Height and width of a picture in pixels; ``size`` is the side of the hand's square in it."""
         return round(self.context * self.size)
 
+    @property
+    def shares(self) -> bool:
+        """Whether several clips have one scene."""
+        return self.scenes is not None or self.run > 1
+
+    def scene(self, clip: int) -> int:
+        """Tell the scene of a clip."""
+        return clip // self.run if self.scenes is None else clip // self.run % self.scenes
+
     def group(self, index: int) -> int:
         """Tell the scene of a sample."""
-        clip = index // self.clip
-        return clip if self.scenes is None else clip % self.scenes
+        return self.scene(index // self.clip)
 
     def groups(self, indices: Iterable[int]) -> Tensor:
         """Tell the scenes of samples: (B,) int64."""

@@ -43,8 +43,8 @@ class SyntheticHands(Dataset[Hand]):
         context: How many times as wide as the hand's square the images are, at least 1: round(context · size) pixels,
             the square in the middle. It changes neither hand nor viewpoint; ``xy`` and K are in pixels of the image.
         scenes: How many scenes the hands share, at least 1: a person (skin, bone lengths, sleeve), the light, the
-            background and the camera, as in the frames of a video. Pose, viewpoint, place, other arms, things before
-            the hand and the sensor's noise differ. When it is None, every hand, or clip, has a scene of its own.
+            background, other arms, things before the hand and the camera, as in the frames of a video. Pose,
+            viewpoint, place and the sensor's noise differ. When it is None, every hand or clip has one of its own.
         clip: How many samples in a row, at least 1, show one hand in smooth motion: samples k · clip to
             k · clip + clip − 1. To draw one frame takes posing all of its clip, so batches of whole clips are cheapest.
         side: ``"left"`` or ``"right"`` for hands of that side only, or ``"both"``. The other hands are mirrored before

@@ -17,6 +17,7 @@ import torch
 from torch.utils.data import Subset
 from tqdm import tqdm
 
+import equicon as eq
 from equicon.data import SkipCorrupt, UnlabelledImages
 from equicon.data._names import other_spelling
 from equicon.hands import FreiHAND, SyntheticHands, YouTube3DHands
@@ -211,10 +212,17 @@ def _is_freihand(data: str) -> bool:
 # --- without labels
 
 
+def beyond(args: argparse.Namespace) -> eq.PaddingMode:
+    """Choose what is put beside a photograph, where an image is larger, so that no view shows black unless asked to."""
+    return "reflection" if args.inside else args.padding_mode
+
+
 def _pretrain_youtube(args: argparse.Namespace, data: str, quiet: bool) -> PretrainData:
     bar = partial(tqdm, desc="read annotations", unit="record", disable=quiet)
     size = round(_MARGIN * args.size)
-    hands = YouTube3DHands(data, size=size, margin=_MARGIN, mirror_left=args.mirror_left, progress=bar)
+    hands = YouTube3DHands(
+        data, size=size, margin=_MARGIN, padding_mode=beyond(args), mirror_left=args.mirror_left, progress=bar
+    )
     notes = (f"YouTube3DHands: {hands.summary}",)
     return PretrainData(_reader(hands, args), len(hands), None, f"hands of YouTube3DHands in {Path(data)}", notes=notes)
 
@@ -226,7 +234,7 @@ def _pretrain_photographs(args: argparse.Namespace, data: str, _: bool) -> Pretr
             if each.inside and (near / each.inside).exists():
                 raise ValueError(f"expected a folder of photographs, got {root}, but {each.name} is {near}: give that.")
     size = round(_MARGIN * args.size) if args.boxes else 2 * args.size
-    photographs = UnlabelledImages(root, size, boxes=args.boxes, margin=_MARGIN)
+    photographs = UnlabelledImages(root, size, boxes=args.boxes, margin=_MARGIN, padding_mode=beyond(args))
     what = f"boxes in photographs in {root}" if args.boxes else f"photographs in {root}"
     return PretrainData(_reader(photographs, args), len(photographs), None, what)
 

@@ -30,6 +30,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "epochs": 20.0,
         "lr": 1e-3,
         "workers": 0,
+        "fraction": 0.1,
+        "validate_every": 5.0,
         "baseline": True,
     },
     "full": {
@@ -39,6 +41,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "epochs": 50.0,
         "lr": 5e-4,
         "workers": min(8, os.cpu_count() or 1),
+        "fraction": 1.0,
+        "validate_every": 1.0,
         "baseline": False,
     },
 }
@@ -62,8 +66,8 @@ def parse_finetune_args(description: str, argv: Sequence[str] | None = None) -> 
     parser.set_defaults(**(RECIPES[recipe] | begun))
     args = parser.parse_args(argv)
     args.out = out
+    args.baseline &= begun.get("weights", args.weights) != "none"  # when it goes on, as it was begun
     settle(parser, args, begun, FREE)
-    args.baseline &= args.weights != "none"
     if not 0 < args.fraction <= 1:
         parser.error(f"--fraction: expected a share in (0, 1], got {args.fraction:g}.")
     if not 0 < args.holdout < 1:
@@ -82,7 +86,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     data.add_argument("--hands", type=whole(1), default=4096, help="hands to render")
     add_side(data)
     fraction = "share of the hands whose labels are used; a run takes as many steps whatever it is"
-    data.add_argument("--fraction", type=number(above=0.0), default=1.0, help=fraction)
+    add_figure(data, "--fraction", RECIPES, type=number(above=0.0), help=fraction)
     data.add_argument(
         "--holdout",
         type=number(above=0.0),
@@ -99,7 +103,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     )
 
     views = add_views(parser, RECIPES, translate=0.1)
-    scale = "of the hand, about 0.7 of the view"
+    scale = "size of the hand, times 0.7 of the view"
     views.add_argument(
         "--scale", type=number(above=0.0), nargs=2, metavar=("LOW", "HIGH"), default=[0.7, 1.3], help=scale
     )
@@ -108,7 +112,8 @@ def _parser(description: str) -> argparse.ArgumentParser:
     training.add_argument(
         "--recipe",
         choices=RECIPES,
-        help="where what is named (quick: ..., full: ...) comes from; not given: quick on rendered hands, else full",
+        help="chooses the defaults that are listed as (quick: ..., full: ...); not given: quick on rendered hands, "
+        "else full",
     )
     training.add_argument(
         "--loss-weights",
@@ -118,7 +123,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
         default=[10.0, 1.0, 0.2],
         help="of the mean absolute errors: joints [half a view]; depth from the palm, joints in space [bone lengths]",
     )
-    beside = "train the same model from random weights beside it, on the same views, where --weights are others"
+    beside = "where --weights are not none: train the same model from random weights beside it, on the same views"
     add_figure(training, "--baseline", RECIPES, action=argparse.BooleanOptionalAction, help=beside)
     add_figure(training, "--batch-size", RECIPES, type=whole(2), help="images to a step, on all ranks together")
     add_schedule(
@@ -131,5 +136,5 @@ def _parser(description: str) -> argparse.ArgumentParser:
     add_machine(training, precise="encoder")
 
     run = add_run(parser, out=OUT, keep="checkpoints to keep, beside the best model")
-    run.add_argument("--validate-every", type=number(above=0.0), default=1.0, help="between validations [epochs]")
+    add_figure(run, "--validate-every", RECIPES, type=number(above=0.0), help="between validations [epochs]")
     return parser

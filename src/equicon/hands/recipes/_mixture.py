@@ -18,14 +18,16 @@ class Mixture(Dataset[Boxed]):
     """The items of one data set, then those of the next, and so on.
 
     Smaller images are extended by zeros to the right and below, which are what a view shows beyond an image anyway. So
-    nothing is resampled; a view that shrinks blurs the image's right and lower end a little differently.
+    nothing is resampled; a view that shrinks blurs the image's right and lower end a little differently. Views that are
+    to show no zeros would take these for a part of the image: for them, smaller images are enlarged.
 
     Args:
-        parts: Data sets of ``Hand`` or ``Boxed``, each of images of one size.
+        parts: Data sets of ``Hand`` or ``Boxed``, each of square images of one size.
+        enlarge: Whether smaller images are enlarged rather than extended.
     """
 
-    def __init__(self, parts: Sequence[Dataset[Any]]) -> None:
-        self.parts = parts
+    def __init__(self, parts: Sequence[Dataset[Any]], *, enlarge: bool = False) -> None:
+        self.parts, self.enlarge = parts, enlarge
         self.counts = tuple(len(part) for part in parts)  # type: ignore[arg-type]
         self._ends = list(itertools.accumulate(self.counts))
         self.size = max(side for part in parts for side in part[0].image.shape[-2:])
@@ -50,6 +52,10 @@ class Mixture(Dataset[Boxed]):
         if max(height, width) > self.size:
             first = f"image {index} has {width} × {height} pixels, and the first ones at most {self.size}"
             raise ValueError(f"expected images of one size in each data set, got others: {first}.")
+        if self.enlarge:
+            scale = self.size / width
+            larger = F.interpolate(image[None], (self.size, self.size), mode="bilinear", antialias=True)[0]
+            return Boxed(larger, (box + 0.5) * scale - 0.5)  # edges are what a resize scales
         return Boxed(F.pad(image, (0, self.size - width, 0, self.size - height)), box)
 
 

@@ -44,13 +44,13 @@ def add_reading(data: Any, recipes: Recipes) -> None:
 
 def add_side(data: Any) -> None:
     """Add which hands are rendered."""
-    data.add_argument("--side", choices=get_args(Side), default="right", help="of hands to render: which hand")
+    data.add_argument("--side", choices=get_args(Side), default="right", help="of hands to render: left, right or both")
 
 
 def add_network(parser: argparse.ArgumentParser, recipes: Recipes) -> Any:
     """Add the group of the network, with what it is."""
     network = parser.add_argument_group("network")
-    arch = f"a torchvision ResNet, or the first of these: {', '.join(ARCHS)}"
+    arch = f"one of {', '.join(ARCHS)}; the first is a ResNet-18 of a quarter of the width, the others torchvision's"
     add_figure(network, "--arch", recipes, choices=ARCHS, metavar="NAME", help=arch)
     return network
 

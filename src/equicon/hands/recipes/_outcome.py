@@ -29,11 +29,13 @@ def explain_probes(args: argparse.Namespace, before: Probed, after: Probed) -> s
         before: Before pre-training.
         after: After it.
     """
+    mlp = ", and 'mlp', a small network, falls back to it on few labels" if args.mlp_probe else ""
     return (
         f"\nHow far probes on frozen features miss the joints of hands they never saw: 2D [pixels of\n"
         f"{args.size}], 3D from the wrist [mm] and the same aligned (PA), by labels. 'mean' looks at no\n"
-        f"image, and 'mlp' falls back to it on few labels. Before: weights '{args.weights}'.\n"
-        f"After: {args.method} pre-training.\n\n" + format_probes({"before": before.rows, "after": after.rows})
+        f"image{mlp}.\n"
+        f"Before: weights '{args.weights}'. After: {args.method} pre-training.\n\n"
+        + format_probes({"before": before.rows, "after": after.rows})
     )
 
 
@@ -113,7 +115,8 @@ def next_command(args: argparse.Namespace, program: Path) -> str:
             return ""
         words += ["--data", labelled[0]]
     usual = parse_finetune_args("", words)
-    for name in ("arch", "size", "side"):
-        if getattr(args, name) != getattr(usual, name) and (name != "size" or "--data" not in words):
+    # On FreiHAND by one seed, so that it is validated on hands that pre-training has not seen either.
+    for name in ("arch", "side", "seed", "holdout") if "--data" in words else ("arch", "size", "side"):
+        if getattr(args, name) not in (getattr(usual, name), 0.0 if name == "holdout" else None):
             words += [f"--{name}", str(getattr(args, name))]
     return shlex.join([os.path.relpath(sys.executable), os.path.relpath(program), *words])

@@ -12,7 +12,7 @@ import equicon as eq
 from equicon.data import Boxed
 from equicon.data._grouped import check_groups
 from equicon.hands import Hand
-from equicon.hands.recipes._dataset_table import find_unlabelled, is_rendered, unlabelled_hands
+from equicon.hands.recipes._dataset_table import beyond, find_unlabelled, is_rendered, unlabelled_hands
 from equicon.hands.recipes._instances import Numbered, instances_of
 from equicon.hands.recipes._mixture import Mixture
 from equicon.hands.recipes._run_data import NO_LABELS, PretrainData
@@ -45,7 +45,7 @@ def _open(args: argparse.Namespace, *, quiet: bool) -> PretrainData:
     labelled = next((data.labelled for data in found if data.labelled), None)
     unprobed = next((data.unprobed for data in found if data.unprobed != NO_LABELS), NO_LABELS)
     names = " and ".join(f"{data.count:,} {data.name}" for data in found)
-    images = Mixture([data.images for data in found if data.images is not None])
+    images = Mixture([data.images for data in found if data.images is not None], enlarge=beyond(args) != "zeros")
     notes = tuple(note for data in found for note in data.notes)
     return PretrainData(images, len(images), labelled, f"images, which are {names}", unprobed, notes)
 
@@ -92,7 +92,8 @@ def _indices(args: argparse.Namespace, number: int) -> Sequence[int]:
     generator = torch.Generator().manual_seed(seed_of(args.seed, 3, number))
     scenes = torch.randperm(args.scenes, generator=generator, device="cpu")[: args.groups_per_batch].tolist()
     each = args.batch_size // args.groups_per_batch
-    return [scene + args.scenes * (number * each + k) for scene in scenes for k in range(each)]
+    # They take turns, so that each rank has hands of all of them.
+    return [scene + args.scenes * (number * each + k) for k in range(each) for scene in scenes]
 
 
 def labelled_batches(hands: Dataset[Hand], args: argparse.Namespace, batch_size: int) -> DataLoader[Hand]:

@@ -1,4 +1,4 @@
-"""The options of ``pretrain_freihand.py``, and the two recipes that they start from."""
+"""The options of ``pretrain_freihand.py``, and the recipes that they start from."""
 
 import argparse
 import math
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import equicon as eq
-from equicon import PaddingMode
 from equicon.hands.recipes._dataset_table import SOURCES, is_rendered, source_of
 from equicon.hands.recipes._options import (
     SHARED_FREE,
@@ -40,13 +39,16 @@ RECIPES: dict[str, dict[str, Any]] = {
         "size": 64,
         "inside": True,
         "padding_mode": "zeros",
+        "blur": 1.0,
         "method": "exact",
         "temperature": 0.1,
         "batch_size": 64,
         "groups_per_batch": 2,
         "accumulate": 1,
-        "epochs": 20.0,
+        "epochs": 30.0,
         "lr": 2e-3,
+        "picture_every": 10.0,
+        "mlp_probe": False,
         "workers": 0,
     },
     "paper": {
@@ -55,6 +57,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "size": 128,
         "inside": False,
         "padding_mode": "zeros",
+        "blur": 0.0,
         "method": "peclr",
         "temperature": 0.5,
         "batch_size": 128,
@@ -62,10 +65,22 @@ RECIPES: dict[str, dict[str, Any]] = {
         "accumulate": 16,
         "epochs": 100.0,
         "lr": 1e-4 * math.sqrt(128 * 16),
+        "picture_every": 1.0,
+        "mlp_probe": True,
         "workers": min(8, os.cpu_count() or 1),
     },
 }
 OUT = Path("runs/pretrain")
+# What taught most on rendered hands (docs/what_must_not_be_seen.md, docs/results.md), at the size of the paper's.
+RECIPES["equicon"] = RECIPES["paper"] | {
+    "inside": True,
+    "blur": 1.0,
+    "method": "exact",
+    "temperature": 0.1,
+    "groups_per_batch": 4,
+    "accumulate": 1,
+    "lr": 1e-4 * math.sqrt(128),
+}
 FREE = SHARED_FREE | {"boxes", "micro_batch", "picture_every", "probe_every"}
 
 
@@ -83,13 +98,18 @@ def parse_pretrain_args(description: str, argv: Sequence[str] | None = None) -> 
     check_kind(out, begun, "pre-training", several=True)
     data = wanted.data or begun.get("data") or ["synthetic"]
     recipe = wanted.recipe or ("quick" if is_rendered(data) else "paper")
-    parser.set_defaults(**(RECIPES[recipe] | begun | {"data": None}))  # a default would be appended to
+    known = RECIPES[recipe] | {"recipe": recipe} | begun
+    parser.set_defaults(**(known | {"data": None}))  # a default would be appended to
     args = parser.parse_args(argv)
     args.out = out
     args.data = data
     settle(parser, args, begun, FREE)
     if wrong := _wrong_data(args):
         parser.error(wrong)
+    if args.inside and args.padding_mode != "zeros":
+        parser.error(
+            f"--padding-mode: with --inside, views show nothing outside, got {args.padding_mode}. Add --no-inside."
+        )
     if args.holdout >= 1:
         parser.error(f"--holdout: expected a share in [0, 1), got {args.holdout:g}.")
     check_pair(parser, "--margin", args.margin)
@@ -113,6 +133,8 @@ def _wrong_data(args: argparse.Namespace) -> str:
     if args.groups_per_batch:
         if each := [source.name for source in sources if not source.groups]:
             return f"--groups-per-batch: the images of '{each[0]}' are in no groups. Leave it out."
+        if alone and not args.scenes:
+            return "--scenes: hands that share none are in no groups. Give --groups-per-batch 0 too."
         if alone and args.groups_per_batch > args.scenes:
             return f"--groups-per-batch: expected at most {args.scenes}, the --scenes, got {args.groups_per_batch}."
         if args.batch_size % args.groups_per_batch:
@@ -142,7 +164,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
         type=number(above=0.0),
         nargs="+",
         metavar="SHARE",
-        help="of the images seen, for each --data; not given: each image once an epoch",
+        help="one for each --data: its share of the images seen; not given: each image once an epoch",
     )
     data.add_argument(
         "--mirror-left",
@@ -154,9 +176,9 @@ def _parser(description: str) -> argparse.ArgumentParser:
         "--boxes", type=Path, help='for a folder of images: JSON {"path in it": [x0, y0, x1, y1], or several} [pixels]'
     )
     data.add_argument("--hands", type=whole(1), default=4096, help="hands to render; of 'stream', those of an epoch")
-    wide = "of hands to render: width of the image over that of the hand's square, so that views find more around it"
+    wide = "of hands to render: width of the image over that of the hand's square; views see what is around it"
     data.add_argument("--context", type=number(above=0.0), default=2.0, help=wide)
-    shared = "of hands to render: how many people, lights, backgrounds and cameras they share; 0: each has its own"
+    shared = "of hands to render: scenes (person, light, background, camera) that they share; 0: each has its own"
     data.add_argument("--scenes", type=whole(0), default=32, help=shared)
     add_side(data)
     data.add_argument(
@@ -188,7 +210,11 @@ def _parser(description: str) -> argparse.ArgumentParser:
     )
 
     outside = "what views show outside of an image: black, its border, or its reflection"
-    add_figure(views, "--padding-mode", RECIPES, choices=get_args(PaddingMode), help=outside)
+    add_figure(views, "--padding-mode", RECIPES, choices=get_args(eq.PaddingMode), help=outside)
+    blur = (
+        "largest standard deviation of a blur that hides how much a view was magnified, half of it the least; 0: none"
+    )
+    add_figure(views, "--blur", RECIPES, type=number(), metavar="PIXELS", help=blur)
     inside = "magnify each view by as little as is needed to show nothing outside of its image"
     add_figure(views, "--inside", RECIPES, action=argparse.BooleanOptionalAction, help=inside)
 
@@ -196,11 +222,12 @@ def _parser(description: str) -> argparse.ArgumentParser:
     training.add_argument(
         "--recipe",
         choices=RECIPES,
-        help="where what is named (quick: ..., paper: ...) comes from; not given: quick on rendered hands, else paper",
+        help="chooses the defaults that are listed as (quick: ..., paper: ..., equicon: ...); not given: quick on "
+        "rendered hands, else paper",
     )
-    how = "how a transform acts on the embedding: as published, exactly, not at all"
+    how = "how a transform acts on the embedding: peclr as published, exact exactly, simclr not at all"
     add_figure(training, "--method", RECIPES, choices=METHODS, help=how)
-    add_figure(training, "--temperature", RECIPES, type=number(above=0.0), help="of NT-Xent")
+    add_figure(training, "--temperature", RECIPES, type=number(above=0.0), help="of the loss, NT-Xent")
     batch = "images that a loss compares, on all ranks together; each is seen twice"
     add_figure(training, "--batch-size", RECIPES, type=whole(2), help=batch)
     groups = ", ".join(f"{source.groups} of {source.name}" for source in SOURCES if source.groups)
@@ -210,11 +237,12 @@ def _parser(description: str) -> argparse.ArgumentParser:
         RECIPES,
         type=whole(0),
         metavar="N",
-        help=f"draw each batch from so many groups ({groups}), so that its images differ in little but the hand; 0: "
-        "any images",
+        help=f"draw each batch from N groups ({groups}), so that its images differ in little but the hand; N divides "
+        "--batch-size; 0: any images",
     )
     micro = (
-        "images that a rank puts through the network at a time, for the gradients of the whole batch; all if not given"
+        "images that a rank puts through the network at a time, to save memory; gradients are those of the whole "
+        "batch; not given: all"
     )
     training.add_argument("--micro-batch", type=whole(1), help=micro)
     add_figure(training, "--accumulate", RECIPES, type=whole(1), help="batches whose gradients make a step")
@@ -230,7 +258,9 @@ def _parser(description: str) -> argparse.ArgumentParser:
     add_machine(training, precise="network")
 
     run = add_run(parser, out=OUT, keep="checkpoints to keep")
-    run.add_argument("--picture-every", type=number(above=0.0), default=1.0, help="between pictures of views [epochs]")
+    add_figure(run, "--picture-every", RECIPES, type=number(above=0.0), help="between pictures of views [epochs]")
+    mlp = "probe with a small network too, which takes a quarter of a minute on 2,000 labels"
+    add_figure(run, "--mlp-probe", RECIPES, action=argparse.BooleanOptionalAction, help=mlp)
     run.add_argument(
         "--probe-every", type=number(), default=0.0, help="between probes [epochs]; 0: first and last only"
     )

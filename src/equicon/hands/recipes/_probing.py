@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -46,10 +46,12 @@ def probe_hands(encoder: nn.Module, data: PretrainData, args: argparse.Namespace
         dtype: The type that the encoder computes in.
     """
     if data.labelled is None:
-        return Probed([], torch.empty(0, 21, 2))
+        return Probed([], torch.empty(0, 21, 2, device="cpu"))
     train, test = (_embed(encoder, hands, args, dtype) for hands in data.labelled)
     fractions = [fraction for fraction in (0.01, 0.1, 1.0) if round(fraction * len(train.z)) >= 5]
-    rows = probe_table(train, test, fractions=fractions, progress=partial(tqdm, desc="probe", leave=False))
+    bar = partial(tqdm, desc="probe", leave=False)
+    kinds: list[Any] = ["mean", "linear", *(["mlp"] if args.mlp_probe else [])]
+    rows = probe_table(train, test, kinds=kinds, fractions=fractions, progress=bar)
     first = Features(*(value[:SHOWN] for value in test if value is not None))
     return Probed(rows, predict_keypoints(train, first).float())
 
