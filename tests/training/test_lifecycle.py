@@ -99,6 +99,7 @@ def test_a_run_that_goes_on_does_not_say_again_that_its_loss_is_at_its_floor(tmp
 
 
 def test_a_restart_goes_on_in_its_own_folder_though_nothing_is_in_it_yet(tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard", reason="a run needs TensorBoard")
     store = HashStore()
     Ranks(store=store).begin(tmp_path / "chosen")
     monkeypatch.setattr(_lifecycle, "joined", lambda: nullcontext(Ranks(store=store)))
