@@ -18,7 +18,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 from tqdm import tqdm
-from views import CHAINS
+from views import CHAINS, read_settings
 from views import milliseconds as elapsed
 
 import equicon as eq
@@ -27,18 +27,8 @@ PADDING: tuple[eq.PaddingMode, ...] = get_args(eq.PaddingMode)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument(
-        "--settings",
-        nargs="+",
-        metavar="BATCH:SOURCE:VIEW",
-        default=["64:224:128", "64:64:64", "16:480:64"],
-        help="batch size, side of the images and of the views [pixels]",
-    )
-    parser.add_argument("--rounds", type=int, default=25, help="timings of each column, one after the other in turn")
-    return parser.parse_args(argv)
+    usual = ["64:224:128", "64:64:64", "16:480:64"]
+    return read_settings((__doc__ or "").partition("\n")[0], usual, 25, argv)
 
 
 def milliseconds(work: Callable[[], Tensor], device: str) -> float:

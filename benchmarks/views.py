@@ -63,19 +63,23 @@ class Row:
     moved: int = 0
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+def read_settings(description: str, settings: list[str], rounds: int, argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the sizes and the number of rounds of a benchmark of views, with their defaults."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument(
         "--settings",
         nargs="+",
         metavar="BATCH:SOURCE:VIEW",
-        default=["64:224:128", "256:224:128", "32:64:64", "16:480:224"],
+        default=settings,
         help="batch size, side of the images and of the views [pixels]",
     )
-    parser.add_argument("--rounds", type=int, default=11, help="timings of each row, one after the other in turn")
+    parser.add_argument("--rounds", type=int, default=rounds, help="timings of each entry, one after the other in turn")
     return parser.parse_args(argv)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    usual = ["64:224:128", "256:224:128", "32:64:64", "16:480:224"]
+    return read_settings((__doc__ or "").partition("\n")[0], usual, 11, argv)
 
 
 def kornia_chain(name: str, view: int) -> ka.AugmentationSequential:

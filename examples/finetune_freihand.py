@@ -186,7 +186,7 @@ def predict(run: "Run") -> tuple[Hand, dict[str, Tensor]]:
             poses = run.models(view.images, view.K)
         images.append(hand.image[: 0 if images else 8].clone())  # a view would keep its whole batch
         hands.append((hand.xyz, hand.K))
-        views.append(view._replace(images=view.images[:0]))
+        views.append(view._replace(images=view.images[:0].clone()))  # likewise
         found.append([pose.joints(view.scale).cpu() for pose in poses])
     joints = {name: torch.cat(parts) for name, parts in zip(run.models.by_name, zip(*found, strict=True), strict=True)}
     xyz, K = (torch.cat(values) for values in zip(*hands, strict=True))

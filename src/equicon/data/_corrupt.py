@@ -1,5 +1,6 @@
 """Images that cannot be read: the error that names one, and a data set that goes on without them."""
 
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Protocol, TypeVar, cast, final
@@ -127,20 +128,20 @@ class SkipCorrupt(Dataset[T_co]):
     def stand_in(self, index: int) -> int:
         """Give the item that stands at an index, as far as is known: the first there that was not found corrupt."""
         start = check_index(index, len(self))
-        readable = (
-            position for position in chain(range(start, len(self)), range(start)) if not self._corrupt[position]
-        )
-        return next(readable, start)
+        return next(self._onward(start), start)
+
+    def _onward(self, start: int) -> Iterator[int]:
+        """Go from an item to the end and on from the first, leaving out what was found corrupt by then."""
+        return (position for position in chain(range(start, len(self)), range(start)) if not self._corrupt[position])
 
     def __getitem__(self, index: int) -> T_co:
         """Give the first readable item from this one on."""
         start = check_index(index, len(self))
-        for position in chain(range(start, len(self)), range(start)):
-            if not self._corrupt[position]:
-                try:
-                    return self.dataset[position]
-                except CorruptImage:
-                    self._corrupt[position] = 1
+        for position in self._onward(start):
+            try:
+                return self.dataset[position]
+            except CorruptImage:
+                self._corrupt[position] = 1
         return self.dataset[start]  # which raises: there is none
 
 

@@ -15,12 +15,12 @@ from equicon.hands.recipes._options import (
     add_schedule,
     add_side,
     add_views,
-    check_kind,
     check_pair,
     make_parser,
+    open_run,
     settle,
 )
-from equicon.training import Once, add_figure, choose_out, number, read_arguments, whole
+from equicon.training import Once, add_figure, number, whole
 
 RECIPES: dict[str, dict[str, Any]] = {
     "quick": {
@@ -59,9 +59,7 @@ def parse_finetune_args(description: str, argv: Sequence[str] | None = None) -> 
     """
     parser = _parser(description)
     wanted = parser.parse_args(argv)
-    out = choose_out(wanted.out, OUT, resume=wanted.resume)
-    begun = read_arguments(out) if wanted.resume else {}
-    check_kind(out, begun, "fine-tuning", several=False)
+    out, begun = open_run(wanted, OUT, "fine-tuning", several=False)
     recipe = wanted.recipe or ("quick" if wanted.data == "synthetic" else "full")
     parser.set_defaults(**(RECIPES[recipe] | begun))
     args = parser.parse_args(argv)

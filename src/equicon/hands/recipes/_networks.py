@@ -54,7 +54,7 @@ def _quarter_resnet18() -> ResNet:
     for i, width in enumerate((16, 32, 64, 128)):  # torchvision narrows the other kind of block alone
         setattr(network, f"layer{i + 1}", network._make_layer(BasicBlock, width, 2, 2 if i else 1))
     # Weights stay as torch begins, shorter than torchvision's: so norms let them learn faster, and pre-training more
-    # (after 1,000 steps 10.4 px and 64 mm, with torchvision's 11.1 and 71).
+    # (after 1,000 steps 10.4 px and 64 mm, with torchvision's 11.1 and 71; one seed).
     network.fc = nn.Linear(128, 1000)
     return network
 

@@ -16,8 +16,10 @@ from equicon.training import (
     add_figure,
     check_begun,
     check_device,
+    choose_out,
     fast_precision,
     number,
+    read_arguments,
     whole,
 )
 
@@ -111,10 +113,23 @@ def check_pair(parser: argparse.ArgumentParser, flag: str, pair: list[float]) ->
         parser.error(f"{flag}: expected LOW <= HIGH, got {pair[0]:g} {pair[1]:g}.")
 
 
-def check_kind(out: Path, begun: Mapping[str, Any], name: str, *, several: bool) -> None:
-    """End the programme where the run in a folder is of another programme, whose ``data`` are several or one."""
+def open_run(wanted: argparse.Namespace, default: Path, name: str, *, several: bool) -> tuple[Path, dict[str, Any]]:
+    """Choose the folder of a run, and read what the run was begun with that is resumed there; else nothing.
+
+    Args:
+        wanted: What is given, of which ``out`` and ``resume`` are read.
+        default: The first folder to try where none is given.
+        name: Of the programme.
+        several: Whether its ``data`` are several, which tells its runs from another programme's.
+
+    Returns:
+        The folder and the arguments. The programme ends where the run in the folder is of another one.
+    """
+    out = choose_out(wanted.out, default, resume=wanted.resume)
+    begun = read_arguments(out) if wanted.resume else {}
     if "data" in begun and isinstance(begun["data"], list) != several:
         sys.exit(f"--out: {out} holds another run than one of {name}. Give another folder.")
+    return out, begun
 
 
 def settle(

@@ -18,12 +18,12 @@ from equicon.hands.recipes._options import (
     add_schedule,
     add_side,
     add_views,
-    check_kind,
     check_pair,
     make_parser,
+    open_run,
     settle,
 )
-from equicon.training import add_figure, choose_out, number, read_arguments, whole
+from equicon.training import add_figure, number, whole
 
 METHODS: dict[str, eq.Representation[Any]] = {"peclr": eq.PeCLRPoints(), "exact": eq.Points(), "simclr": eq.Invariant()}
 """How a transform acts on the embedding, by the name of the method."""
@@ -70,8 +70,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "workers": min(8, os.cpu_count() or 1),
     },
 }
-OUT = Path("runs/pretrain")
-# What taught most on rendered hands (docs/what_must_not_be_seen.md, docs/results.md), at the size of the paper's.
+# What taught most on rendered hands (docs/what_must_not_be_seen.md), at the size of the paper's.
 RECIPES["equicon"] = RECIPES["paper"] | {
     "inside": True,
     "blur": 1.0,
@@ -81,6 +80,7 @@ RECIPES["equicon"] = RECIPES["paper"] | {
     "accumulate": 1,
     "lr": 1e-4 * math.sqrt(128),
 }
+OUT = Path("runs/pretrain")
 FREE = SHARED_FREE | {"boxes", "micro_batch", "picture_every", "probe_every"}
 
 
@@ -93,9 +93,7 @@ def parse_pretrain_args(description: str, argv: Sequence[str] | None = None) -> 
     """
     parser = _parser(description)
     wanted = parser.parse_args(argv)
-    out = choose_out(wanted.out, OUT, resume=wanted.resume)
-    begun = read_arguments(out) if wanted.resume else {}
-    check_kind(out, begun, "pre-training", several=True)
+    out, begun = open_run(wanted, OUT, "pre-training", several=True)
     data = wanted.data or begun.get("data") or ["synthetic"]
     recipe = wanted.recipe or ("quick" if is_rendered(data) else "paper")
     known = RECIPES[recipe] | {"recipe": recipe} | begun
