@@ -65,7 +65,7 @@ def tell(first: Hand, second: Hand, *, whole: bool) -> float:
 
 
 def batches(data: FreiHAND, size: int, number: int, *, grouped: bool) -> Iterator[list[int]]:
-    """Give indices, of any block of neighbouring samples or of one."""
+    """Give indices, of any samples or of one group: neighbours in one version."""
     groups = data.groups if grouped else torch.zeros(len(data), dtype=torch.long)
     sampler = GroupedBatchSampler(groups, size, 1)
     while number:
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 names = [
                     "any version" if len(versions) > 1 else f"version {versions[0]}" for versions in (first, second)
                 ]
-                of = "one block" if grouped else "any"
+                of = "one group" if grouped else "any"
                 print(f"{names[0]:14s} {names[1]:14s} {of:9s} {outside:8.3f} {whole:8.3f}", flush=True)
 
 

@@ -564,17 +564,18 @@ def test_wrong_selections_raise(root: Path) -> None:
         data.holdout(0.5, seed=-1)
 
 
-def test_instances_are_samples_and_groups_are_blocks_of_them_in_every_version(root: Path, tmp_path: Path) -> None:
+def test_instances_are_samples_and_groups_are_blocks_of_them_in_one_version(root: Path, tmp_path: Path) -> None:
     data = FreiHAND(root)
     assert data.instances.tolist() == [*range(SAMPLES)] * 4
-    assert data.groups.tolist() == [0] * len(data)
+    assert data.groups.tolist() == [version for version in range(4) for _ in range(SAMPLES)]
     few = data.select([3, 1], versions=[2, 0])
+    assert few.groups.tolist() == [2, 2, 0, 0]
     assert few.instances.tolist() == [3, 1, 3, 1]
     write_split(tmp_path, "training", 130, 1)
     many = FreiHAND(tmp_path)
     assert many.instances.tolist() == [*range(130)]
-    assert many.groups.tolist() == [0] * 64 + [1] * 64 + [2] * 2
+    assert many.groups.tolist() == [0] * 64 + [4] * 64 + [8] * 2
     rest, held = many.holdout(0.5)
-    assert torch.equal(held.groups, held.samples // 64)
+    assert torch.equal(held.groups, held.samples // 64 * 4)
     assert rest.groups.dtype == rest.instances.dtype == torch.int64
     assert len(rest.groups) == len(rest)

@@ -140,11 +140,13 @@ class FreiHAND(Dataset[Hand]):
 
     @property
     def groups(self) -> Tensor:
-        """Blocks of 64 neighbouring samples, in all versions (len,), int64: for ``GroupedBatchSampler``.
+        """Blocks of 64 neighbouring samples in one version (len,), int64: for ``GroupedBatchSampler``.
 
-        Samples lie in the order of their recording, so neighbours mostly show one person at one place.
+        Samples lie in the order of their recording, so neighbours mostly show one person at one place. The version
+        counts because backgrounds of several versions tell images apart.
         """
-        return self.instances // BLOCK
+        versions = torch.tensor(self.versions, device="cpu").repeat_interleave(len(self.samples))
+        return self.instances // BLOCK * len(_VERSIONS["training"]) + versions
 
     def path(self, index: int) -> Path:
         """Give the file that an item's image is in."""

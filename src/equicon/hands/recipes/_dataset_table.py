@@ -255,7 +255,7 @@ SOURCES = (
         _pretrain_freihand,
         _finetune_freihand,
         probed=True,
-        groups="blocks of 64 neighbouring samples",
+        groups="blocks of 64 neighbouring samples in one version",
         sign="folder 'training'",
         inside="training_K.json",
     ),
