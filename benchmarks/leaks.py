@@ -159,7 +159,7 @@ def as_leaks(row: dict[str, Any]) -> Leaks:
 
 def draw(rows: dict[str, dict[str, Any]], path: Path) -> None:
     """Draw six views of one picture in each way, and what a network tells from such views."""
-    names = [name for name in FIGURE if name in rows]
+    names = [name for name in FIGURE if name in rows] or [*rows]
     canvas, axes = plt.subplots(len(names), 7, figsize=(11, 1.55 * len(names)), width_ratios=[*[1] * 6, 2.6])
     for name, line in zip(names, axes.reshape(len(names), 7), strict=True):
         way, width = ROWS[name]

@@ -165,6 +165,7 @@ def test_freihand_is_given_once_and_boxes_are_of_one_folder(tmp_path, capsys):
         (["--margin", "2", "1"], "--margin: expected LOW <= HIGH, got 2 1"),
         (["--boxes", "b.json"], "--boxes: only a folder of unlabelled images takes it"),
         (["--holdout", "1"], "--holdout: expected a share in [0, 1), got 1"),
+        (["--context", "0.5"], "--context: expected the width of pictures over the hand's square, at least 1, got 0.5"),
         (["--device", "nonsense"], "--device: expected one that is there, got nonsense"),
         (
             ["--padding-mode", "border"],

@@ -108,6 +108,8 @@ def parse_pretrain_args(description: str, argv: Sequence[str] | None = None) -> 
         parser.error(
             f"--padding-mode: with --inside, views show nothing outside, got {args.padding_mode}. Add --no-inside."
         )
+    if args.context < 1:
+        parser.error(f"--context: expected the width of pictures over the hand's square, at least 1, got {args.context:g}.")
     if args.holdout >= 1:
         parser.error(f"--holdout: expected a share in [0, 1), got {args.holdout:g}.")
     check_pair(parser, "--margin", args.margin)
