@@ -11,7 +11,7 @@ from equicon.hands.recipes._networks import build_encoder
 from equicon.hands.recipes._refining import CLIP_NORM, REFINE_RATE
 from equicon.training import parameter_groups
 
-TUNED, SCRATCH, MEAN = "fine-tuned", "from scratch", "mean pose"
+TUNED, SCRATCH, MEAN = "this model", "from scratch", "mean pose"
 """What predictions are called: of the model that is kept, of the same from random weights, and what sees no image."""
 
 _COLUMNS = {"px": "2D [px]", "mm": "from the wrist [mm]", "pa_mm": "aligned (PA) [mm]", "epe_mm": "EPE [mm]"}
