@@ -237,7 +237,8 @@ def test_batches_are_drawn_from_groups_where_asked(youtube, freihand):
         assert len(found.images.groups[drawn].unique()) == 1
     mixed = options(youtube, freihand, holdout=0.5, groups_per_batch=1, batch_size=5, skip_corrupt=True)
     found = load_data(mixed)
-    assert found.images.groups.tolist()[-40:] == [int(found.images.groups[8]) + k for k in range(1, 5) for _ in range(10)]
+    first = int(found.images.groups[8]) + 1
+    assert found.images.groups[-40:].tolist() == [first + version for version in range(4) for _ in range(10)]
     for batch, labels in training_batches(found, mixed, 0, 12):
         assert len(labels.unique()) == len(labels)  # a sample's versions are of several groups
         assert len({int(image[:, 24:].max()) == 0 for image in batch.image}) == 1  # of one data set

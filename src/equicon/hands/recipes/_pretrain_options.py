@@ -109,7 +109,9 @@ def parse_pretrain_args(description: str, argv: Sequence[str] | None = None) -> 
             f"--padding-mode: with --inside, views show nothing outside, got {args.padding_mode}. Add --no-inside."
         )
     if args.context < 1:
-        parser.error(f"--context: expected the width of pictures over the hand's square, at least 1, got {args.context:g}.")
+        parser.error(
+            f"--context: expected the width of pictures over the hand's square, at least 1, got {args.context:g}."
+        )
     if args.holdout >= 1:
         parser.error(f"--holdout: expected a share in [0, 1), got {args.holdout:g}.")
     check_pair(parser, "--margin", args.margin)
@@ -238,7 +240,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
         type=whole(0),
         metavar="N",
         help=f"draw each batch from N groups ({groups}), so that its images differ in little but the hand; N divides "
-        "--batch-size; 0: any images",
+        "--batch-size, and what is left over of the groups makes batches of more; 0: any images",
     )
     micro = (
         "images that a rank puts through the network at a time, to save memory; gradients are those of the whole "
