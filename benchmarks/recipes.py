@@ -29,7 +29,7 @@ ROWS = {
     "black corners": "--no-inside",
     "reflected corners": "--no-inside --padding-mode reflection",
     "three times as wide": "--context 3",
-    "no blur": "--blur 0",
+    "a blur that hides the scale": "--blur 1",
     "a scene for each hand": "--scenes 0 --groups-per-batch 0",
     "batches of any scenes": "--groups-per-batch 0",
     "batches of 1 scene": "--groups-per-batch 1",

@@ -86,10 +86,10 @@ def begin(folder: Path, *words: object):
 
 
 def test_the_views_are_those_of_the_preset(tmp_path):
-    assert begin(tmp_path, "--blur", 0).make_views() == eq.presets.peclr()
+    assert begin(tmp_path).make_views() == eq.presets.peclr()
     blurred = eq.Compose([eq.presets.peclr(), eq.RandomGaussianBlur(7, (0.5, 1.0), 1.0)])
-    assert begin(tmp_path).make_views() == blurred
-    other = begin(tmp_path, "--blur", 0, "--margin", 1, 2, "--degrees", 30, "--translate", 0, "--jitter", 0, 0, 0, 0.1)
+    assert begin(tmp_path, "--blur", 1).make_views() == blurred
+    other = begin(tmp_path, "--margin", 1, 2, "--degrees", 30, "--translate", 0, "--jitter", 0, 0, 0, 0.1)
     wanted = eq.presets.peclr(margin=(1, 2), degrees=30, translate=0, jitter=(0, 0, 0, 0.1))
     assert other.make_views() == wanted
 

@@ -17,7 +17,7 @@ def parse(*words: object):
 
 def test_rendered_hands_take_the_quick_recipe_and_others_the_paper_s():
     quick = parse()
-    assert (quick.arch, quick.epochs, parse("--data", "stream").size) == ("quarter_resnet18", 30, 64)
+    assert (quick.arch, quick.epochs, parse("--data", "stream").size) == ("quarter_resnet18", 34, 64)
     assert (quick.method, quick.temperature, quick.groups_per_batch, quick.inside) == ("exact", 0.1, 2, True)
     paper = parse("--data", "data/freihand")
     assert (paper.arch, paper.weights, paper.size) == ("resnet50", "imagenet", 128)
