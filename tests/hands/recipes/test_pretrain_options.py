@@ -41,7 +41,7 @@ def test_help_explains_every_option(capsys):
     with pytest.raises(SystemExit):
         parse("--help")
     text = " ".join(capsys.readouterr().out.split())
-    assert "passes over the unlabelled images (quick: 30, paper: 100, equicon: 100)" in text
+    assert "passes over the unlabelled images (quick: 34, paper: 100, equicon: 100)" in text
     assert "make a step (quick: 0.002, paper: 0.004525, equicon: 0.001131)" in text
     assert "[degrees] (default: 45.0)" in text
     for name in RECIPES["quick"]:
@@ -79,7 +79,7 @@ def test_a_resumed_run_takes_its_arguments_along(tmp_path):
 
 def test_a_resumed_run_may_change_what_does_not_make_it_another(tmp_path, capsys):
     begin(tmp_path)
-    args = parse("--out", tmp_path, "--resume", "--lr", 0.5, "--data", "elsewhere", "--keep", 9, "--epochs", 30)
+    args = parse("--out", tmp_path, "--resume", "--lr", 0.5, "--data", "elsewhere", "--keep", 9, "--epochs", 34)
     assert (args.lr, args.data, args.keep) == (0.5, ["elsewhere"], 9)
     assert set(vars(args)) > FREE
     with pytest.raises(SystemExit):
@@ -98,7 +98,7 @@ def test_the_precision_is_that_of_the_machine_where_the_run_began(tmp_path):
 
 
 def test_nothing_to_resume_is_a_beginning(tmp_path):
-    assert parse("--out", tmp_path, "--resume").epochs == 30
+    assert parse("--out", tmp_path, "--resume").epochs == 34
 
 
 def test_data_may_be_given_several_times(tmp_path):
