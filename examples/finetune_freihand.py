@@ -1,6 +1,6 @@
 """Teach a pre-trained ResNet where a hand's 21 joints are, in the picture and in space.
 
-On hands that are rendered on the spot, from the encoder that pre-training left (two to four minutes on two idle CPU cores):
+On hands that are rendered on the spot, from the encoder that pre-training left (two to four minutes on two idle cores):
 
     python examples/finetune_freihand.py --weights runs/pretrain/encoder.pt
 
