@@ -9,22 +9,8 @@ from equicon.hands.recipes import PretrainData, load_pretrain_data, named_errors
 
 
 def test_hands_are_probed_with_as_many_labels_as_there_are():
-    args = parse_pretrain_args(
-        "",
-        [
-            "--hands",
-            "64",
-            "--labelled",
-            "60",
-            "--size",
-            "16",
-            "--device",
-            "cpu",
-            "--groups-per-batch",
-            "0",
-            "--mlp-probe",
-        ],
-    )
+    words = "--hands 64 --labelled 60 --size 16 --device cpu --groups-per-batch 0 --mlp-probe"
+    args = parse_pretrain_args("", words.split())
     data = load_pretrain_data(args, quiet=True)
     encoder = nn.Sequential(nn.AvgPool2d(4), nn.Flatten())
     rows, shown = probe_hands(encoder, data, args, torch.float32)
