@@ -222,7 +222,7 @@ class Run(Training[FinetuneData]):
         return Models(self.args.arch, weights, self.args.baseline)
 
     def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.models.groups(self.args.weight_decay), self.args.lr)
+        return torch.optim.AdamW(self.models.groups(self.args.weight_decay), self.args.lr, fused=True)
 
     def make_views(self) -> eq.Compose:
         args = self.args

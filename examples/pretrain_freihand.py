@@ -188,7 +188,7 @@ class Run(Training[PretrainData]):
         return SiameseModel(encoder, make_head(width, args.hidden, args.points), criterion)
 
     def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.Adam(parameter_groups(model, self.args.weight_decay), self.args.lr)
+        return torch.optim.Adam(parameter_groups(model, self.args.weight_decay), self.args.lr, fused=True)
 
     def make_views(self) -> eq.Compose:
         args, pair, four = self.args, tuple(self.args.margin), tuple(self.args.jitter)

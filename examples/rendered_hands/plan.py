@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from statistics import mean
 from typing import Any, TypeAlias
 
 Results: TypeAlias = Mapping[str, Mapping[str, Any]]
 SWEPT = ("simclr", "peclr", "exact")
-METHODS = (*SWEPT, "exact, scale kept")  # the last one at the temperature of the one before
+KEPT = "exact, scale kept"  # at the settings of exact
+METHODS = (*SWEPT, KEPT)
 FRACTIONS = (0.01, 0.1, 1.0)
-SLOW = 0.3  # an encoder's learning rate, over that of the rest
-SLOW_FRACTIONS = (0.01, 0.1)
 GEOMETRY = ("scale", "rotation", "translation")
+TEMPERATURE = 0.1  # at which learning rates are chosen is the chosen one; this is for random weights, which have none
 
 
 @dataclass(frozen=True)
@@ -18,39 +19,148 @@ class Preset:
     """How large everything is.
 
     Args:
-        arch: A torchvision ResNet, or ``"slim"``: ResNet-18 of a quarter of its width.
-        size: Side of all images [pixels].
+        arch: One of ``equicon.hands.recipes.ARCHS``.
+        size: Side of the views [pixels].
+        scenes: That the unlabelled hands share.
         unlabelled: Hands of the domain ``wild`` to pre-train on.
         labelled: Hands of the domain ``studio`` to fit probes on and to fine-tune on.
-        tested: Hands of either domain to test on, and of ``studio`` to choose temperatures by.
-        steps: Of pre-training, ``batch`` hands (each seen twice) to a step. Runs beside the table have half of them.
-        tune_steps: Of fine-tuning, ``tune_batch`` hands to a step.
+        kept: Other hands of ``studio``, to choose settings by, and by which fine-tuning ends.
+        tested: Hands of either domain to test on.
+        steps: Of pre-training, ``batch`` hands (each seen twice) of ``groups`` scenes to a step.
+        short: Of runs that choose settings or answer questions.
         temperatures: To choose from, for each method.
-        seeds: Of the rows of the table.
+        rates: Learning rates of pre-training to choose from, for each method; the second is that of other choices.
+        tune_steps: Of fine-tuning at most, ``tune_batch`` hands to a step.
+        tune_every: Steps from one validation to the next.
+        tune_rates: Learning rates of fine-tuning to choose from, for training from scratch.
+        encoder_rates: Those of the encoder over that of all else to choose from, for each method.
+        seeds: Of the rows of the tables.
         processes: Pieces at a time.
     """
 
     arch: str
     size: int
+    scenes: int
     unlabelled: int
     labelled: int
+    kept: int
     tested: int
     steps: int
+    short: int
     batch: int
-    lr: float
+    groups: int
+    temperatures: tuple[float, ...]
+    rates: tuple[float, ...]
     tune_steps: int
     tune_batch: int
-    tune_lr: float
-    temperatures: tuple[float, ...]
+    tune_every: int
+    tune_rates: tuple[float, ...]
+    encoder_rates: tuple[float, ...]
     seeds: int
     processes: int
 
 
 PRESETS = {
-    "cpu": Preset("slim", 64, 8192, 2000, 1000, 640, 64, 3e-3, 300, 64, 3e-3, (0.2, 0.5, 1.0, 2.0), 3, 2),
-    "gpu": Preset("resnet18", 128, 65536, 10000, 4000, 5000, 256, 1e-3, 3000, 128, 1e-3, (0.2, 0.5, 1.0, 2.0), 5, 1),
-    "toy": Preset("slim", 32, 24, 20, 12, 2, 8, 1e-3, 2, 8, 1e-3, (0.5, 1.0), 2, 2),
+    "cpu": Preset(
+        arch="quarter_resnet18",
+        size=64,
+        scenes=32,
+        unlabelled=8192,
+        labelled=8192,
+        kept=1000,
+        tested=2000,
+        steps=3000,
+        short=800,
+        batch=64,
+        groups=2,
+        temperatures=(0.1, 0.2, 0.5),
+        rates=(1e-3, 2e-3, 4e-3),
+        tune_steps=5000,
+        tune_batch=64,
+        tune_every=100,
+        tune_rates=(1e-3, 3e-3),
+        encoder_rates=(0.1, 0.3, 1.0),
+        seeds=3,
+        processes=2,
+    ),
+    "toy": Preset(
+        arch="quarter_resnet18",
+        size=32,
+        scenes=2,
+        unlabelled=24,
+        labelled=20,
+        kept=12,
+        tested=12,
+        steps=3,
+        short=2,
+        batch=8,
+        groups=2,
+        temperatures=(0.1, 0.5),
+        rates=(1e-3, 2e-3),
+        tune_steps=4,
+        tune_batch=8,
+        tune_every=1,
+        tune_rates=(1e-3, 3e-3),
+        encoder_rates=(0.3, 1.0),
+        seeds=2,
+        processes=2,
+    ),
 }
+# For one GPU: a piece is meant to take eight minutes at most. Neither has been run.
+PRESETS["gpu"] = replace(
+    PRESETS["cpu"],
+    arch="resnet18",
+    size=128,
+    scenes=64,
+    unlabelled=32768,
+    tested=4000,
+    steps=4000,
+    short=1500,
+    batch=128,
+    groups=4,
+    rates=(5e-4, 1e-3, 2e-3),
+    tune_rates=(5e-4, 1e-3),
+    processes=1,
+)
+PRESETS["gpu-resnet50"] = replace(PRESETS["gpu"], arch="resnet50", steps=2500, short=800, tune_steps=3000)
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a pre-training differs from the others.
+
+    Args:
+        geometry: Which of ``GEOMETRY`` the views vary in, beside colour.
+        degrees: Of the rotation to either side.
+        border: Whether views come from pictures of the hand's square alone, and are black outside.
+        hands: Which unlabelled hands: ``"unlabelled"``, whose scenes they share; ``"alone"``, each in a scene of its
+            own; ``"clips"``, eight frames of each hand in motion.
+        times: Batches to a step, of which there are so many fewer.
+        cached: Whether a step of many images is one loss over all of them (cached gradients), or the sum of the losses
+            of plain batches (accumulation).
+    """
+
+    geometry: tuple[str, ...] = GEOMETRY
+    degrees: float = 45.0
+    border: bool = False
+    hands: str = "unlabelled"
+    times: int = 1
+    cached: bool = False
+
+
+COLOUR_ALONE = "colour alone"
+CHANGES = {
+    "": Change(),
+    **{f"{name} and colour alone": Change(geometry=(name,)) for name in GEOMETRY},
+    COLOUR_ALONE: Change(geometry=()),
+    "turned by up to 180 degrees": Change(degrees=180.0),
+    "black border": Change(border=True),
+    "a scene for each hand": Change(hands="alone"),
+    "eight frames of each hand": Change(hands="clips"),
+    "4 batches to a step, accumulated": Change(times=4),
+    "4 batches to a step, cached": Change(times=4, cached=True),
+}
+"""What else may be done, by its name."""
 
 
 @dataclass(frozen=True)
@@ -60,39 +170,26 @@ class Pretrain:
     Args:
         method: One of ``METHODS``, or ``"none"``: random weights.
         temperature: Of NT-Xent.
+        rate: The learning rate at its highest.
         seed: Of everything random.
-        geometry: Which of ``GEOMETRY`` the views vary in, beside colour.
-        degrees: Of the rotation to either side.
-        short: Whether it has half of the steps.
-        times: Batches to a step, of which there are so many fewer.
-        cached: Whether a step of many images is one loss over all of them (cached gradients), or the sum of the losses
-            of plain batches (accumulation).
+        short: Whether it has ``Preset.short`` steps.
+        change: One of ``CHANGES``.
     """
 
     method: str
-    temperature: float = 0.5
+    temperature: float = TEMPERATURE
+    rate: float = 0.0
     seed: int = 0
-    geometry: tuple[str, ...] = GEOMETRY
-    degrees: float = 45.0
     short: bool = False
-    times: int = 1
-    cached: bool = False
+    change: str = ""
 
     @property
     def key(self) -> str:
         """Name the piece, for files and for people."""
-        words = [self.method, f"temperature {self.temperature:g}", f"seed {self.seed}"]
         if self.method == "none":
-            words = ["random weights", words[2]]
-        if self.geometry != GEOMETRY:
-            words.append(f"only {' '.join((*self.geometry, 'colour'))}")
-        if self.degrees != 45:
-            words.append(f"{self.degrees:g} degrees")
-        if self.short:
-            words.append("half of the steps")
-        if self.times > 1:
-            words.append(f"{self.times} batches to a step, {'cached' if self.cached else 'accumulated'}")
-        return "pre-train, " + ", ".join(words)
+            return f"random weights, seed {self.seed}"
+        words = [self.method, f"temperature {self.temperature:g}", f"rate {self.rate:g}", f"seed {self.seed}"]
+        return ", ".join([*words, *(["short"] if self.short else []), *([self.change] if self.change else [])])
 
 
 @dataclass(frozen=True)
@@ -102,82 +199,157 @@ class FineTune:
     Args:
         start: The pre-training that the encoder comes from; ``"none"`` is supervised training from scratch.
         fraction: Of the labels.
-        encoder_rate: Learning rate of the encoder over that of all else.
+        rate: The learning rate of all but the encoder.
+        encoder_rate: That of the encoder over it.
+        patient: Whether it may end only after as many images as pre-training and fine-tuning see together.
     """
 
     start: Pretrain
     fraction: float
+    rate: float
     encoder_rate: float = 1.0
+    patient: bool = False
 
     @property
     def key(self) -> str:
         """Name the piece, for files and for people."""
-        slow = f", encoder at {self.encoder_rate:g} of the rate" if self.encoder_rate != 1 else ""
-        return f"fine-tune with {100 * self.fraction:g} % of the labels after {self.start.key}{slow}"
+        slow = f", encoder at {self.encoder_rate:g}" if self.encoder_rate != 1 else ""
+        long = ", for as long as pre-training too" if self.patient else ""
+        return f"{100 * self.fraction:g} % of labels, rate {self.rate:g}{slow}{long}, after {self.start.key}"
 
 
 Piece: TypeAlias = Pretrain | FineTune
 
 
-def sweep(preset: Preset) -> Iterator[Pretrain]:
-    """List the runs by which each method's temperature is chosen: of the first seed."""
-    for method in SWEPT:
-        for temperature in preset.temperatures:
-            yield Pretrain(method, temperature, short=True)
+def chooses(preset: Preset) -> range:
+    """Give the seeds by which settings are chosen: two, or those that there are."""
+    return range(min(2, preset.seeds))
 
 
-def best_temperature(method: str, preset: Preset, done: Results) -> float | None:
-    """Choose a method's temperature: the least 2D error of a probe on hands that are for this only.
-
-    None while a run of its sweep is to be done.
-    """
-    runs = [run for run in sweep(preset) if run.method == ("exact" if method not in SWEPT else method)]
-    if any(run.key not in done for run in runs):
+def _least(runs: Mapping[float, list[Any]], done: Results) -> float | None:
+    """Choose a setting by what its runs found on hands that are for this only; None while one is to be done."""
+    if any(run.key not in done for each in runs.values() for run in each):
         return None
-    return min(runs, key=lambda run: float(done[run.key]["chosen by"])).temperature
+    return min(runs, key=lambda setting: mean(float(done[run.key]["chosen by"]) for run in runs[setting]))
 
 
-def rows(preset: Preset, done: Results) -> Iterator[Pretrain]:
-    """List the pre-trainings of the table as far as their temperatures are known, all methods of a seed together."""
-    for seed in range(preset.seeds):
-        yield Pretrain("none", seed=seed)
-        for method in METHODS:
-            if (temperature := best_temperature(method, preset, done)) is not None:
-                yield Pretrain(method, temperature, seed)
+def temperatures(method: str, preset: Preset) -> dict[float, list[Pretrain]]:
+    """List the runs by which a method's temperature is chosen."""
+    return {
+        t: [Pretrain(method, t, preset.rates[1], seed, short=True) for seed in chooses(preset)]
+        for t in preset.temperatures
+    }
 
 
-def questions(preset: Preset, done: Results) -> dict[str, list[Pretrain]]:
-    """List the runs, of the first seed, that answer the paper's questions, under the questions' names."""
-    found: dict[str, list[Pretrain]] = {"augmentations": [], "batch": [], "rotation": []}
-    for method in SWEPT:
-        if (temperature := best_temperature(method, preset, done)) is None:
-            continue
-        base = Pretrain(method, temperature, short=True)
-        found["augmentations"] += [replace(base, geometry=(name,)) for name in GEOMETRY]
-        found["rotation"].append(replace(base, degrees=180.0))
-        if method == "simclr":
-            found["augmentations"].append(replace(base, geometry=()))
-        if method == "exact":
-            found["batch"] += [replace(base, times=4, cached=cached) for cached in (False, True)]
-    return found
+def rates(method: str, preset: Preset, done: Results) -> dict[float, list[Pretrain]]:
+    """List the runs by which a method's learning rate is chosen, at its temperature; none while that is unknown."""
+    if (temperature := _least(temperatures(method, preset), done)) is None:
+        return {}
+    return {
+        rate: [Pretrain(method, temperature, rate, seed, short=True) for seed in chooses(preset)]
+        for rate in preset.rates
+    }
+
+
+def settings(method: str, preset: Preset, done: Results) -> Pretrain | None:
+    """Make a method's pre-training of the first seed with what was chosen; None while that is unknown."""
+    if method == "none":
+        return Pretrain(method)
+    swept = "exact" if method == KEPT else method
+    runs = rates(swept, preset, done)
+    rate = _least(runs, done) if runs else None
+    return None if rate is None else Pretrain(method, runs[rate][0].temperature, rate)
+
+
+def starts(method: str, preset: Preset, done: Results) -> list[Pretrain]:
+    """List a method's pre-trainings of all seeds; none while its settings are unknown."""
+    base = settings(method, preset, done)
+    return [] if base is None else [replace(base, seed=seed) for seed in range(preset.seeds)]
+
+
+def tune_rates(fraction: float, preset: Preset) -> dict[float, list[FineTune]]:
+    """List the runs by which the learning rate of training from scratch is chosen, which all else takes over."""
+    return {
+        rate: [FineTune(Pretrain("none", seed=seed), fraction, rate) for seed in chooses(preset)]
+        for rate in preset.tune_rates
+    }
+
+
+def encoder_rates(method: str, fraction: float, preset: Preset, done: Results) -> dict[float, list[FineTune]]:
+    """List the runs by which the rate of a method's encoder is chosen; none while what they need is unknown."""
+    rate, begun = _least(tune_rates(fraction, preset), done), starts(method, preset, done)
+    if rate is None or not begun:
+        return {}
+    chosen = [begun[seed] for seed in chooses(preset)]
+    return {times: [FineTune(start, fraction, rate, times) for start in chosen] for times in preset.encoder_rates}
+
+
+def tuned(method: str, fraction: float, preset: Preset, done: Results) -> list[FineTune]:
+    """List a method's fine-tunings of all seeds, each at its own rates; none while they are unknown.
+
+    With all labels, rates are those chosen with 10 % of them.
+    """
+    by = min(fraction, FRACTIONS[1])
+    runs = tune_rates(by, preset) if method == "none" else encoder_rates(method, by, preset, done)
+    best = _least(runs, done) if runs else None
+    if best is None:
+        return []
+    one = runs[best][0]
+    return [replace(one, start=start, fraction=fraction) for start in starts(method, preset, done)]
+
+
+def patient(preset: Preset, done: Results) -> list[FineTune]:
+    """List the trainings from scratch that have the time of pre-training too, with few labels."""
+    return [replace(run, patient=True) for fraction in FRACTIONS[:2] for run in tuned("none", fraction, preset, done)]
+
+
+QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "Which transforms?": (tuple(f"{name} and colour alone" for name in GEOMETRY), SWEPT),
+    "No geometry?": ((COLOUR_ALONE,), ("simclr",)),  # where the representations are the same
+    "Turns": (("turned by up to 180 degrees",), SWEPT),
+    "Border and scene": (("black border", "a scene for each hand", "eight frames of each hand"), ("simclr", "exact")),
+    "A large batch": (("4 batches to a step, accumulated", "4 batches to a step, cached"), ("exact",)),
+}
+"""The paper's questions and ours: which changes they ask for, and of which methods."""
+
+
+def asked(method: str, change: str, preset: Preset, done: Results) -> list[Pretrain]:
+    """List the short runs of a method with a change, ``""`` being none; none while its settings are unknown."""
+    base = settings(method, preset, done)
+    return [] if base is None else [replace(base, seed=s, short=True, change=change) for s in chooses(preset)]
 
 
 def ready(preset: Preset, done: Results) -> list[Piece]:
     """List all pieces that can be run with what is known, and those that are done, in the order they are wanted."""
-    starts = [start for start in rows(preset, done) if start.key in done]
-    pieces: list[Piece] = [*sweep(preset), *rows(preset, done)]
-    pieces += [FineTune(start, fraction) for fraction in FRACTIONS for start in starts]
-    pieces += [FineTune(start, fraction, SLOW) for fraction in SLOW_FRACTIONS for start in starts]
-    for runs in questions(preset, done).values():
-        pieces += runs
-    return list(dict.fromkeys(pieces))
+    return list(dict.fromkeys(_wanted(preset, done)))
+
+
+def _wanted(preset: Preset, done: Results) -> Iterator[Piece]:
+    for method in SWEPT:
+        for runs in (temperatures(method, preset), rates(method, preset, done)):
+            yield from (run for each in runs.values() for run in each)
+    rows = [start for method in ("none", *METHODS) for start in starts(method, preset, done)]
+    yield from sorted(rows, key=lambda start: start.seed)
+    begun = [start.key for start in rows if start.key in done]
+    for fraction in FRACTIONS[1::-1]:
+        choices = [tune_rates(fraction, preset)]
+        choices += [encoder_rates(method, fraction, preset, done) for method in METHODS]
+        runs_of = [run for runs in choices for each in runs.values() for run in each]
+        yield from (run for run in runs_of if run.start.key in begun)
+    for fraction in FRACTIONS:
+        every = [run for method in ("none", *METHODS) for run in tuned(method, fraction, preset, done)]
+        yield from sorted((run for run in every if run.start.key in begun), key=lambda run: run.start.seed)
+    for changes, methods in QUESTIONS.values():
+        yield from (run for change in changes for method in methods for run in asked(method, change, preset, done))
+    yield from patient(preset, done)
 
 
 def count(preset: Preset) -> int:
-    """Count the pieces of a whole study."""
-    table = preset.seeds * (len(METHODS) + 1)
-    others = len(SWEPT) * (len(preset.temperatures) + len(GEOMETRY) + 1) + 1 + 2
-    return table * (1 + len(FRACTIONS) + len(SLOW_FRACTIONS)) + others
+    """Count the pieces of a whole study, which are as many whatever is chosen."""
+    done: dict[str, dict[str, float]] = {}
+    while todo := missing(ready(preset, done), done):
+        done |= {piece.key: {"chosen by": 0.0} for piece in todo}
+    return len(done)
 
 
 def missing(pieces: Iterable[Piece], done: Results) -> list[Piece]:

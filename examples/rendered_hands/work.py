@@ -1,46 +1,70 @@
 """What a piece of ``reproduce.py`` does: render, pre-train, probe, fine-tune, measure."""
 
+import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from plan import FineTune, Piece, Preset, Pretrain
+from plan import CHANGES, Change, FineTune, Piece, Preset, Pretrain
 from torch import Tensor, nn
 from tqdm import tqdm
 
 import equicon as eq
-from equicon.hands import Hand, Pose25D, SyntheticHands, bone_length, pose_errors, pose_loss, pose_target
-from equicon.hands.recipes import CLIP_NORM, REFINE_RATE, build_encoder
+from equicon.hands import Hand, Pose25D, PoseErrors, SyntheticHands, bone_length, pose_errors, pose_loss, pose_target
+from equicon.hands.recipes import CLIP_NORM, METHODS, REFINE_RATE, SiameseModel, build_encoder, make_head
+from equicon.metrics import epe, procrustes_align
 from equicon.probes import Features, extract_features, probe
-from equicon.training import learning_rate, load_state, plain_state, seed_of, write_state
+from equicon.training import (
+    PRECISIONS,
+    Batches,
+    fast_precision,
+    learning_rate,
+    load_state,
+    plain_state,
+    seed_of,
+    write_state,
+)
 
-WARMUP = 0.1
+WARMUP = 0.05
+HIDDEN, POINTS = 512, 64
 LOSS_WEIGHTS = (10.0, 1.0, 0.2)
+DROPS, DROP, PATIENCE = 2, 0.3, 3
+"""How often fine-tuning lowers its rates, to what share, and after how many validations without a gain."""
 SHARES = {0.01: "1 %", 0.1: "10 %", 1.0: "100 %"}
-# name: (domain, seed of the hands); "studio" and "wild" show the same hands, and all others different ones
-SETS: dict[str, tuple[Literal["studio", "wild"], int]] = {
-    "unlabelled": ("wild", 0),
-    "labelled": ("studio", 1),
-    "choosing": ("studio", 2),
-    "studio": ("studio", 3),
-    "wild": ("wild", 3),
+DOMAINS = ("studio", "wild")
+# "studio" and "wild" show the same hands, and all others different ones.
+SETS: dict[str, dict[str, Any]] = {
+    "unlabelled": {"seed": 0, "context": 2.0, "scenes": True},
+    "alone": {"seed": 0, "context": 2.0},
+    "clips": {"seed": 0, "context": 2.0, "scenes": True, "clip": 8},
+    "labelled": {"seed": 1, "domain": "studio"},
+    "choosing": {"seed": 2, "domain": "studio"},
+    "studio": {"seed": 3, "domain": "studio"},
+    "wild": {"seed": 3},
 }
+LEARNED_FROM = ("unlabelled", "alone", "clips")
+
+
+def source(name: str, preset: Preset) -> SyntheticHands:
+    """Describe a set of hands, right ones as all of FreiHAND's are."""
+    counts = {"labelled": preset.labelled, "choosing": preset.kept, "studio": preset.tested, "wild": preset.tested}
+    words = SETS[name] | ({"scenes": preset.scenes} if "scenes" in SETS[name] else {})
+    return SyntheticHands(counts.get(name, preset.unlabelled), preset.size, side="right", **words)
 
 
 def render(preset: Preset, folder: Path, device: str) -> None:
     """Render the hands that all pieces share, once."""
-    for name, (domain, seed) in SETS.items():
+    for name in SETS:
         path = folder / f"{name}.pt"
         if path.exists():
             continue
-        number = {"unlabelled": preset.unlabelled, "labelled": preset.labelled}.get(name, preset.tested)
-        source = SyntheticHands(number, preset.size, seed, domain)
-        starts = tqdm(range(0, number, 256), desc=f"render {number:,} hands ({name})", leave=False)
-        parts = [source.render(range(start, min(start + 256, number)), device=device) for start in starts]
+        hands = source(name, preset)
+        starts = tqdm(range(0, len(hands), 128), desc=f"render {len(hands):,} hands ({name})", leave=False)
+        parts = [hands.render(range(start, min(start + 128, len(hands))), device=device) for start in starts]
         write_state(path, [torch.cat(field).cpu() for field in zip(*parts, strict=True)])
 
 
@@ -51,10 +75,17 @@ def hands(folder: Path, name: str, device: str) -> Hand:
     return Hand(*(field.to(device) for field in fields))
 
 
-def build(arch: str) -> tuple[nn.Module, int]:
-    """Build an encoder from random weights."""
-    network, width = build_encoder("quarter_resnet18" if arch == "slim" else arch, "none")
-    return network.to(memory_format=torch.channels_last), width
+def build(preset: Preset) -> tuple[SiameseModel, int]:
+    """Build an encoder and the paper's head from random weights, and give the width of the features."""
+    encoder, width = build_encoder(preset.arch, "none")
+    model = SiameseModel(encoder, make_head(width, HIDDEN, POINTS), nn.Identity())
+    return model.to(memory_format=torch.channels_last), width
+
+
+def fast(device: str) -> torch.autocast:
+    """Compute in the type in which the device is fast."""
+    dtype = PRECISIONS[fast_precision(device)]
+    return torch.autocast(torch.device(device).type, dtype, enabled=dtype != torch.float32)
 
 
 def run(piece: Piece, preset: Preset, out: Path, device: str, threads: int) -> dict[str, Any]:
@@ -67,21 +98,6 @@ def run(piece: Piece, preset: Preset, out: Path, device: str, threads: int) -> d
     return found | {"minutes": (time.monotonic() - begun) / 60}
 
 
-def draw(number: int, batch: int, seed: int) -> Callable[[], Tensor]:
-    """Make what draws batches of indices: whole permutations one after another, the same ones for every method."""
-    generator = torch.Generator().manual_seed(seed_of(seed, 0))
-    left = torch.empty(0, dtype=torch.long)
-
-    def next_batch() -> Tensor:
-        nonlocal left
-        while len(left) < batch:
-            left = torch.cat([left, torch.randperm(number, generator=generator)])
-        taken, left = left[:batch], left[batch:]
-        return taken
-
-    return next_batch
-
-
 def some(data: Hand, chosen: Tensor) -> Hand:
     """Take the hands at the given places."""
     return Hand(*(field[chosen.to(field.device)] for field in data))
@@ -90,11 +106,11 @@ def some(data: Hand, chosen: Tensor) -> Hand:
 # --- pre-training
 
 
-def make_views(piece: Pretrain) -> eq.Compose:
+def make_views(change: Change) -> eq.Compose:
     """Make PeCLR's views, or some of them."""
     scale, _, translation, colour = eq.presets.peclr().transforms
-    geometry = {"scale": scale, "rotation": eq.RandomRotation(piece.degrees), "translation": translation}
-    return eq.Compose([*(geometry[name] for name in piece.geometry), colour, eq.Normalize.imagenet()])
+    geometry = {"scale": scale, "rotation": eq.RandomRotation(change.degrees), "translation": translation}
+    return eq.Compose([*(geometry[name] for name in change.geometry), colour, eq.Normalize.imagenet()])
 
 
 def without_scale(g: eq.Affine) -> eq.Affine:
@@ -106,59 +122,99 @@ def without_scale(g: eq.Affine) -> eq.Affine:
 def pretrain(piece: Pretrain, preset: Preset, out: Path, device: str) -> dict[str, Any]:
     """Pre-train an encoder, keep it, and probe it frozen on both domains."""
     torch.manual_seed(piece.seed)
-    encoder, width = build(preset.arch)
+    model = build(preset)[0].to(device)
     losses: list[Tensor] = []
     if piece.method != "none":
-        head = nn.Sequential(nn.Linear(width, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 128, bias=False))
-        learn(nn.Sequential(encoder, head).to(device), piece, preset, out, device, losses)
-    encoder.to(device)
-    write_state(out / "encoders" / f"{piece.key}.pt", plain_state(encoder))
-    features = {name: embed(encoder, hands(out / "hands", name, device)) for name in SETS if name != "unlabelled"}
-    chosen_by = probe(features["labelled"], features["choosing"]).px
+        learn(model, piece, preset, out, device, losses)
+    write_state(out / "encoders" / f"{piece.key}.pt", plain_state(model))
+    wanted = ("labelled", "choosing", *DOMAINS)
+    seen = {name: embed(model, hands(out / "hands", name, device), preset) for name in wanted}
+    chosen_by = probe(seen["labelled"]["pooled"], seen["choosing"]["pooled"]).mm
     rows = []
-    for domain in ("studio", "wild"):
+    for domain in DOMAINS:
         for fraction, share in SHARES.items():
             if round(fraction * preset.labelled) < 5:
                 continue
-            row = probe(features["labelled"], features[domain], fraction=fraction, seed=piece.seed)
-            rows.append({"domain": domain, "share": share} | row._asdict())
+            for name, train in seen["labelled"].items():
+                row = probe(train, seen[domain][name], fraction=fraction, seed=piece.seed)
+                rows.append({"domain": domain, "share": share, "features": name} | row._asdict())
+            if piece.method == "none":
+                train, test = seen["labelled"]["pooled"], seen[domain]["pooled"]
+                row = probe(train, test, kind="mean", fraction=fraction, seed=piece.seed)
+                rows.append({"domain": domain, "share": share, "features": "mean pose"} | row._asdict())
+    if piece.method == "none":
+        rows += [typical(seen["labelled"]["pooled"], seen[domain]["pooled"], domain) for domain in DOMAINS]
     late = torch.stack(losses[-max(1, len(losses) // 10) :]).mean().item() if losses else None
     return {"chosen by": chosen_by, "loss": late, "rows": rows}
 
 
-def learn(model: nn.Module, piece: Pretrain, preset: Preset, out: Path, device: str, losses: list[Tensor]) -> None:
+def typical(train: Features, test: Features, domain: str) -> dict[str, Any]:
+    """Measure a hand that is always the same: of a hundred, the one that most others of theirs are like, aligned."""
+    few = train.xyz[:100].double()  # type: ignore[index]  # rendered hands have it
+    pairs = [epe(procrustes_align(one.expand_as(few), few), few).item() for one in few]
+    best = min(range(len(few)), key=pairs.__getitem__)
+    truth = test.xyz.double()  # type: ignore[union-attr]
+    guess = few[best].expand_as(truth)
+    return {
+        "domain": domain,
+        "share": SHARES[1.0],
+        "features": "typical hand",
+        "px": epe(train.xy[best].expand_as(test.xy), test.xy).item(),
+        "mm": 1000 * epe(guess - guess[:, :1], truth - truth[:, :1]).item(),
+        "pa_mm": 1000 * epe(procrustes_align(guess, truth), truth).item(),
+    }
+
+
+def batches(piece: Pretrain, preset: Preset, steps: int, device: str) -> Iterator[Tensor]:
+    """Draw batches of indices, from a few scenes each: the same ones for every method."""
+    change = CHANGES[piece.change]
+    known = source(change.hands, preset)
+    grouped: dict[str, Any] = {"groups": known.groups, "groups_per_batch": preset.groups} if known.scenes else {}
+    drawn = Batches(len(known), preset.batch, piece.seed, 0, steps * change.times, **grouped)
+    return (torch.tensor(indices, device="cpu").to(device, non_blocking=True) for indices in drawn)
+
+
+def learn(model: SiameseModel, piece: Pretrain, preset: Preset, out: Path, device: str, losses: list[Tensor]) -> None:
     """Pre-train on unlabelled hands, and list the loss of each step."""
-    data = hands(out / "hands", "unlabelled", device)
-    known: dict[str, eq.Representation[Any]] = {"simclr": eq.Invariant(), "peclr": eq.PeCLRPoints()}
-    representation = known.get(piece.method, eq.Points())
-    augment, criterion = make_views(piece), eq.PeCLRLoss(piece.temperature, representation=representation)
-    kept = without_scale if piece.method == "exact, scale kept" else None
-    optimizer = torch.optim.AdamW(model.parameters(), preset.lr, weight_decay=1e-6, fused=True)
-    project = eq.GradCache(model, 2 * preset.batch) if piece.cached else model
-    size, steps = (preset.size, preset.size), max(1, preset.steps // (2 if piece.short else 1) // piece.times)
-    following = draw(len(data.image), preset.batch, piece.seed)
-    on_gpu = device.startswith("cuda")
+    change = CHANGES[piece.change]
+    data = hands(out / "hands", change.hands, device)
+    square = source(change.hands, preset).frame(preset.batch, device=device)
+    representation = METHODS.get(piece.method, eq.Points())
+    augment, criterion = make_views(change), eq.PeCLRLoss(piece.temperature, representation=representation)
+    kept = (lambda g: g) if piece.method in METHODS else without_scale
+    optimizer = torch.optim.AdamW(model.parameters(), piece.rate, weight_decay=1e-6, fused=True)
+    project = eq.GradCache(model, preset.batch) if change.cached else model
+    size, steps = (preset.size, preset.size), max(1, (preset.short if piece.short else preset.steps) // change.times)
+    following = batches(piece, preset, steps, device)
+
+    def view(images: Tensor, frame: eq.Affine) -> tuple[Tensor, eq.Affine]:
+        action = augment.sample(len(images), device=device)
+        if not change.border:
+            action = action.inside((images.shape[-2], images.shape[-1]), size, frame)
+        made = action(images, size=size, frame=frame, memory_format=torch.channels_last)
+        return made, kept(action.affine)
+
     for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, peak=preset.lr, warmup=WARMUP)
-        views = []
-        for k in range(piece.times):
-            images = data.image[following().to(device, non_blocking=True)]
+            group["lr"] = learning_rate(step, steps, peak=piece.rate, warmup=WARMUP)
+        parts = []
+        for k in range(change.times):
+            images, frame = data.image[next(following)], square
+            if change.border:  # of the hand's square alone, as if nothing were known around it
+                images = (255 * square.warp(images, size)).round().to(torch.uint8)
+                frame = eq.Affine.from_linear(torch.eye(2, device=device).expand(len(images), 2, 2))
             torch.manual_seed(seed_of(piece.seed, 1, step, k))  # so all methods see the same views
-            x1, g1 = augment(images, size=size, memory_format=torch.channels_last)
-            x2, g2 = augment(images, size=size, memory_format=torch.channels_last)
-            views.append((x1, x2, g1, g2))
-        if piece.cached:
-            x1s, x2s, g1s, g2s = zip(*views, strict=True)
-            views = [(torch.cat(x1s), torch.cat(x2s), eq.Affine.cat(g1s), eq.Affine.cat(g2s))]
+            parts.append((*view(images, frame), *view(images, frame)))
+        if change.cached:
+            x1s, g1s, x2s, g2s = zip(*parts, strict=True)
+            parts = [(torch.cat(x1s), eq.Affine.cat(g1s), torch.cat(x2s), eq.Affine.cat(g2s))]
         total = torch.zeros((), device=device)
-        for x1, x2, g1, g2 in views:
-            with torch.autocast("cuda", torch.bfloat16, enabled=on_gpu):
-                # Interleaved, so that a chunk of cached gradients sees both views of its images, as a batch does.
-                z1, z2 = project(torch.stack([x1, x2], 1).flatten(0, 1)).unflatten(0, (-1, 2)).unbind(1)
-            loss = criterion(z1, z2, kept(g1), kept(g2)) if kept else criterion(z1, z2, g1, g2)
-            (loss / len(views)).backward()
-            total += loss.detach() / len(views)
+        for x1, g1, x2, g2 in parts:
+            with fast(device):
+                z1, z2 = project(x1, x2)
+            loss = criterion(z1, z2, g1, g2)
+            (loss / len(parts)).backward()
+            total += loss.detach() / len(parts)
         optimizer.step()
         optimizer.zero_grad()
         losses.append(total)
@@ -166,13 +222,34 @@ def learn(model: nn.Module, piece: Pretrain, preset: Preset, out: Path, device: 
         raise RuntimeError(f"{piece.key}: the loss is {losses[-1].item()} after {steps} steps.")
 
 
-def embed(encoder: nn.Module, data: Hand) -> Features:
-    """Take the features of whole images."""
+class Reader(nn.Module):
+    """Gives what one may read out of a model at once: pooled features, a 4 × 4 map of them, the head's points."""
+
+    def __init__(self, model: SiameseModel, size: int) -> None:
+        super().__init__()
+        self.model = model
+        self.maps: list[Tensor] = []
+        layer = model.encoder.get_submodule(f"layer{round(math.log2(size)) - 3}")  # which has 4 × 4 of them
+        layer.register_forward_hook(lambda _, __, out: self.maps.append(out))
+
+    def forward(self, images: Tensor) -> Tensor:
+        pooled = self.model.encoder(images)
+        self.widths = [pooled.shape[1], self.maps[-1][0].numel()]
+        return torch.cat([pooled, self.maps.pop().flatten(1), self.model.head(pooled)], 1)
+
+
+def embed(model: SiameseModel, data: Hand, preset: Preset) -> dict[str, Features]:
+    """Take the features of whole images, by their names."""
+    reader = Reader(model, preset.size)
     views = (
         (eq.Normalize.imagenet()(part.image / 255)[0].contiguous(memory_format=torch.channels_last), part.xy, part.xyz)
         for part in parts_of(data)
     )
-    return extract_features(encoder, views)
+    with fast(str(data.image.device)):
+        found = extract_features(reader, views)
+    pooled, mapped = reader.widths
+    parts = found.z.split([pooled, mapped, found.z.shape[1] - pooled - mapped], 1)
+    return {name: found._replace(z=z) for name, z in zip(("pooled", "4 × 4 map", "points"), parts, strict=True)}
 
 
 def parts_of(data: Hand) -> list[Hand]:
@@ -184,56 +261,83 @@ def parts_of(data: Hand) -> list[Hand]:
 
 
 def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, Any]:
-    """Fine-tune a 2.5D model from an encoder and a share of the labels, and test it on both domains."""
+    """Fine-tune a 2.5D model from an encoder and a share of the labels, and test it on both domains.
+
+    It ends when the error on hands kept for this has not fallen for a while, at a third rate that is lower than the
+    two before. The best model so far is what it goes on from, and what is tested.
+    """
     seed = piece.start.seed
+    begun, width = build(preset)
+    begun.load_state_dict(load_state(out / "encoders" / f"{piece.start.key}.pt"))
     torch.manual_seed(seed)
-    encoder, width = build(preset.arch)
-    encoder.load_state_dict(load_state(out / "encoders" / f"{piece.start.key}.pt"))
-    model = Pose25D(encoder, width).to(device)
-    data = hands(out / "hands", "labelled", device)
+    model = Pose25D(begun.encoder, width).to(device)
+    data, choosing = (hands(out / "hands", name, device) for name in ("labelled", "choosing"))
     known = max(1, round(piece.fraction * len(data.image)))
     chosen = torch.randperm(len(data.image), generator=torch.Generator().manual_seed(seed))[:known]
     data = some(data, chosen)  # the labels that the probes of this seed know too
-    following = draw(known, preset.tune_batch, seed)
+    repeated = -(-preset.tune_batch // known)
+    patience = 2 * preset.steps * preset.batch // preset.tune_batch if piece.patient else 0
+    last = preset.tune_steps + patience
+    drawn = iter(Batches(known * repeated, preset.tune_batch, seed, 0, last))
     colour = eq.presets.peclr().transforms[-1]
     augment = eq.Compose(
         [eq.RandomScale((0.8, 1.25)), eq.RandomRotation(45), eq.RandomTranslate(0.1), colour, eq.Normalize.imagenet()]
     )
-    refining = list(model.refine.parameters())
     groups: list[dict[str, Any]] = [
         {"params": [*model.encoder.parameters()], "times": piece.encoder_rate},
         {"params": [*model.head.parameters()], "times": 1.0},
-        {"params": refining, "times": REFINE_RATE},
+        {"params": [*model.refine.parameters()], "times": REFINE_RATE},
     ]
-    optimizer = torch.optim.AdamW(groups, preset.tune_lr, weight_decay=1e-4, fused=True)
-    for step in range(preset.tune_steps):
+    optimizer = torch.optim.AdamW(groups, piece.rate, weight_decay=1e-4, fused=True)
+    best, drops, since, course = (math.inf, 0, copy.deepcopy(model.state_dict())), 0, 0, []
+    for step in range(last):
         for group in optimizer.param_groups:
-            lr = learning_rate(step, preset.tune_steps, peak=preset.tune_lr, warmup=WARMUP)
-            group["lr"] = lr * group["times"]
-        batch = some(data, following())
+            group["lr"] = piece.rate * DROP**drops * min(1.0, (step + 1) / preset.tune_every) * group["times"]
+        batch = some(data, torch.tensor(next(drawn), device="cpu") % known)
         torch.manual_seed(seed_of(seed, 2, step))
         images, g = augment(batch.image, size=(preset.size, preset.size), memory_format=torch.channels_last)
         target = pose_target(batch, images, g)
-        with torch.autocast("cuda", torch.bfloat16, enabled=device.startswith("cuda")):
+        with fast(device):
             pose = model(target.images, target.K)
         loss = torch.stack(list(pose_loss(pose, target, LOSS_WEIGHTS).values())).sum()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
         optimizer.step()
         optimizer.zero_grad()
+        if (step + 1) % preset.tune_every:
+            continue
+        course.append(test(model, choosing).mm)
+        model.train()
+        since += 1
+        if course[-1] < best[0]:
+            best, since = (course[-1], step + 1, copy.deepcopy(model.state_dict())), 0
+        if since >= PATIENCE and step >= patience:
+            if drops == DROPS:
+                break
+            drops, since = drops + 1, 0
+            model.load_state_dict(best[2])
+    model.load_state_dict(best[2])
     found = []
-    for domain in ("studio", "wild"):
+    for domain in DOMAINS:
         errors = test(model, hands(out / "hands", domain, device))
-        found.append({"domain": domain, "share": SHARES[piece.fraction], "labels": known} | errors)
-    return {"rows": found, "loss": loss.item()}
+        found.append({"domain": domain, "share": SHARES[piece.fraction], "labels": known} | errors._asdict())
+    write_state(out / "models" / f"{piece.key}.pt", plain_state(model))
+    return {
+        "chosen by": best[0],
+        "steps": len(course) * preset.tune_every,
+        "best": best[1],
+        "course": course,
+        "rows": found,
+    }
 
 
 @torch.no_grad()
-def test(model: nn.Module, data: Hand) -> dict[str, float]:
+def test(model: Pose25D, data: Hand) -> PoseErrors:
     """Measure a model on whole images."""
     model.eval()
     joints = []
     for part in parts_of(data):
         images = eq.Normalize.imagenet()(part.image / 255)[0].contiguous(memory_format=torch.channels_last)
-        joints.append(model(images, part.K).joints(bone_length(part.xyz)))
-    return pose_errors(torch.cat(joints), data.xyz, data.K)._asdict()
+        with fast(str(images.device)):
+            joints.append(model(images, part.K).joints(bone_length(part.xyz)))
+    return pose_errors(torch.cat(joints), data.xyz, data.K)

@@ -6,15 +6,15 @@ from examples.loading import load
 
 plan = load("rendered_hands/plan.py")
 FineTune, Pretrain = plan.FineTune, plan.Pretrain
-best_temperature, missing, questions, ready, rows = (
-    plan.best_temperature, plan.missing, plan.questions, plan.ready, plan.rows,
+asked, missing, ready, settings, starts, tuned = (
+    plan.asked, plan.missing, plan.ready, plan.settings, plan.starts, plan.tuned,
 )  # fmt: skip
 
 TOY = plan.PRESETS["toy"]
 
 
 def finish(preset, errors=lambda piece: 1.0):
-    """Do all pieces as they become ready, two at a time, and give them in their order."""
+    """Do all pieces as they become ready, two at a time, and give what is done."""
     done = {}
     while todo := missing(ready(preset, done), done):
         for piece in todo[:2]:
@@ -23,8 +23,10 @@ def finish(preset, errors=lambda piece: 1.0):
 
 
 @pytest.mark.parametrize("name", plan.PRESETS)
-def test_a_whole_study_has_as_many_pieces_as_it_counts(name):
-    assert len(finish(plan.PRESETS[name])) == plan.count(plan.PRESETS[name])
+def test_a_whole_study_has_as_many_pieces_as_it_counts_whatever_is_chosen(name):
+    preset = plan.PRESETS[name]
+    assert len(finish(preset)) == plan.count(preset)
+    assert len(finish(preset, lambda piece: -hash(piece))) == plan.count(preset)
 
 
 def test_keys_tell_all_pieces_apart():
@@ -34,54 +36,89 @@ def test_keys_tell_all_pieces_apart():
 
 
 def test_a_method_waits_for_its_own_sweep_only():
-    runs = list(plan.sweep(TOY))
-    done = {run.key: {"chosen by": run.temperature} for run in runs if run.method != "peclr"}
-    assert best_temperature("peclr", TOY, done) is None
-    assert best_temperature("simclr", TOY, done) == min(TOY.temperatures)
-    assert {run.method for run in rows(TOY, done)} == {"none", "simclr", "exact", "exact, scale kept"}
-    assert {run.method for runs in questions(TOY, done).values() for run in runs} == {"simclr", "exact"}
+    done = finish(TOY)
+    others = {key: value for key, value in done.items() if not key.startswith("peclr, ")}
+    assert settings("peclr", TOY, others) is None
+    assert not starts("peclr", TOY, others)
+    assert not tuned("peclr", 0.1, TOY, others)
+    assert not asked("peclr", "", TOY, others)
+    assert all(settings(method, TOY, others) for method in ("simclr", "exact", plan.KEPT))
 
 
-def test_each_method_has_the_temperature_that_suits_it_and_the_variant_that_of_exact():
-    wanted = {"simclr": 0.5, "peclr": 1.0, "exact": 1.0}
+def test_each_method_has_the_settings_that_suit_it_and_the_variant_those_of_exact():
+    temperatures = {"simclr": 0.5, "peclr": 0.1, "exact": 0.5}
+    rates = {"simclr": 1e-3, "peclr": 2e-3, "exact": 1e-3}
+    encoders = {"simclr": 0.3, "peclr": 1.0, "exact": 0.3, plan.KEPT: 1.0}
 
     def errors(piece):
-        return float(isinstance(piece, Pretrain) and piece.temperature != wanted.get(piece.method))
+        if isinstance(piece, FineTune):
+            if piece.start.method == "none":
+                return float(piece.rate != 3e-3)
+            return float(piece.encoder_rate != encoders[piece.start.method])
+        wrong_rate = piece.rate != rates.get(piece.method)
+        return 2.0 * (piece.temperature != temperatures.get(piece.method)) + wrong_rate
 
     done = finish(TOY, errors)
-    for run in rows(TOY, done):
-        if run.method in plan.METHODS:
-            assert run.temperature == wanted.get(run.method, wanted["exact"])
-    assert all(run.temperature == wanted[run.method] for runs in questions(TOY, done).values() for run in runs)
+    for method in plan.METHODS:
+        like = "exact" if method == plan.KEPT else method
+        for seed, start in enumerate(starts(method, TOY, done)):
+            assert start == Pretrain(method, temperatures[like], rates[like], seed)
+        for fraction in plan.FRACTIONS:
+            for run in tuned(method, fraction, TOY, done):
+                assert (run.rate, run.encoder_rate, run.fraction) == (3e-3, encoders[method], fraction)
+    for change in plan.CHANGES:
+        for run in asked("exact", change, TOY, done):
+            assert (run.temperature, run.rate, run.change, run.short) == (0.5, 1e-3, change, True)
+
+
+def test_settings_are_chosen_by_two_seeds_and_by_hands_that_are_not_tested():
+    first, second = ({0: a, 1: b} for a, b in ((1.0, 4.0), (2.0, 2.0)))
+
+    def errors(piece):
+        if isinstance(piece, FineTune):
+            return 1.0
+        return (first if piece.temperature == TOY.temperatures[0] else second)[piece.seed]
+
+    assert settings("exact", TOY, finish(TOY, errors)).temperature == TOY.temperatures[1]  # of 2.5 and 2
 
 
 def test_rows_are_paired_by_seed_and_every_encoder_is_fine_tuned_at_every_fraction():
     done = finish(TOY)
-    starts = list(rows(TOY, done))
-    assert sorted((run.method, run.seed) for run in starts) == sorted(
+    rows = [start for method in ("none", *plan.METHODS) for start in starts(method, TOY, done)]
+    assert [(run.method, run.seed) for run in rows] == [
         (method, seed) for method in ("none", *plan.METHODS) for seed in range(TOY.seeds)
-    )
-    for start in starts:
+    ]
+    for start in rows:
+        assert start.key in done
         assert not start.short
-        assert all(FineTune(start, fraction).key in done for fraction in plan.FRACTIONS)
-        assert all(FineTune(start, fraction, plan.SLOW).key in done for fraction in plan.SLOW_FRACTIONS)
+        for fraction in plan.FRACTIONS:
+            assert any(run.start == start and run.key in done for run in tuned(start.method, fraction, TOY, done))
+
+
+def test_training_from_scratch_has_its_own_rate_and_with_few_labels_the_time_of_pre_training_too():
+    done = finish(TOY, lambda piece: getattr(piece, "rate", 1.0))
+    longer = plan.patient(TOY, done)
+    assert [(run.start.seed, run.fraction, run.rate) for run in longer] == [
+        (seed, fraction, 1e-3) for fraction in plan.FRACTIONS[:2] for seed in range(TOY.seeds)
+    ]
+    assert all(run.patient and run.key in done and run.start.method == "none" for run in longer)
 
 
 def test_nothing_is_fine_tuned_before_its_encoder_is_there():
-    done = {run.key: {"chosen by": 1.0} for run in plan.sweep(TOY)}
-    assert not any(isinstance(piece, FineTune) for piece in ready(TOY, done))
-    first = Pretrain("none")
-    done[first.key] = {}
-    tunes = [piece for piece in ready(TOY, done) if isinstance(piece, FineTune)]
-    assert [piece.start for piece in tunes] == [first] * len(plan.FRACTIONS + plan.SLOW_FRACTIONS)
+    done = {}
+    while todo := missing(ready(TOY, done), done):
+        for piece in todo:
+            assert not isinstance(piece, FineTune) or piece.start.key in done
+        done[todo[0].key] = {"chosen by": 1.0}
 
 
 def test_questions_ask_for_one_change_at_a_time():
     done = finish(TOY)
-    asked = questions(TOY, done)
-    assert set(asked) == {"augmentations", "batch", "rotation"}
-    for method in plan.SWEPT:
-        base = Pretrain(method, best_temperature(method, TOY, done), short=True)
-        for run in (run for runs in asked.values() for run in runs if run.method == method):
-            changed = [name for name in vars(base) if vars(base)[name] != vars(run)[name]]
-            assert changed in (["geometry"], ["degrees"], ["times"], ["times", "cached"])
+    for changes, methods in plan.QUESTIONS.values():
+        for change in changes:
+            differs = [name for name, value in vars(plan.CHANGES[change]).items() if value != vars(plan.Change())[name]]
+            assert differs in (["geometry"], ["degrees"], ["border"], ["hands"], ["times"], ["times", "cached"])
+            for method in methods:
+                runs, plain = asked(method, change, TOY, done), asked(method, "", TOY, done)
+                assert [run.key in done for run in (*runs, *plain)] == 4 * [True]
+                assert [plan.replace(run, change="") for run in runs] == plain
