@@ -44,10 +44,12 @@ need("torchvision", "tqdm", "matplotlib")
 
 import torch
 import torchvision
-from plan import PRESETS, Piece, Preset, count, missing, ready
+from common import render
+from plan import Piece, count, missing, ready
 from report import write_report
+from sizes import PRESETS, Preset
 from tqdm import tqdm
-from work import render, run
+from work import run
 
 import equicon as eq
 from equicon.training import Checkpoints, check_device, escape_stdout, fast_precision, interruptible, write_text

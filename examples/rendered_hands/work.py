@@ -1,91 +1,26 @@
-"""What a piece of ``reproduce.py`` does: render, pre-train, probe, fine-tune, measure."""
+"""What a piece of ``reproduce.py`` does: pre-train and probe here, or fine-tune."""
 
-import copy
 import math
 import time
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from plan import CHANGES, Change, FineTune, Piece, Preset, Pretrain
+from common import DOMAINS, SHARES, build, fast, hands, parts_of, source
+from plan import CHANGES, Change, Piece, Pretrain
+from sizes import Preset
 from torch import Tensor, nn
-from tqdm import tqdm
+from tuning import tune
 
 import equicon as eq
-from equicon.hands import Hand, Pose25D, PoseErrors, SyntheticHands, bone_length, pose_errors, pose_loss, pose_target
-from equicon.hands.recipes import CLIP_NORM, METHODS, REFINE_RATE, SiameseModel, build_encoder, make_head
+from equicon.hands import Hand
+from equicon.hands.recipes import METHODS, SiameseModel
 from equicon.metrics import epe, procrustes_align
 from equicon.probes import Features, extract_features, probe
-from equicon.training import (
-    PRECISIONS,
-    Batches,
-    fast_precision,
-    learning_rate,
-    load_state,
-    plain_state,
-    seed_of,
-    write_state,
-)
+from equicon.training import Batches, learning_rate, plain_state, seed_of, write_state
 
 WARMUP = 0.05
-HIDDEN, POINTS = 512, 64
-LOSS_WEIGHTS = (10.0, 1.0, 0.2)
-DROPS, DROP, PATIENCE = 2, 0.3, 3
-"""How often fine-tuning lowers its rates, to what share, and after how many validations without a gain."""
-SHARES = {0.01: "1 %", 0.1: "10 %", 1.0: "100 %"}
-DOMAINS = ("studio", "wild")
-# "studio" and "wild" show the same hands, and all others different ones.
-SETS: dict[str, dict[str, Any]] = {
-    "unlabelled": {"seed": 0, "context": 2.0, "scenes": True},
-    "alone": {"seed": 0, "context": 2.0},
-    "clips": {"seed": 0, "context": 2.0, "scenes": True, "clip": 8},
-    "labelled": {"seed": 1, "domain": "studio"},
-    "choosing": {"seed": 2, "domain": "studio"},
-    "studio": {"seed": 3, "domain": "studio"},
-    "wild": {"seed": 3},
-}
-LEARNED_FROM = ("unlabelled", "alone", "clips")
-
-
-def source(name: str, preset: Preset) -> SyntheticHands:
-    """Describe a set of hands, right ones as all of FreiHAND's are."""
-    counts = {"labelled": preset.labelled, "choosing": preset.kept, "studio": preset.tested, "wild": preset.tested}
-    words = SETS[name] | ({"scenes": preset.scenes} if "scenes" in SETS[name] else {})
-    return SyntheticHands(counts.get(name, preset.unlabelled), preset.size, side="right", **words)
-
-
-def render(preset: Preset, folder: Path, device: str) -> None:
-    """Render the hands that all pieces share, once."""
-    for name in SETS:
-        path = folder / f"{name}.pt"
-        if path.exists():
-            continue
-        hands = source(name, preset)
-        starts = tqdm(range(0, len(hands), 128), desc=f"render {len(hands):,} hands ({name})", leave=False)
-        parts = [hands.render(range(start, min(start + 128, len(hands))), device=device) for start in starts]
-        write_state(path, [torch.cat(field).cpu() for field in zip(*parts, strict=True)])
-
-
-@cache
-def hands(folder: Path, name: str, device: str) -> Hand:
-    """Open a rendered set; processes on a CPU share its memory."""
-    fields = torch.load(folder / f"{name}.pt", mmap=True, weights_only=True)
-    return Hand(*(field.to(device) for field in fields))
-
-
-def build(preset: Preset) -> tuple[SiameseModel, int]:
-    """Build an encoder and the paper's head from random weights, and give the width of the features."""
-    encoder, width = build_encoder(preset.arch, "none")
-    model = SiameseModel(encoder, make_head(width, HIDDEN, POINTS), nn.Identity())
-    return model.to(memory_format=torch.channels_last), width
-
-
-def fast(device: str) -> torch.autocast:
-    """Compute in the type in which the device is fast."""
-    dtype = PRECISIONS[fast_precision(device)]
-    return torch.autocast(torch.device(device).type, dtype, enabled=dtype != torch.float32)
 
 
 def run(piece: Piece, preset: Preset, out: Path, device: str, threads: int) -> dict[str, Any]:
@@ -96,14 +31,6 @@ def run(piece: Piece, preset: Preset, out: Path, device: str, threads: int) -> d
     begun = time.monotonic()
     found = pretrain(piece, preset, out, device) if isinstance(piece, Pretrain) else tune(piece, preset, out, device)
     return found | {"minutes": (time.monotonic() - begun) / 60}
-
-
-def some(data: Hand, chosen: Tensor) -> Hand:
-    """Take the hands at the given places."""
-    return Hand(*(field[chosen.to(field.device)] for field in data))
-
-
-# --- pre-training
 
 
 def make_views(change: Change) -> eq.Compose:
@@ -250,94 +177,3 @@ def embed(model: SiameseModel, data: Hand, preset: Preset) -> dict[str, Features
     pooled, mapped = reader.widths
     parts = found.z.split([pooled, mapped, found.z.shape[1] - pooled - mapped], 1)
     return {name: found._replace(z=z) for name, z in zip(("pooled", "4 × 4 map", "points"), parts, strict=True)}
-
-
-def parts_of(data: Hand) -> list[Hand]:
-    """Cut hands into parts that fit the memory."""
-    return [Hand(*fields) for fields in zip(*(field.split(250) for field in data), strict=True)]
-
-
-# --- fine-tuning
-
-
-def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, Any]:
-    """Fine-tune a 2.5D model from an encoder and a share of the labels, and test it on both domains.
-
-    It ends when the error on hands kept for this has not fallen for a while, at a third rate that is lower than the
-    two before. The best model so far is what it goes on from, and what is tested.
-    """
-    seed = piece.start.seed
-    begun, width = build(preset)
-    begun.load_state_dict(load_state(out / "encoders" / f"{piece.start.key}.pt"))
-    torch.manual_seed(seed)
-    model = Pose25D(begun.encoder, width).to(device)
-    data, choosing = (hands(out / "hands", name, device) for name in ("labelled", "choosing"))
-    known = max(1, round(piece.fraction * len(data.image)))
-    chosen = torch.randperm(len(data.image), generator=torch.Generator().manual_seed(seed))[:known]
-    data = some(data, chosen)  # the labels that the probes of this seed know too
-    repeated = -(-preset.tune_batch // known)
-    patience = 2 * preset.steps * preset.batch // preset.tune_batch if piece.patient else 0
-    last = preset.tune_steps + patience
-    drawn = iter(Batches(known * repeated, preset.tune_batch, seed, 0, last))
-    colour = eq.presets.peclr().transforms[-1]
-    augment = eq.Compose(
-        [eq.RandomScale((0.8, 1.25)), eq.RandomRotation(45), eq.RandomTranslate(0.1), colour, eq.Normalize.imagenet()]
-    )
-    groups: list[dict[str, Any]] = [
-        {"params": [*model.encoder.parameters()], "times": piece.encoder_rate},
-        {"params": [*model.head.parameters()], "times": 1.0},
-        {"params": [*model.refine.parameters()], "times": REFINE_RATE},
-    ]
-    optimizer = torch.optim.AdamW(groups, piece.rate, weight_decay=1e-4, fused=True)
-    best, drops, since, course = (math.inf, 0, copy.deepcopy(model.state_dict())), 0, 0, []
-    for step in range(last):
-        for group in optimizer.param_groups:
-            group["lr"] = piece.rate * DROP**drops * min(1.0, (step + 1) / preset.tune_every) * group["times"]
-        batch = some(data, torch.tensor(next(drawn), device="cpu") % known)
-        torch.manual_seed(seed_of(seed, 2, step))
-        images, g = augment(batch.image, size=(preset.size, preset.size), memory_format=torch.channels_last)
-        target = pose_target(batch, images, g)
-        with fast(device):
-            pose = model(target.images, target.K)
-        loss = torch.stack(list(pose_loss(pose, target, LOSS_WEIGHTS).values())).sum()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
-        optimizer.step()
-        optimizer.zero_grad()
-        if (step + 1) % preset.tune_every:
-            continue
-        course.append(test(model, choosing).mm)
-        model.train()
-        since += 1
-        if course[-1] < best[0]:
-            best, since = (course[-1], step + 1, copy.deepcopy(model.state_dict())), 0
-        if since >= PATIENCE and step >= patience:
-            if drops == DROPS:
-                break
-            drops, since = drops + 1, 0
-            model.load_state_dict(best[2])
-    model.load_state_dict(best[2])
-    found = []
-    for domain in DOMAINS:
-        errors = test(model, hands(out / "hands", domain, device))
-        found.append({"domain": domain, "share": SHARES[piece.fraction], "labels": known} | errors._asdict())
-    write_state(out / "models" / f"{piece.key}.pt", plain_state(model))
-    return {
-        "chosen by": best[0],
-        "steps": len(course) * preset.tune_every,
-        "best": best[1],
-        "course": course,
-        "rows": found,
-    }
-
-
-@torch.no_grad()
-def test(model: Pose25D, data: Hand) -> PoseErrors:
-    """Measure a model on whole images."""
-    model.eval()
-    joints = []
-    for part in parts_of(data):
-        images = eq.Normalize.imagenet()(part.image / 255)[0].contiguous(memory_format=torch.channels_last)
-        with fast(str(images.device)):
-            joints.append(model(images, part.K).joints(bone_length(part.xyz)))
-    return pose_errors(torch.cat(joints), data.xyz, data.K)

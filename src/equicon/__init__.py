@@ -7,6 +7,7 @@ from equicon._losses.grad_cache import GradCache
 from equicon._losses.levels import LossLevels, nt_xent_levels
 from equicon._losses.ntxent import NTXentLoss, nt_xent
 from equicon._losses.peclr import PeCLRLoss
+from equicon._pretrained.encoders import Pretrained, list_pretrained, pretrained, save_pretrained
 from equicon._public import claim
 from equicon._representations.base import Representation
 from equicon._representations.peclr import PeCLRPoints
@@ -59,6 +60,7 @@ __all__ = [
     "PeCLRLoss",
     "PeCLRPoints",
     "Points",
+    "Pretrained",
     "RandomAffine",
     "RandomApply",
     "RandomErasing",
@@ -75,11 +77,14 @@ __all__ = [
     "RandomVerticalFlip",
     "Representation",
     "draw",
+    "list_pretrained",
     "load_weights",
     "metrics",
     "nt_xent",
     "nt_xent_levels",
     "presets",
+    "pretrained",
+    "save_pretrained",
 ]
 
 claim(__all__, globals())

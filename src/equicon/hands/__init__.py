@@ -11,6 +11,7 @@ from equicon.hands._pose.leaderboard import write_leaderboard
 from equicon.hands._pose.lift import lift, palm_from_wrist, root_depth, wrist_from_palm
 from equicon.hands._pose.loss import pose_loss
 from equicon.hands._pose.pose25d import Pose, Pose25D
+from equicon.hands._pose.predict import HandJoints, predict
 from equicon.hands._pose.released import read_encoder, read_pose25d
 from equicon.hands._pose.target import PoseTarget, pose_crop, pose_target
 from equicon.hands._pose.two_pass import pose_frame, predict_two_pass
@@ -23,6 +24,7 @@ __all__ = [
     "JOINT_NAMES",
     "FreiHAND",
     "Hand",
+    "HandJoints",
     "Pose",
     "Pose25D",
     "PoseErrors",
@@ -39,6 +41,7 @@ __all__ = [
     "pose_frame",
     "pose_loss",
     "pose_target",
+    "predict",
     "predict_two_pass",
     "project",
     "read_encoder",

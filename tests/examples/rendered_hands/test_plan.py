@@ -4,13 +4,13 @@ pytest.importorskip("torchvision", reason="the examples need torchvision")
 
 from examples.loading import load
 
-plan = load("rendered_hands/plan.py")
+plan, sizes = load("rendered_hands/plan.py"), load("rendered_hands/sizes.py")
 FineTune, Pretrain = plan.FineTune, plan.Pretrain
 asked, missing, ready, settings, starts, tuned = (
     plan.asked, plan.missing, plan.ready, plan.settings, plan.starts, plan.tuned,
 )  # fmt: skip
 
-TOY = plan.PRESETS["toy"]
+TOY = sizes.PRESETS["toy"]
 
 
 def finish(preset, errors=lambda piece: 1.0):
@@ -22,9 +22,9 @@ def finish(preset, errors=lambda piece: 1.0):
     return done
 
 
-@pytest.mark.parametrize("name", plan.PRESETS)
+@pytest.mark.parametrize("name", sizes.PRESETS)
 def test_a_whole_study_has_as_many_pieces_as_it_counts_whatever_is_chosen(name):
-    preset = plan.PRESETS[name]
+    preset = sizes.PRESETS[name]
     assert len(finish(preset)) == plan.count(preset)
     assert len(finish(preset, lambda piece: -hash(piece))) == plan.count(preset)
 

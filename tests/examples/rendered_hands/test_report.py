@@ -8,8 +8,9 @@ pytest.importorskip("matplotlib", reason="the examples need matplotlib")
 from examples.loading import load
 
 plan, report = load("rendered_hands/plan.py"), load("rendered_hands/report.py")
-SHARES = load("rendered_hands/work.py").SHARES
-TOY = plan.PRESETS["toy"]
+sizes = load("rendered_hands/sizes.py")
+SHARES = load("rendered_hands/common.py").SHARES
+TOY = sizes.PRESETS["toy"]
 SESSION = {"date": "2026-11-24", "device": "a machine", "torch": "2.14", "equicon": "0.2", "command": "python"}
 
 

@@ -14,30 +14,31 @@ from equicon.metrics import epe, procrustes_align
 from equicon.probes import Features
 
 plan, work = load("rendered_hands/plan.py"), load("rendered_hands/work.py")
-TOY = plan.PRESETS["toy"]
+common, sizes, tuning = (load(f"rendered_hands/{name}.py") for name in ("common", "sizes", "tuning"))
+TOY = sizes.PRESETS["toy"]
 HANDS = ("unlabelled", "labelled", "choosing", "studio")
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
-    work.render(TOY, folder / "hands", "cpu")
+    common.render(TOY, folder / "hands", "cpu")
     return folder
 
 
 def test_hands_are_rendered_once_and_no_hand_is_in_two_sets(out):
-    before = {name: (out / "hands" / f"{name}.pt").stat().st_mtime_ns for name in work.SETS}
-    work.render(TOY, out / "hands", "cpu")
-    assert before == {name: (out / "hands" / f"{name}.pt").stat().st_mtime_ns for name in work.SETS}
-    found = {name: work.hands(out / "hands", name, "cpu") for name in work.SETS}
+    before = {name: (out / "hands" / f"{name}.pt").stat().st_mtime_ns for name in common.SETS}
+    common.render(TOY, out / "hands", "cpu")
+    assert before == {name: (out / "hands" / f"{name}.pt").stat().st_mtime_ns for name in common.SETS}
+    found = {name: common.hands(out / "hands", name, "cpu") for name in common.SETS}
     counts = 3 * [TOY.unlabelled] + [TOY.labelled, TOY.kept, TOY.tested, TOY.tested]
-    assert [len(found[name].image) for name in work.SETS] == counts
+    assert [len(found[name].image) for name in common.SETS] == counts
     apart = torch.cat([found[name].xyz.flatten(1) for name in HANDS])
     assert len(apart.unique(dim=0)) == len(apart)
     assert torch.equal(found["studio"].xyz, found["wild"].xyz)  # the same hands in both
     assert not torch.equal(found["studio"].image, found["wild"].image)
-    assert work.source("alone", TOY).scenes is None
-    assert {found[name].image.shape[-1] for name in work.LEARNED_FROM} == {2 * TOY.size}
+    assert common.source("alone", TOY).scenes is None
+    assert {found[name].image.shape[-1] for name in common.LEARNED_FROM} == {2 * TOY.size}
 
 
 @pytest.mark.parametrize("method", ["none", *plan.METHODS])
@@ -46,13 +47,13 @@ def test_pre_training_is_probed_and_runs_of_a_seed_begin_alike(out, method):
     found = work.run(piece, TOY, out, "cpu", 1)
     looked = {(row["domain"], row["features"]) for row in found["rows"]}
     wanted = {"pooled", "4 × 4 map", "points"} | ({"mean pose", "typical hand"} if method == "none" else set())
-    assert looked == set(itertools.product(work.DOMAINS, wanted))
+    assert looked == set(itertools.product(common.DOMAINS, wanted))
     assert all(0 < row["pa_mm"] < row["mm"] < 1000 for row in found["rows"])
     again = work.run(piece, TOY, out, "cpu", 1)
     assert (again["rows"], again["loss"]) == (found["rows"], found["loss"])
     learned = torch.load(out / "encoders" / f"{piece.key}.pt", weights_only=True)
     torch.manual_seed(1)
-    begun = work.build(TOY)[0].state_dict()
+    begun = common.build(TOY)[0].state_dict()
     assert learned.keys() == begun.keys()
     assert all(torch.equal(learned[name], begun[name]) for name in begun) == (method == "none")
 
@@ -61,12 +62,12 @@ def test_pre_training_is_probed_and_runs_of_a_seed_begin_alike(out, method):
 def test_all_methods_see_the_same_views(out, method, monkeypatch):
     seen = []
 
-    class Spy(work.SiameseModel):
+    class Spy(common.SiameseModel):
         def forward(self, x1, x2):
             seen.append((x1.clone(), x2.clone()))
             return super().forward(x1, x2)
 
-    monkeypatch.setattr(work, "SiameseModel", Spy)
+    monkeypatch.setattr(common, "SiameseModel", Spy)
     work.run(plan.Pretrain(method, 0.5, 1e-3, 3), TOY, out, "cpu", 1)
     work.run(plan.Pretrain("exact", 0.1, 2e-3, 3), TOY, out, "cpu", 1)
     assert len(seen) == 2 * TOY.steps
@@ -100,7 +101,7 @@ def test_batches_are_drawn_from_a_few_scenes_where_hands_share_them():
     preset = replace(TOY, scenes=6, unlabelled=48, groups=2)
     for change, few in (("", True), ("eight frames of each hand", True), ("a scene for each hand", False)):
         piece = plan.Pretrain("exact", change=change)
-        groups = work.source(plan.CHANGES[change].hands, preset).groups
+        groups = common.source(plan.CHANGES[change].hands, preset).groups
         drawn = list(work.batches(piece, preset, 6, "cpu"))
         assert len(drawn) == 6
         assert all((len(groups[batch].unique()) == preset.groups) == few for batch in drawn)
@@ -110,13 +111,13 @@ def test_batches_are_drawn_from_a_few_scenes_where_hands_share_them():
 def test_only_views_with_the_border_are_black_outside(out, monkeypatch):
     black = {}
 
-    class Spy(work.SiameseModel):
+    class Spy(common.SiameseModel):
         def forward(self, x1, x2):
             dark = (x1 == x1.amin((-2, -1), keepdim=True)).all(1)
             black.setdefault(piece.change, []).append(dark.float().mean().item())
             return super().forward(x1, x2)
 
-    monkeypatch.setattr(work, "SiameseModel", Spy)
+    monkeypatch.setattr(common, "SiameseModel", Spy)
     for change in ("", "black border"):
         piece = plan.Pretrain("exact", rate=1e-3, change=change)
         work.run(piece, TOY, out, "cpu", 1)
@@ -134,10 +135,10 @@ def test_fine_tuning_begins_with_the_encoder_and_learns_from_its_share_of_the_la
     assert {"px", "mm", "epe_mm", "pa_mm", "auc", "pa_auc"} < set(found[1.0]["rows"][0])
     # What is kept is the best on hands for this, and what was tested.
     state = torch.load(out / "models" / f"{runs[1.0].key}.pt", weights_only=True)
-    encoder, width = work.build_encoder(TOY.arch, "none")
+    encoder, width = common.build_encoder(TOY.arch, "none")
     model = Pose25D(encoder, width)
     model.load_state_dict(state)
-    kept = work.test(model, work.hands(out / "hands", "choosing", "cpu")).mm
+    kept = tuning.test(model, common.hands(out / "hands", "choosing", "cpu")).mm
     assert kept == pytest.approx(found[1.0]["chosen by"], rel=1e-3)
     assert found[1.0]["chosen by"] == min(found[1.0]["course"])
 
@@ -146,10 +147,10 @@ def test_fine_tuning_ends_when_nothing_is_gained_and_not_before_its_time(out, mo
     start = plan.Pretrain("none")
     work.run(start, TOY, out, "cpu", 1)
     errors = iter([9.0, 8.0, *[8.5] * 3, 7.0, *[7.5] * 3, *[9.0] * 3])
-    real, rates = work.test, []
+    real, rates = tuning.test, []
 
     def course(model, data):
-        if data is work.hands(out / "hands", "choosing", "cpu"):
+        if data is common.hands(out / "hands", "choosing", "cpu"):
             return real(model, data)._replace(mm=next(errors))
         return real(model, data)
 
@@ -158,16 +159,16 @@ def test_fine_tuning_ends_when_nothing_is_gained_and_not_before_its_time(out, mo
             rates.append(self.param_groups[1]["lr"])
             return super().step(*rest)
 
-    monkeypatch.setattr(work, "test", course)
+    monkeypatch.setattr(tuning, "test", course)
     monkeypatch.setattr(torch.optim, "AdamW", Spy)
     found = work.run(plan.FineTune(start, 1.0, 1e-3), replace(TOY, tune_steps=100), out, "cpu", 1)
     assert (found["steps"], found["best"], found["chosen by"]) == (12, 6, 7.0)
     assert rates == pytest.approx([1e-3] * 5 + [3e-4] * 4 + [9e-5] * 3)
     assert next(errors, None) is None
-    monkeypatch.setattr(work, "test", lambda model, data: real(model, data)._replace(mm=1.0))
+    monkeypatch.setattr(tuning, "test", lambda model, data: real(model, data)._replace(mm=1.0))
     preset = replace(TOY, tune_steps=100, steps=10)
     found = work.run(plan.FineTune(start, 1.0, 1e-3, patient=True), preset, out, "cpu", 1)
-    assert found["steps"] == 21 + 2 * work.PATIENCE  # as many images as 10 steps saw, each twice, before the first drop
+    assert found["steps"] == 21 + 2 * tuning.PATIENCE  # as many images first as 10 steps saw, each twice
 
 
 def test_a_typical_hand_is_one_of_those_known_and_most_are_like_it():
@@ -180,13 +181,13 @@ def test_a_typical_hand_is_one_of_those_known_and_most_are_like_it():
 
 
 def test_a_model_is_tested_on_whole_images(out):
-    data = work.hands(out / "hands", "studio", "cpu")
-    model = Pose25D(*work.build_encoder(TOY.arch, "none")).eval()
+    data = common.hands(out / "hands", "studio", "cpu")
+    model = Pose25D(*common.build_encoder(TOY.arch, "none")).eval()
     images = eq.Normalize.imagenet()(data.image / 255)[0]
-    with torch.no_grad(), work.fast("cpu"):
+    with torch.no_grad(), common.fast("cpu"):
         joints = model(images, data.K).joints(bone_length(data.xyz))
     expected = pose_errors(joints, data.xyz, data.K)
-    assert work.test(model, data).mm == pytest.approx(expected.mm, rel=1e-2)
+    assert tuning.test(model, data).mm == pytest.approx(expected.mm, rel=1e-2)
 
 
 def test_without_scale_keeps_turn_and_shift():

@@ -17,7 +17,7 @@ def parse(*words: object):
 
 def test_rendered_hands_take_the_quick_recipe_and_others_the_paper_s():
     quick = parse()
-    assert (quick.arch, quick.epochs, parse("--data", "stream").size) == ("quarter_resnet18", 34, 64)
+    assert (quick.arch, quick.epochs, parse("--data", "stream").size) == ("quarter_resnet18", 62, 64)
     assert (quick.method, quick.temperature, quick.groups_per_batch, quick.inside) == ("exact", 0.1, 2, True)
     paper = parse("--data", "data/freihand")
     assert (paper.arch, paper.weights, paper.size) == ("resnet50", "imagenet", 128)
@@ -41,7 +41,7 @@ def test_help_explains_every_option(capsys):
     with pytest.raises(SystemExit):
         parse("--help")
     text = " ".join(capsys.readouterr().out.split())
-    assert "passes over the unlabelled images (quick: 34, paper: 100, equicon: 100)" in text
+    assert "passes over the unlabelled images (quick: 62, paper: 100, equicon: 100)" in text
     assert "make a step (quick: 0.002, paper: 0.004525, equicon: 0.001131)" in text
     assert "[degrees] (default: 45.0)" in text
     for name in RECIPES["quick"]:
@@ -79,7 +79,7 @@ def test_a_resumed_run_takes_its_arguments_along(tmp_path):
 
 def test_a_resumed_run_may_change_what_does_not_make_it_another(tmp_path, capsys):
     begin(tmp_path)
-    args = parse("--out", tmp_path, "--resume", "--lr", 0.5, "--data", "elsewhere", "--keep", 9, "--epochs", 34)
+    args = parse("--out", tmp_path, "--resume", "--lr", 0.5, "--data", "elsewhere", "--keep", 9, "--epochs", 62)
     assert (args.lr, args.data, args.keep) == (0.5, ["elsewhere"], 9)
     assert set(vars(args)) > FREE
     with pytest.raises(SystemExit):
@@ -98,7 +98,7 @@ def test_the_precision_is_that_of_the_machine_where_the_run_began(tmp_path):
 
 
 def test_nothing_to_resume_is_a_beginning(tmp_path):
-    assert parse("--out", tmp_path, "--resume").epochs == 34
+    assert parse("--out", tmp_path, "--resume").epochs == 62
 
 
 def test_data_may_be_given_several_times(tmp_path):

@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 
 from equicon._checks import value_error
+from equicon._pretrained.encoders import POSE
+from equicon._pretrained.files import is_stored, read_stored
 from equicon._weights import check_weights, listed, read_state
 
 _STAGES = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
+_FINE_TUNE = "fine-tune it first (finetune_freihand.py --weights FILE)."
 _SIZE = 224  # of the views in whose pixels released models give joints
 # The released order is by level, the palm first; this is where it has FreiHAND's joint j.
 _PLACES = [0, *(1 + finger + 5 * level for finger in range(5) for level in range(4))]
@@ -19,7 +22,8 @@ _PLACES = [0, *(1 + finger + 5 * level for finger in range(5) for level in range
 def read_encoder(path: str | Path) -> dict[str, Tensor]:
     """Read a ResNet's weights from any file that this project or the official PeCLR program writes.
 
-    These are: torchvision's state dicts; one under ``"state_dict"``, as in the released ``peclr_rn50_yt3dh_fh.pth``; a
+    These are: the files of ``equicon.save_pretrained``, and what comes with equicon, by its name; torchvision's state
+    dicts; one under ``"state_dict"``, as in the released ``peclr_rn50_yt3dh_fh.pth``; a
     Lightning checkpoint of the official pre-training (``encoder.features.*``); a released fine-tuned model
     (``backend_model.*``); and a state dict of ``Pose25D``. Nothing in the file runs: classes that it names are not
     imported, and what was made of them is left out.
@@ -28,7 +32,7 @@ def read_encoder(path: str | Path) -> dict[str, Tensor]:
     Convention: torchvision's names. The classifier (``fc.*``), projection heads and pose heads are left out.
 
     Args:
-        path: The file.
+        path: The file, or a name of ``equicon.list_pretrained``.
 
     Returns:
         The tensors by name, on the CPU, for ``load_weights``, which finds out whether they are those of your network.
@@ -45,8 +49,10 @@ def read_encoder(path: str | Path) -> dict[str, Tensor]:
         >>> list(read_encoder(path))
         ['conv1.weight']
     """
-    state = read_state(path)
-    if any(name.startswith("encoder.features.") for name in state):
+    state = read_stored(path).tensors if is_stored(path) else read_state(path)
+    if is_stored(path):
+        found = _part(state, "encoder.")
+    elif any(name.startswith("encoder.features.") for name in state):
         found = _from_pretraining(state, path)
     elif _is_released(state):
         found = _part(state, "backend_model.")
@@ -60,7 +66,7 @@ def read_encoder(path: str | Path) -> dict[str, Tensor]:
 
 
 def read_pose25d(path: str | Path) -> dict[str, Tensor]:
-    """Read the weights of a ``Pose25D`` from a released fine-tuned model of PeCLR, or from its own state dict.
+    """Read the weights of a ``Pose25D``: released with PeCLR, or coming with equicon, or its own state dict.
 
     The rows of the released head are brought to FreiHAND's order and to the unit frame, without the last, which nothing
     uses; the refinement's inputs to FreiHAND's order. The model then predicts what the released one does on views of
@@ -71,7 +77,7 @@ def read_pose25d(path: str | Path) -> dict[str, Tensor]:
     identity.
 
     Args:
-        path: The file. Nothing in it runs.
+        path: The file, or a name of ``equicon.list_pretrained``. Nothing in it runs.
 
     Returns:
         The tensors by name, on the CPU, for ``load_weights``. ``head.weight`` is (63, width).
@@ -87,7 +93,10 @@ def read_pose25d(path: str | Path) -> dict[str, Tensor]:
         >>> torch.save(model.state_dict(), path)
         >>> load_weights(model, read_pose25d(path), path)
     """
-    state = read_state(path)
+    stored = read_stored(path) if is_stored(path) else None
+    state = stored.tensors if stored else read_state(path)
+    if stored and stored.about["kind"] != POSE:
+        raise value_error(str(path), f"a {POSE}", f"an {stored.about['kind']}", _FINE_TUNE)
     if _is_released(state):
         encoder = {name: value for name, value in _part(state, "backend_model.").items() if not name.startswith("fc.")}
         fc, refine = _part(state, "backend_model.fc."), _part(state, "zroot_ref.zroot_ref.")
@@ -102,7 +111,7 @@ def read_pose25d(path: str | Path) -> dict[str, Tensor]:
         check_weights(_head_shapes(heads, rows=63), heads, str(path))
     else:
         pretrained = "conv1.weight" in state or any(name.startswith("encoder.features.") for name in state)
-        fix = "This is an encoder: fine-tune it first (finetune_freihand.py --weights FILE)." if pretrained else ""
+        fix = f"This is an encoder: {_FINE_TUNE}" if pretrained else ""
         wanted = "a 2.5D model: backend_model.* with zroot_ref.*, or encoder.* with head.*"
         raise _unknown(path, state, wanted, fix)
     return {**_named("encoder.", encoder), **heads}

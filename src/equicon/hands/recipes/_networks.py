@@ -6,17 +6,14 @@ from pathlib import Path
 import torch
 import torchvision
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, ResNet
 
+from equicon._pretrained.encoders import list_pretrained, projection_head
+from equicon._pretrained.resnets import QUARTER, build_resnet, list_resnets
 from equicon._weights import load_weights
 from equicon.hands import read_encoder
 from equicon.training import WeightsError
 
-_TORCHVISION = torchvision.models.list_models(
-    module=torchvision.models, include=["resnet*", "resnext*", "wide_resnet*"]
-)
-
-ARCHS = ["quarter_resnet18", *_TORCHVISION]
+ARCHS = list_resnets()
 """The names of the encoders: torchvision's ResNets, and a ResNet-18 of a quarter of the width for small views."""
 
 
@@ -26,8 +23,9 @@ def build_encoder(arch: str, weights: str) -> tuple[nn.Module, int]:
     Args:
         arch: One of ``ARCHS``.
         weights: ``"none"`` for random ones; ``"imagenet"`` for torchvision's IMAGENET1K_V1, which it downloads once;
-            or a file that ``equicon.hands.read_encoder`` reads: a state dict under torchvision's names, with or without
-            the classifier, or a checkpoint of the official PeCLR program.
+            a name of ``equicon.list_pretrained``; or a file that ``equicon.hands.read_encoder`` reads: one of
+            ``equicon.save_pretrained``, a state dict under torchvision's names, with or without the classifier, or a
+            checkpoint of the official PeCLR program.
 
     Returns:
         The network, whose ``fc`` is the identity, and the width of its features.
@@ -35,9 +33,7 @@ def build_encoder(arch: str, weights: str) -> tuple[nn.Module, int]:
     Raises:
         WeightsError: If the weights cannot be had, or are those of another network.
     """
-    encoder = _quarter_resnet18() if arch == "quarter_resnet18" else torchvision.models.get_model(arch, weights=None)
-    width = int(encoder.fc.in_features)
-    encoder.fc = nn.Identity()
+    encoder, width = build_resnet(arch)
     if weights != "none":
         state = fetch_imagenet(arch) if weights == "imagenet" else read_weights(Path(weights))
         try:
@@ -45,18 +41,6 @@ def build_encoder(arch: str, weights: str) -> tuple[nn.Module, int]:
         except ValueError as error:
             raise WeightsError(f"--weights: {error} Give its --arch.") from error
     return encoder, width
-
-
-def _quarter_resnet18() -> ResNet:
-    network = ResNet(BasicBlock, [2, 2, 2, 2])
-    network.conv1, network.bn1 = nn.Conv2d(3, 16, 7, 2, 3, bias=False), nn.BatchNorm2d(16)
-    network.inplanes = 16
-    for i, width in enumerate((16, 32, 64, 128)):  # torchvision narrows the other kind of block alone
-        setattr(network, f"layer{i + 1}", network._make_layer(BasicBlock, width, 2, 2 if i else 1))
-    # Weights stay as torch begins, shorter than torchvision's: so norms let them learn faster, and pre-training more
-    # (after 1,000 steps 10.4 px and 64 mm, with torchvision's 11.1 and 71; one seed).
-    network.fc = nn.Linear(128, 1000)
-    return network
 
 
 def make_head(width: int, hidden: int, points: int) -> nn.Module:
@@ -67,12 +51,11 @@ def make_head(width: int, hidden: int, points: int) -> nn.Module:
         hidden: Width of the hidden layer.
         points: Points of the embedding; it is twice as wide.
     """
-    last = nn.Linear(hidden, 2 * points, bias=False)
-    return nn.Sequential(nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), last)
+    return projection_head(width, hidden, 2 * points)
 
 
 def fetch_imagenet(arch: str) -> Mapping[str, Tensor]:
-    if arch not in _TORCHVISION:
+    if arch == QUARTER:
         raise WeightsError(f"--weights imagenet: torchvision has none for {arch}. Start at random (--weights none).")
     known = torchvision.models.get_model_weights(arch)["IMAGENET1K_V1"]
     try:
@@ -86,8 +69,9 @@ def fetch_imagenet(arch: str) -> Mapping[str, Tensor]:
 
 
 def read_weights(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
-        raise WeightsError(f"--weights: expected 'imagenet', 'none' or a file, got {path}, which is no file.")
+    if not path.is_file() and str(path) not in list_pretrained():
+        known = ", ".join(f"'{name}'" for name in ("imagenet", "none", *list_pretrained()))
+        raise WeightsError(f"--weights: expected {known} or a file, got {path}, which is no file.")
     try:
         return read_encoder(path)
     except (OSError, ValueError) as error:

@@ -45,7 +45,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "batch_size": 64,
         "groups_per_batch": 2,
         "accumulate": 1,
-        "epochs": 34.0,
+        "epochs": 62.0,
         "lr": 2e-3,
         "picture_every": 10.0,
         "mlp_probe": False,
@@ -177,7 +177,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     data.add_argument(
         "--boxes", type=Path, help='for a folder of images: JSON {"path in it": [x0, y0, x1, y1], or several} [pixels]'
     )
-    data.add_argument("--hands", type=whole(1), default=4096, help="hands to render; of 'stream', those of an epoch")
+    data.add_argument("--hands", type=whole(1), default=2048, help="hands to render; of 'stream', those of an epoch")
     wide = "of hands to render: width of the image over that of the hand's square; views see what is around it"
     data.add_argument("--context", type=number(above=0.0), default=2.0, help=wide)
     shared = "of hands to render: scenes (person, light, background, camera) that they share; 0: each has its own"

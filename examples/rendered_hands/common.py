@@ -1,0 +1,78 @@
+"""What the pieces of ``reproduce.py`` share: hands, which are rendered once, and networks."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from sizes import Preset
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from equicon.hands import Hand, SyntheticHands
+from equicon.hands.recipes import SiameseModel, build_encoder, make_head
+from equicon.training import PRECISIONS, fast_precision, write_state
+
+SHARES = {0.01: "1 %", 0.1: "10 %", 1.0: "100 %"}
+DOMAINS = ("studio", "wild")
+# "studio" and "wild" show the same hands, and all others different ones.
+SETS: dict[str, dict[str, Any]] = {
+    "unlabelled": {"seed": 0, "context": 2.0, "scenes": True},
+    "alone": {"seed": 0, "context": 2.0},
+    "clips": {"seed": 0, "context": 2.0, "scenes": True, "clip": 8},
+    "labelled": {"seed": 1, "domain": "studio"},
+    "choosing": {"seed": 2, "domain": "studio"},
+    "studio": {"seed": 3, "domain": "studio"},
+    "wild": {"seed": 3},
+}
+HIDDEN, POINTS = 512, 64
+LEARNED_FROM = ("unlabelled", "alone", "clips")
+
+
+def source(name: str, preset: Preset) -> SyntheticHands:
+    """Describe a set of hands, right ones as all of FreiHAND's are."""
+    counts = {"labelled": preset.labelled, "choosing": preset.kept, "studio": preset.tested, "wild": preset.tested}
+    words = SETS[name] | ({"scenes": preset.scenes} if "scenes" in SETS[name] else {})
+    return SyntheticHands(counts.get(name, preset.unlabelled), preset.size, side="right", **words)
+
+
+def render(preset: Preset, folder: Path, device: str) -> None:
+    """Render the hands that all pieces share, once."""
+    for name in SETS:
+        path = folder / f"{name}.pt"
+        if path.exists():
+            continue
+        hands = source(name, preset)
+        starts = tqdm(range(0, len(hands), 128), desc=f"render {len(hands):,} hands ({name})", leave=False)
+        parts = [hands.render(range(start, min(start + 128, len(hands))), device=device) for start in starts]
+        write_state(path, [torch.cat(field).cpu() for field in zip(*parts, strict=True)])
+
+
+@cache
+def hands(folder: Path, name: str, device: str) -> Hand:
+    """Open a rendered set; processes on a CPU share its memory."""
+    fields = torch.load(folder / f"{name}.pt", mmap=True, weights_only=True)
+    return Hand(*(field.to(device) for field in fields))
+
+
+def build(preset: Preset) -> tuple[SiameseModel, int]:
+    """Build an encoder and the paper's head from random weights, and give the width of the features."""
+    encoder, width = build_encoder(preset.arch, "none")
+    model = SiameseModel(encoder, make_head(width, HIDDEN, POINTS), nn.Identity())
+    return model.to(memory_format=torch.channels_last), width
+
+
+def fast(device: str) -> torch.autocast:
+    """Compute in the type in which the device is fast."""
+    dtype = PRECISIONS[fast_precision(device)]
+    return torch.autocast(torch.device(device).type, dtype, enabled=dtype != torch.float32)
+
+
+def some(data: Hand, chosen: Tensor) -> Hand:
+    """Take the hands at the given places."""
+    return Hand(*(field[chosen.to(field.device)] for field in data))
+
+
+def parts_of(data: Hand) -> list[Hand]:
+    """Cut hands into parts that fit the memory."""
+    return [Hand(*fields) for fields in zip(*(field.split(250) for field in data), strict=True)]

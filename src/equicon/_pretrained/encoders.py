@@ -1,0 +1,184 @@
+"""``pretrained``: an encoder with all that it takes to use it, and ``save_pretrained``, for those of others."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from equicon._checks import check_int, describe, type_error, value_error
+from equicon._pretrained.files import Stored, read_stored, shipped, write_stored
+from equicon._pretrained.resnets import build_resnet, check_arch
+from equicon._representations.base import Representation
+from equicon._representations.peclr import PeCLRPoints
+from equicon._representations.points import Points
+from equicon._representations.sums import Invariant
+from equicon._transforms.photometric import Normalize
+from equicon._weights import load_weights
+
+ENCODER, POSE = "encoder", "2.5D model"
+"""What kinds of files there are."""
+
+_KNOWN: dict[str, Representation[Any]] = {"Invariant": Invariant(), "PeCLRPoints": PeCLRPoints(), "Points": Points()}
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """An encoder that has learned, with all that it takes to use it.
+
+    Args:
+        encoder: From normalised views (B, 3, h, w) to features (B, width), in evaluation mode on the CPU.
+        width: Of the features.
+        size: Height and width of the views that it learned from [pixels]; it takes others too.
+        normalize: The normalisation of the views, for the end of a ``Compose``.
+        head: From features to the embedding that the loss compared, in evaluation mode; None where it was not kept.
+        representation: How a transform of the views acts on that embedding; None without a head.
+        card: What its makers say of it: data, seed, steps, figures, licence.
+
+    Examples:
+        >>> kept = pretrained("hands-r18-quarter-exact")
+        >>> views, _ = kept.normalize(torch.rand(2, 3, 64, 64))
+        >>> kept.encoder(views).shape, kept.head(kept.encoder(views)).shape
+        (torch.Size([2, 128]), torch.Size([2, 128]))
+    """
+
+    encoder: nn.Module
+    width: int
+    size: tuple[int, int]
+    normalize: Normalize
+    head: nn.Module | None
+    representation: Representation[Any] | None
+    card: Mapping[str, Any]
+
+
+def pretrained(name: str | Path) -> Pretrained:
+    """Load an encoder that comes with the package, or one from a file of ``save_pretrained``. Nothing is downloaded.
+
+    The names are those of ``list_pretrained``. Needs the extra: ``pip install 'equicon[train]'``.
+
+    Args:
+        name: Its name, or the path of a file.
+
+    Returns:
+        The encoder, and what it takes to use it. Of a 2.5D model it is the encoder alone; ``equicon.hands.predict``
+        takes all of it.
+
+    Raises:
+        ModuleNotFoundError: If torchvision or safetensors is not installed.
+        OSError: If there is no such name and no such file.
+        ValueError: If the file is damaged, or holds something else.
+
+    Examples:
+        >>> kept = pretrained("hands-r18-quarter-exact")
+        >>> kept.size, kept.representation
+        ((64, 64), Points())
+    """
+    from equicon.training._extra import need
+
+    need("torchvision", "safetensors")
+    stored = read_stored(name)
+    encoder, width = build_resnet(stored.about["arch"])
+    load_weights(encoder, part(stored, "encoder."), str(name))
+    head = None
+    if stored.about["kind"] == ENCODER and (found := part(stored, "head.")):
+        (hidden, _), (out, _) = (found[f"{layer}.weight"].shape for layer in (0, 3))
+        head = projection_head(width, hidden, out)
+        load_weights(head, found, str(name))
+        head.eval()
+    about = stored.about
+    return Pretrained(
+        encoder=encoder.eval(),
+        width=width,
+        size=(about["size"], about["size"]),
+        normalize=Normalize(tuple(about["mean"]), tuple(about["std"])),
+        head=head,
+        representation=_KNOWN[about["representation"]] if head is not None else None,
+        card=about["card"],
+    )
+
+
+def projection_head(width: int, hidden: int, out: int) -> nn.Module:
+    """Make the paper's projection head, without a bias at its end, which would be a point that no transform moves."""
+    return nn.Sequential(
+        nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, out, bias=False)
+    )
+
+
+def part(stored: Stored, prefix: str) -> dict[str, Any]:
+    """Take the tensors whose names begin alike, without that beginning."""
+    return {name.removeprefix(prefix): value for name, value in stored.tensors.items() if name.startswith(prefix)}
+
+
+def list_pretrained() -> list[str]:
+    """List the names of what comes with the package, for ``pretrained`` and for ``--weights`` of the examples.
+
+    Examples:
+        >>> "hands-r18-quarter-exact" in list_pretrained()
+        True
+    """
+    return [*shipped()]
+
+
+def save_pretrained(
+    path: str | Path,
+    encoder: nn.Module,
+    *,
+    arch: str,
+    size: int,
+    normalize: Normalize,
+    head: nn.Module | None = None,
+    representation: Representation[Any] | None = None,
+    card: Mapping[str, Any] | None = None,
+) -> None:
+    """Write an encoder to a file that ``pretrained`` reads, with all that it takes to use it: to share it.
+
+    Args:
+        path: Of the file, which is there whole or not at all. It should end in ``.safetensors``.
+        encoder: A ResNet whose ``fc`` is the identity.
+        arch: What it is: ``"quarter_resnet18"``, or the name of one of torchvision's ResNets.
+        size: Height and width of the views that it learned from [pixels].
+        normalize: The normalisation of the views.
+        head: The projection head: ``Linear``, ``BatchNorm1d``, ``ReLU``, ``Linear`` without a bias.
+        representation: ``Points``, ``PeCLRPoints`` or ``Invariant``; needed where there is a head.
+        card: What others should know: data, seed, steps, figures, licence. Whatever JSON takes.
+
+    Raises:
+        ModuleNotFoundError: If torchvision or safetensors is not installed.
+        TypeError: If an argument is of the wrong type.
+        ValueError: If the encoder is not of the architecture, or the head or the representation is another one.
+        OSError: If the file cannot be written.
+
+    Examples:
+        >>> import tempfile
+        >>> path, kept = tempfile.mkdtemp() + "/mine.safetensors", pretrained("hands-r18-quarter-exact")
+        >>> save_pretrained(path, kept.encoder, arch="quarter_resnet18", size=64, normalize=Normalize.imagenet())
+        >>> pretrained(path).width
+        128
+    """
+    from equicon.training._extra import need
+
+    need("torchvision", "safetensors")
+    if not isinstance(normalize, Normalize):
+        raise type_error("normalize", "a Normalize", describe(normalize))
+    like, width = build_resnet(check_arch(arch))
+    load_weights(like, encoder.state_dict(), "encoder")
+    tensors = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
+    if head is not None:
+        state = head.state_dict()
+        if (first := state.get("0.weight")) is None or (last := state.get("3.weight")) is None:
+            raise value_error("head", "Linear, BatchNorm1d, ReLU, Linear without a bias", describe(head))
+        load_weights(projection_head(width, len(first), len(last)), state, "head")
+        tensors |= {f"head.{name}": value for name, value in state.items()}
+        if representation not in _KNOWN.values():
+            raise value_error("representation", f"one of {', '.join(_KNOWN)}", describe(representation))
+    about = {
+        "kind": ENCODER,
+        "arch": arch,
+        "size": check_int("size", size, low=1),
+        "mean": normalize.mean,
+        "std": normalize.std,
+        "representation": None if head is None else type(representation).__name__,
+        "card": dict(card or {}),
+    }
+    write_stored(Path(path), about, tensors)

@@ -1,0 +1,105 @@
+"""Files of weights that say what they are: safetensors with a description, in which nothing runs."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+FOLDER = Path(__file__).with_name("weights")
+"""Where those that come with the package lie, beside ``sha256.json``."""
+
+_KEY = "equicon"
+_FORMAT = 1
+
+
+class Stored(NamedTuple):
+    """What a file holds.
+
+    Args:
+        about: What it says of itself: ``kind``, ``arch``, ``size`` and so on.
+        tensors: Its weights by name, in float32 on the CPU.
+    """
+
+    about: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+def shipped() -> dict[str, str]:
+    """List the names of the files that come with the package, with the SHA-256 of each."""
+    found: dict[str, str] = json.loads((FOLDER / "sha256.json").read_bytes())
+    return found
+
+
+def is_stored(where: str | Path) -> bool:
+    """Whether it names what comes with the package, or a file that ends as those do."""
+    return str(where) in shipped() or Path(where).suffix == ".safetensors"
+
+
+def write_stored(path: Path, about: Mapping[str, Any], tensors: Mapping[str, Tensor], *, half: bool = False) -> None:
+    """Write a file, whole or not at all.
+
+    Args:
+        path: Where.
+        about: What it is to say of itself; whatever JSON takes.
+        tensors: Its weights by name.
+        half: Whether to keep tensors of two and more dimensions, which are nearly all of it, in float16.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    from safetensors.torch import save
+
+    from equicon.data._files import write_whole
+
+    kept = {
+        name: (value.half() if half and value.ndim > 1 else value).detach().cpu().contiguous()
+        for name, value in tensors.items()
+    }
+    said = json.dumps({"format": _FORMAT, **about})
+    write_whole(path, lambda file: file.write(save(kept, {_KEY: said})))
+
+
+def read_stored(where: str | Path) -> Stored:
+    """Read a file that comes with the package, by its name, or another one, by its path.
+
+    Raises:
+        ModuleNotFoundError: If safetensors is not installed.
+        OSError: If there is no such file.
+        ValueError: If it is damaged, or holds something else.
+    """
+    from equicon.training._extra import need
+
+    need("safetensors")
+    from safetensors import SafetensorError, safe_open
+
+    known = shipped()
+    path = FOLDER / f"{where}.safetensors" if str(where) in known else Path(where)
+    if not path.is_file():
+        names = ", ".join(known) or "none"
+        raise FileNotFoundError(f"{where} is no file, and none of the names of what comes with equicon: {names}.")
+    if str(where) in known:
+        got = hashlib.sha256(path.read_bytes()).hexdigest()
+        if got != known[str(where)]:
+            raise ValueError(
+                f"{path} is damaged: its SHA-256 is {got}, not {known[str(where)]}. Install equicon again."
+            )
+    try:
+        with safe_open(path, framework="pt") as file:
+            said = (file.metadata() or {}).get(_KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged, or no file of safetensors: {error}. Copy it again.") from error
+    if said is None:
+        fix = "Load it with safetensors, and write it with equicon.save_pretrained."
+        raise ValueError(f"{path} holds weights that do not say what they are. {fix}")
+    about = json.loads(said)
+    if about["format"] != _FORMAT:
+        fix = "A newer equicon reads it."
+        raise ValueError(f"{path} is of format {about['format']}, and this equicon reads {_FORMAT}. {fix}")
+    return Stored(
+        about, {name: value.float() if value.dtype == torch.half else value for name, value in tensors.items()}
+    )
