@@ -46,7 +46,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from equicon import Normalize, load_weights
+from equicon import Normalize, list_pretrained, load_weights
+from equicon._pretrained.files import is_stored, read_stored
 from equicon.data import CorruptImage
 from equicon.hands import (
     FreiHAND,
@@ -84,7 +85,8 @@ THRESHOLDS = torch.linspace(0, 0.05, 100, dtype=torch.float64)
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     description = (__doc__ or "").partition("\n")[0]
     parser = argparse.ArgumentParser(description=description, formatter_class=Help, allow_abbrev=False)
-    parser.add_argument("model", type=Path, help="best.pt of finetune_freihand.py, or a released fine-tuned model")
+    model = "best.pt of finetune_freihand.py, a released fine-tuned model, or the name of one that comes with equicon"
+    parser.add_argument("model", type=Path, help=model)
     parser.add_argument(
         "--data",
         help="'synthetic' renders --hands hands; or FreiHAND's folder; not given: what it learned from",
@@ -99,10 +101,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch-size", type=whole(1), default=64, help="images at a time")
     parser.add_argument("--workers", type=whole(0), default=0, help="processes that read images")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to predict")
-    parser.add_argument("--out", type=Path, help="folder for the results; not given: that of the model")
+    parser.add_argument("--out", type=Path, help="folder for the results; not given: that of the model, or runs/NAME")
     args = parser.parse_args(argv)
     check_device(parser, args.device)
     begun = read_arguments(args.model.parent)
+    if is_stored(args.model):
+        try:
+            begun = read_stored(args.model).about
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
     if isinstance(begun.get("data"), list):
         begun = {}  # those of pre-training, whose encoder is no model to test: load_model says so
     args.data = args.data or begun.get("data", "synthetic")
@@ -110,7 +117,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args.size = args.size or begun.get("size", 224)
     args.side = begun.get("side", "right")
     args.first = args.first or CENTRAL.get(args.data, 0.33)
-    args.out = args.out or args.model.parent
+    args.out = args.out or (Path("runs") / args.model if str(args.model) in list_pretrained() else args.model.parent)
     return args
 
 

@@ -1,6 +1,6 @@
 """Teach a ResNet about hands without labels, and measure what it has learned.
 
-On hands that are rendered on the spot (about five minutes on two idle CPU cores with bfloat16, up to ten on others):
+On hands that are rendered on the spot (about four minutes on two idle CPU cores with bfloat16, up to eight on others):
 
     python examples/pretrain_freihand.py
 

@@ -13,7 +13,7 @@ from equicon._pretrained.files import is_stored, read_stored
 from equicon._weights import check_weights, listed, read_state
 
 _STAGES = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
-_FINE_TUNE = "fine-tune it first (finetune_freihand.py --weights FILE)."
+_FINE_TUNE = "This is an encoder: fine-tune it first (finetune_freihand.py --weights FILE)."
 _SIZE = 224  # of the views in whose pixels released models give joints
 # The released order is by level, the palm first; this is where it has FreiHAND's joint j.
 _PLACES = [0, *(1 + finger + 5 * level for finger in range(5) for level in range(4))]
@@ -111,7 +111,7 @@ def read_pose25d(path: str | Path) -> dict[str, Tensor]:
         check_weights(_head_shapes(heads, rows=63), heads, str(path))
     else:
         pretrained = "conv1.weight" in state or any(name.startswith("encoder.features.") for name in state)
-        fix = f"This is an encoder: {_FINE_TUNE}" if pretrained else ""
+        fix = _FINE_TUNE if pretrained else ""
         wanted = "a 2.5D model: backend_model.* with zroot_ref.*, or encoder.* with head.*"
         raise _unknown(path, state, wanted, fix)
     return {**_named("encoder.", encoder), **heads}

@@ -96,8 +96,8 @@ def _parser(description: str) -> argparse.ArgumentParser:
     add_network(parser, RECIPES).add_argument(
         "--weights",
         default="none",
-        help="of the encoder: 'none' (from scratch), 'imagenet' (torchvision's, which it downloads), or a file: the "
-        "encoder.pt of pre-training, or what PeCLR's authors released",
+        help="of the encoder: 'none' (from scratch), 'imagenet' (torchvision's, which it downloads), a name of "
+        "equicon.list_pretrained, or a file: the encoder.pt of pre-training, or what PeCLR's authors released",
     )
 
     views = add_views(parser, RECIPES, translate=0.1)

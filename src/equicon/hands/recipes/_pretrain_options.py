@@ -196,7 +196,8 @@ def _parser(description: str) -> argparse.ArgumentParser:
         network,
         "--weights",
         RECIPES,
-        help="to begin with: 'none' (random), 'imagenet' (torchvision's, which it downloads), or a file of an encoder",
+        help="to begin with: 'none' (random), 'imagenet' (torchvision's, which it downloads), a name of "
+        "equicon.list_pretrained, or a file of an encoder",
     )
     network.add_argument("--hidden", type=whole(1), default=512, help="width of the projection head's hidden layer")
     network.add_argument("--points", type=whole(1), default=64, help="points (x, y) of the embedding")

@@ -1,0 +1,164 @@
+"""Make the encoders that come with the package again, and the 2.5D model, with the settings that the study chose.
+
+    python examples/rendered_hands/ship.py
+
+Runs what --out lacks of four pieces of the study (forty minutes on two cores, if all), and writes to --to:
+
+    hands-r18-quarter-*.safetensors    the weights, which say what they are
+    hands-r18-quarter-*.json           the card of each: data, seed, steps, figures, licence
+    sha256.json                        their sums, which equicon.pretrained checks
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from common import hands, render
+from plan import SWEPT, FineTune, Piece, Pretrain, settings
+from reproduce import machine
+from sizes import PRESETS, Preset
+from work import run
+
+import equicon as eq
+from equicon._pretrained.encoders import ENCODER, POSE
+from equicon._pretrained.files import FOLDER, write_stored
+from equicon.hands import SyntheticHands, bone_length, predict
+from equicon.metrics import epe
+from equicon.probes import extract_features, probe
+from equicon.training import load_state, write_text
+
+ROOT = Path(__file__).parents[2]
+NAME = "hands-r18-quarter-{}"
+WHAT = {
+    "simclr": "A quarter-width ResNet-18 pre-trained by SimCLR: the embedding does not move",
+    "peclr": "A quarter-width ResNet-18 pre-trained by PeCLR as published",
+    "exact": "A quarter-width ResNet-18 pre-trained by contrastive learning with points that move exactly",
+    "pose": "A 2.5D model of right hands, fine-tuned with all labels",
+}
+CHECKED = {"labels": 400, "hands": 200}
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--results", type=Path, default=ROOT / "docs/results/cpu.json", help="of the study, which has chosen settings"
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/study"), help="folder of the study, for its pieces")
+    parser.add_argument("--to", type=Path, default=FOLDER, help="where to write")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to train")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    results = json.loads(args.results.read_bytes())
+    preset, done = PRESETS[results["preset"]], results["pieces"]
+    render(preset, args.out / "hands", args.device)
+    chosen = {method: settings(method, preset, done) for method in SWEPT}
+    pieces: dict[str, Piece] = {name: start for name, start in chosen.items() if start} | {"pose": best(preset, done)}
+    said = machine(args) | {"commit": commit(), "licence": "Apache-2.0", "equicon": eq.__version__}
+    sums = {}
+    for name, piece in pieces.items():
+        found = made(piece, preset, args, done)
+        card: dict[str, Any] = {
+            "what": WHAT[name],
+            "made of": piece.key,
+            "data": data(preset),
+            "seed": 0,
+            "sizes": asdict(preset),
+        }
+        card |= said | {"figures": found["rows"]}
+        path = args.to / f"{NAME.format(name)}.safetensors"
+        write(path, piece, preset, args, card)
+        card["check"] = CHECKED | {"px": check(path)}
+        write(path, piece, preset, args, card)
+        write_text(path.with_suffix(".json"), json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+        sums[path.stem] = hashlib.sha256(path.read_bytes()).hexdigest()
+        print(f"{path.stem}: {path.stat().st_size / 1e6:.1f} MB, {card['check']['px']:.2f} px")
+    write_text(args.to / "sha256.json", json.dumps(sums, indent=1) + "\n")
+
+
+def best(preset: Preset, done: dict[str, Any]) -> FineTune:
+    """Choose the 2.5D model: of the first seed and all labels, the one that missed least on hands kept for choosing."""
+    known = [
+        FineTune(start, 1.0, rate, times)
+        for method in SWEPT
+        if (start := settings(method, preset, done))
+        for rate in preset.tune_rates
+        for times in preset.encoder_rates
+    ]
+    ended = [piece for piece in known if piece.key in done]
+    return min(ended, key=lambda piece: float(done[piece.key]["chosen by"]))
+
+
+def made(piece: Piece, preset: Preset, args: argparse.Namespace, done: dict[str, Any]) -> dict[str, Any]:
+    """Give what a piece found, which is run where its weights are not there."""
+    folder = "models" if isinstance(piece, FineTune) else "encoders"
+    if isinstance(piece, FineTune):
+        made(piece.start, preset, args, done)
+    if piece.key in done and (args.out / folder / f"{piece.key}.pt").exists():
+        found: dict[str, Any] = done[piece.key]
+        return found
+    print(f"{piece.key} ...", flush=True)
+    return run(piece, preset, args.out, args.device, 0)
+
+
+def write(path: Path, piece: Piece, preset: Preset, args: argparse.Namespace, card: dict[str, Any]) -> None:
+    about: dict[str, Any] = {"arch": preset.arch, "size": preset.size, "card": card}
+    about |= {"mean": eq.Normalize.imagenet().mean, "std": eq.Normalize.imagenet().std}
+    if isinstance(piece, Pretrain):
+        tensors = load_state(args.out / "encoders" / f"{piece.key}.pt")
+        kinds = {"simclr": "Invariant", "peclr": "PeCLRPoints", "exact": "Points"}
+        about |= {"kind": ENCODER, "representation": kinds[piece.method]}
+    else:
+        tensors = load_state(args.out / "models" / f"{piece.key}.pt")
+        labelled = hands(args.out / "hands", "labelled", args.device)
+        focal = median((labelled.K[:, 0, 0] / preset.size).tolist())
+        about |= {"kind": POSE, "representation": None, "focal": focal}
+        about |= {"bone_length": bone_length(labelled.xyz).mean().item()}
+    write_stored(path, about, tensors, half=True)
+
+
+def check(path: Path | str) -> float:
+    """Measure one figure that a test can measure again: the 2D error [px] on hands that nobody has seen."""
+    labels, tested = (
+        SyntheticHands(CHECKED[name], 64, seed, "studio", side="right").render(range(CHECKED[name]))
+        for name, seed in (("labels", 101), ("hands", 102))
+    )
+    if "pose" in Path(path).stem:
+        return epe(predict(tested.image, model=path).xy, tested.xy).item()
+    kept = eq.pretrained(path)
+    train, test = (
+        extract_features(kept.encoder, [(kept.normalize(hand.image / 255)[0], hand.xy)]) for hand in (labels, tested)
+    )
+    return probe(train, test).px
+
+
+def data(preset: Preset) -> str:
+    labelled = f"labels, where there are any, of up to {preset.labelled:,} of 'studio'"
+    return (
+        f"SyntheticHands, right: {preset.unlabelled:,} of 'wild' in {preset.scenes} scenes without labels; {labelled}"
+    )
+
+
+def commit() -> str:
+    """Say of which commit the code is, with a star where it was changed since."""
+    words = ["git", "-C", os.fspath(ROOT), "describe", "--always", "--dirty=*", "--exclude=*"]
+    try:
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+if __name__ == "__main__":
+    main()

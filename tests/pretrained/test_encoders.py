@@ -1,0 +1,184 @@
+import hashlib
+import json
+
+import pytest
+import torch
+from torch import nn
+
+pytest.importorskip("torchvision", reason="the encoders are torchvision's")
+safetensors = pytest.importorskip("safetensors", reason="the files are of safetensors")
+
+import equicon as eq
+from equicon._pretrained import files
+from equicon._pretrained.encoders import projection_head
+from equicon._pretrained.resnets import build_resnet
+from equicon.hands import Pose25D, read_encoder, read_pose25d
+
+NORMALIZE = eq.Normalize((0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """Write an encoder, and give the path and what it was made of."""
+    torch.manual_seed(0)
+    encoder, width = build_resnet("quarter_resnet18")
+    head = projection_head(width, 24, 8)
+    for module in (*encoder.modules(), *head.modules()):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2.0)
+    path = tmp_path / "mine.safetensors"
+    card = {"data": "none", "seed": 0}
+    eq.save_pretrained(
+        path,
+        encoder,
+        arch="quarter_resnet18",
+        size=48,
+        normalize=NORMALIZE,
+        head=head,
+        representation=eq.Points(),
+        card=card,
+    )
+    return path, encoder, head
+
+
+def write_pose(path, **words):
+    torch.manual_seed(1)
+    model = Pose25D(*build_resnet("quarter_resnet18")).eval()
+    about = {"kind": "2.5D model", "arch": "quarter_resnet18", "size": 32, "mean": [0.5] * 3, "std": [0.2] * 3}
+    about |= {"representation": None, "card": {}, "focal": 4.0, "bone_length": 0.03} | words
+    files.write_stored(path, about, model.state_dict())
+    return model
+
+
+def test_what_is_written_is_what_is_read(kept):
+    path, encoder, head = kept
+    found = eq.pretrained(path)
+    images = torch.rand(2, 3, 48, 48)
+    assert not found.encoder.training
+    assert not found.head.training
+    torch.testing.assert_close(found.encoder(images), encoder.eval()(images))
+    torch.testing.assert_close(found.head(found.encoder(images)), head.eval()(encoder(images)))
+    assert (found.width, found.size, found.normalize) == (128, (48, 48), NORMALIZE)
+    assert found.representation == eq.Points()
+    assert found.card == {"data": "none", "seed": 0}
+
+
+@pytest.mark.parametrize("representation", [eq.Points(), eq.PeCLRPoints(), eq.Invariant()])
+def test_the_representation_comes_back(kept, tmp_path, representation):
+    _, encoder, head = kept
+    words = {"arch": "quarter_resnet18", "size": 64, "normalize": NORMALIZE}
+    eq.save_pretrained(tmp_path / "a.safetensors", encoder, **words, head=head, representation=representation)
+    assert eq.pretrained(str(tmp_path / "a.safetensors")).representation == representation
+
+
+def test_an_encoder_may_have_no_head(kept, tmp_path):
+    path = tmp_path / "plain.safetensors"
+    eq.save_pretrained(path, kept[1], arch="quarter_resnet18", size=64, normalize=NORMALIZE)
+    found = eq.pretrained(path)
+    assert found.head is None
+    assert found.representation is None
+    assert found.card == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        ({"arch": "resnet19"}, r"arch: expected one of quarter_resnet18, resnet101"),
+        ({"arch": "resnet18"}, r"encoder holds another network: 0 missing, 0 unexpected, 10\d of another shape"),
+        ({"size": 0}, r"size: expected a whole number of at least 1, got int 0"),
+        ({"head": nn.Linear(128, 8)}, r"head: expected Linear, BatchNorm1d, ReLU, Linear without a bias, got"),
+        ({"head": projection_head(64, 24, 8)}, r"head holds another network: .* 1 of another shape \(0.weight\)"),
+        ({"representation": None}, r"representation: expected one of Invariant, PeCLRPoints, Points, got None"),
+        (
+            {"representation": eq.DirectSum([(eq.Points(), 4), (eq.Invariant(), 4)])},
+            r"representation: expected one of Invariant, PeCLRPoints, Points, got",
+        ),
+    ],
+)
+def test_what_could_not_be_read_is_not_written(kept, tmp_path, words, match):
+    _, encoder, head = kept
+    usual = {
+        "arch": "quarter_resnet18",
+        "size": 64,
+        "normalize": NORMALIZE,
+        "head": head,
+        "representation": eq.Points(),
+    }
+    path = tmp_path / "new.safetensors"
+    with pytest.raises(ValueError, match=match):
+        eq.save_pretrained(path, encoder, **(usual | words))
+    assert not path.exists()
+
+
+def test_the_normalisation_is_one(kept, tmp_path):
+    with pytest.raises(TypeError, match=r"normalize: expected a Normalize, got"):
+        eq.save_pretrained(tmp_path / "a", kept[1], arch="quarter_resnet18", size=64, normalize=(0.5, 0.5))
+
+
+def test_a_wrong_or_damaged_file_is_refused_by_name(kept, tmp_path):
+    path = kept[0]
+    with pytest.raises(
+        FileNotFoundError, match=r"nowhere is no file, and none of the names of what comes with equicon"
+    ):
+        eq.pretrained("nowhere")
+    whole = path.read_bytes()
+    for bad in (whole[:-100], whole[:5], b"", b"nothing of the kind", b"\xff" * 100):
+        path.write_bytes(bad)
+        with pytest.raises(ValueError, match=r"mine\.safetensors is damaged, or no file of safetensors"):
+            eq.pretrained(path)
+    path.write_bytes(safetensors.torch.save({"a": torch.ones(1)}))
+    with pytest.raises(ValueError, match=r"mine\.safetensors holds weights that do not say what they are"):
+        eq.pretrained(path)
+    path.write_bytes(safetensors.torch.save({"a": torch.ones(1)}, {"equicon": json.dumps({"format": 2})}))
+    with pytest.raises(ValueError, match=r"mine\.safetensors is of format 2, and this equicon reads 1"):
+        eq.pretrained(path)
+    files.write_stored(path, {"kind": "encoder", "arch": "quarter_resnet18"}, {"encoder.conv1.weight": torch.ones(1)})
+    with pytest.raises(ValueError, match=r"mine\.safetensors holds another network: \d+ missing"):
+        eq.pretrained(path)
+
+
+def test_what_comes_with_the_package_is_checked_by_its_sum(kept, tmp_path, monkeypatch):
+    path = kept[0]
+    monkeypatch.setattr(files, "FOLDER", tmp_path)
+    (tmp_path / "sha256.json").write_text(json.dumps({"mine": hashlib.sha256(path.read_bytes()).hexdigest()}))
+    assert eq.list_pretrained() == ["mine"]
+    assert eq.pretrained("mine").width == 128
+    damaged = bytearray(path.read_bytes())
+    damaged[-1] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"mine\.safetensors is damaged: its SHA-256 is .*, not .*\. Install equicon"):
+        eq.pretrained("mine")
+    assert eq.pretrained(path).width == 128  # a file of that place, which is anybody's
+
+
+def test_nothing_half_written_is_left(kept, tmp_path):
+    with pytest.raises(OSError, match="could not be written"):
+        eq.save_pretrained(
+            tmp_path / "mine.safetensors" / "in.a.file", kept[1], arch="quarter_resnet18", size=64, normalize=NORMALIZE
+        )
+
+
+def test_half_precision_keeps_all_but_the_last_digits(tmp_path):
+    path = tmp_path / "half.safetensors"
+    matrix, vector = torch.randn(64, 64), torch.randn(64)
+    files.write_stored(path, {}, {"a": matrix, "b": vector}, half=True)
+    assert path.stat().st_size < 1.1 * (2 * 64 * 64 + 4 * 64) + 200
+    found = files.read_stored(path).tensors
+    assert found["a"].dtype == found["b"].dtype == torch.float32
+    torch.testing.assert_close(found["a"], matrix, rtol=1e-3, atol=1e-4)
+    assert torch.equal(found["b"], vector)
+
+
+def test_hands_read_both_kinds(kept, tmp_path):
+    path, encoder, _ = kept
+    found = read_encoder(path)
+    assert found.keys() == encoder.state_dict().keys()
+    with pytest.raises(
+        ValueError, match=r"mine\.safetensors: expected a 2\.5D model, got an encoder\. This is an encoder: fine"
+    ):
+        read_pose25d(path)
+    model = write_pose(tmp_path / "pose.safetensors")
+    assert read_pose25d(tmp_path / "pose.safetensors").keys() == model.state_dict().keys()
+    assert read_encoder(tmp_path / "pose.safetensors").keys() == encoder.state_dict().keys()
+    assert eq.pretrained(tmp_path / "pose.safetensors").head is None
