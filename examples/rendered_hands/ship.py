@@ -21,7 +21,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from common import hands, render
+from common import DOMAINS, hands, render
 from plan import SWEPT, FineTune, Piece, Pretrain, settings
 from reproduce import machine
 from sizes import PRESETS, Preset
@@ -86,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sums[path.stem] = hashlib.sha256(path.read_bytes()).hexdigest()
         print(f"{path.stem}: {path.stat().st_size / 1e6:.1f} MB, {card['check']['px']:.2f} px")
     write_text(args.to / "sha256.json", json.dumps(sums, indent=1) + "\n")
+    print(table(args.to))
 
 
 def best(preset: Preset, done: dict[str, Any]) -> FineTune:
@@ -149,6 +150,20 @@ def data(preset: Preset) -> str:
     return (
         f"SyntheticHands, right: {preset.unlabelled:,} of 'wild' in {preset.scenes} scenes without labels; {labelled}"
     )
+
+
+def table(folder: Path) -> str:
+    """Write the figures of the cards as a table."""
+    lines = ["| name | measured | studio, 2D [px] | 3D [mm] | PA [mm] | wild, 2D [px] | 3D [mm] | PA [mm] |"]
+    lines.append("|---" * 8 + "|")
+    for kind in WHAT:
+        card = json.loads((folder / f"{NAME.format(kind)}.json").read_bytes())
+        rows = [row for row in card["figures"] if row["share"] == "100 %" and row.get("features", "pooled") == "pooled"]
+        by_domain = {row["domain"]: row for row in rows}
+        cells = [f"{by_domain[domain][field]:.1f}" for domain in DOMAINS for field in ("px", "mm", "pa_mm")]
+        how = "fine-tuned" if kind == "pose" else "frozen, a linear probe"
+        lines.append(f"| `{NAME.format(kind)}` | {how} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def commit() -> str:

@@ -18,6 +18,7 @@ SCRIPTS = {
     "evaluate_freihand.py": ["best.pt"],
     "convert_weights.py": ["a.pt", "b.pt"],
     "show_hands.py": [],
+    "predict_hands.py": ["hand.png"],
     "rendered_hands/reproduce.py": ["--preset", "toy"],
 }
 # Interrupts the process itself at the n-th call of a function, or at the n-th import of a module.

@@ -20,7 +20,8 @@ SHORT = {
     "simclr_to_peclr.py": (["--hands", "64", "--steps", "2", "--batch-size", "8"], r"SimCLR +PeCLR(.*\n)+linear"),
 }
 FULL = {
-    "pretrain_freihand.py", "finetune_freihand.py", "evaluate_freihand.py", "convert_weights.py", "show_hands.py"
+    "pretrain_freihand.py", "finetune_freihand.py", "evaluate_freihand.py", "convert_weights.py", "show_hands.py",
+    "predict_hands.py",
 }  # fmt: skip
 
 

@@ -30,6 +30,7 @@ Journal(Path('runs'), torch.device('cpu'), first=0, steps=1, images=1, name='', 
         "finetune_freihand.py",
         "evaluate_freihand.py",
         "show_hands.py",
+        "predict_hands.py",
         "rendered_hands/reproduce.py",
     ],
 )

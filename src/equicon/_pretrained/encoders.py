@@ -1,9 +1,8 @@
 """``pretrained``: an encoder with all that it takes to use it, and ``save_pretrained``, for those of others."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -23,8 +22,7 @@ ENCODER, POSE = "encoder", "2.5D model"
 _KNOWN: dict[str, Representation[Any]] = {"Invariant": Invariant(), "PeCLRPoints": PeCLRPoints(), "Points": Points()}
 
 
-@dataclass(frozen=True)
-class Pretrained:
+class Pretrained(NamedTuple):
     """An encoder that has learned, with all that it takes to use it.
 
     Args:
