@@ -107,15 +107,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     begun = read_arguments(args.model.parent)
     if is_stored(args.model):
         try:
-            begun = read_stored(args.model).about
+            about = read_stored(args.model).about
         except (OSError, ValueError) as error:
             parser.error(str(error))
+        begun = {"arch": about["arch"], "size": about["size"][0], "normalize": Normalize(about["mean"], about["std"])}
     if isinstance(begun.get("data"), list):
         begun = {}  # those of pre-training, whose encoder is no model to test: load_model says so
     args.data = args.data or begun.get("data", "synthetic")
     args.arch = args.arch or begun.get("arch", "resnet50")
     args.size = args.size or begun.get("size", 224)
     args.side = begun.get("side", "right")
+    args.normalize = begun.get("normalize", Normalize.imagenet())
     args.first = args.first or CENTRAL.get(args.data, 0.33)
     args.out = args.out or (Path("runs") / args.model if str(args.model) in list_pretrained() else args.model.parent)
     return args
@@ -152,7 +154,7 @@ def load_model(args: argparse.Namespace) -> Pose25D:
 @torch.inference_mode()
 def predict(model: Pose25D, tested: Tested, args: argparse.Namespace) -> tuple[Tensor, Tensor, Tensor]:
     """Predict joints (N, 21, 3) in metres, and give them with the true ones and K."""
-    found, normalize = [], Normalize.imagenet()
+    found, normalize = [], args.normalize
     loader = DataLoader(tested.hands, args.batch_size, **loading(args))
     with tqdm(total=len(tested.scale), desc="evaluate", unit="img") as bar:
         for hand, scale in zip(loader, tested.scale.split(args.batch_size), strict=True):

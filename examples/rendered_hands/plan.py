@@ -92,7 +92,7 @@ class FineTune:
         fraction: Of the labels.
         rate: The learning rate of all but the encoder.
         encoder_rate: That of the encoder over it.
-        patient: Whether it may end only after as many images as pre-training and fine-tuning see together.
+        patient: Whether its rate may first fall only after as many images as pre-training sees.
     """
 
     start: Pretrain
@@ -127,7 +127,7 @@ def _least(runs: Mapping[float, list[Any]], done: Results) -> float | None:
 def temperatures(method: str, preset: Preset) -> dict[float, list[Pretrain]]:
     """List the runs by which a method's temperature is chosen."""
     return {
-        t: [Pretrain(method, t, preset.rates[1], seed, short=True) for seed in chooses(preset)]
+        t: [Pretrain(method, t, preset.rates[0], seed, short=True) for seed in chooses(preset)]
         for t in preset.temperatures
     }
 

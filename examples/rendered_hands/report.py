@@ -78,7 +78,9 @@ def table(title: str, header: Sequence[str], rows: Mapping[str, Iterable[str]]) 
 
 def against(ours: Sequence[float], theirs: Sequence[float]) -> str:
     """Write by how many percent errors are below others of the same seeds."""
-    changes = [100 * (a / b - 1) for a, b in zip(ours, theirs, strict=False)]
+    if len(ours) != len(theirs):
+        return "–"  # not all of them are done
+    changes = [100 * (a / b - 1) for a, b in zip(ours, theirs, strict=True)]
     return spread(changes, "{:+.1f}").replace("± +", "± ").replace("± -", "± ") + (" %" if changes else "")
 
 
@@ -148,13 +150,18 @@ def tuned_table(measure: str, preset: Preset, done: Results) -> str:
 
 
 def settings_table(preset: Preset, done: Results) -> str:
-    """Write how settings were chosen: the mean error of two seeds on hands kept for this, in millimetres."""
+    """Write how settings were chosen: the errors of two seeds on hands kept for this, in millimetres."""
 
     def cells(runs: Mapping[float, list[Any]]) -> Iterator[str]:
-        means = {key: mean(done[run.key]["chosen by"] for run in each) for key, each in runs.items()
-                 if all(run.key in done for run in each)}  # fmt: skip
-        for key, value in means.items():
-            yield f"{key:g}: **{value:.1f}**" if value == min(means.values()) else f"{key:g}: {value:.1f}"
+        known = {
+            key: [done[run.key]["chosen by"] for run in each]
+            for key, each in sorted(runs.items())
+            if all(run.key in done for run in each)
+        }
+        least = min(map(mean, known.values()), default=0.0)
+        for key, errors in known.items():
+            shown = f"{key:g}: " + ", ".join(f"{error:.1f}" for error in errors)
+            yield f"**{shown}**" if mean(errors) == least else shown
 
     rows = {}
     for method in ("none", *METHODS):
@@ -168,7 +175,7 @@ def settings_table(preset: Preset, done: Results) -> str:
         rows[NAMES[method]] = ["; ".join(cells(runs)) or "–" for runs in swept]
     header = ["temperature", "learning rate"]
     header += [f"fine-tuning's with {SHARES[fraction]} (the encoder's, over it)" for fraction in FRACTIONS[:2]]
-    return table("What was chosen, by the error on other hands [mm]", header, rows)
+    return table("What was chosen, by the mean error of two seeds on other hands [mm]", header, rows)
 
 
 def question_tables(preset: Preset, done: Results) -> list[str]:

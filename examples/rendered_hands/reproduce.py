@@ -6,9 +6,9 @@ On two CPU cores with bfloat16, in about five hours (one GPU: --preset gpu; to t
 
 Unlabelled hands are of the domain "wild", labelled ones of "studio", and the tests of both. The rows: random weights,
 which are also supervised training from scratch, SimCLR, PeCLR as published, exact equivariance, and the same with scale
-left to the normalisation. Each method has the temperature and the learning rates that suit it best on hands kept for
-this, with two seeds (the last variant pre-trains as exact does), and the same seeds, images, views and labels as the
-others. Each encoder is probed frozen, and fine-tuned with 1 %, 10 % and all of the labels until that gains no more.
+left to the normalisation. Each method has those of a few temperatures and learning rates that did best on hands kept
+for this, with two seeds (the last variant pre-trains as exact does), and the same seeds, images, views and labels as
+the others. Each encoder is probed frozen, and fine-tuned with 1 %, 10 % and all of the labels until it gains no more.
 
 It consists of pieces of a few minutes. Whatever stops it, the same command goes on with the pieces that are missing.
 Writes to --out:
@@ -26,6 +26,7 @@ import os
 import platform
 import shlex
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -165,7 +166,17 @@ def machine(args: argparse.Namespace) -> dict[str, str]:
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
         "equicon": eq.__version__,
+        "commit": commit(),
     }
+
+
+def commit() -> str:
+    """Say of which commit the code is, with a star where it was changed since."""
+    words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=*", "--exclude=*"]
+    try:
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def cpu_name() -> str:

@@ -12,8 +12,7 @@ Runs what --out lacks of four pieces of the study (forty minutes on two cores, i
 import argparse
 import hashlib
 import json
-import os
-import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -28,8 +27,7 @@ from sizes import PRESETS, Preset
 from work import run
 
 import equicon as eq
-from equicon._pretrained.encoders import ENCODER, POSE
-from equicon._pretrained.files import FOLDER, write_stored
+from equicon._pretrained.files import ENCODER, FOLDER, POSE, write_stored
 from equicon.hands import SyntheticHands, bone_length, predict
 from equicon.metrics import epe
 from equicon.probes import extract_features, probe
@@ -63,13 +61,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     results = json.loads(args.results.read_bytes())
     preset, done = PRESETS[results["preset"]], results["pieces"]
+    if results["sizes"] != json.loads(json.dumps(asdict(preset) | {"processes": None})):
+        sys.exit(f"--results: {args.results} is of other sizes than the preset '{results['preset']}' has today.")
     render(preset, args.out / "hands", args.device)
     chosen = {method: settings(method, preset, done) for method in SWEPT}
     pieces: dict[str, Piece] = {name: start for name, start in chosen.items() if start} | {"pose": best(preset, done)}
-    said = machine(args) | {"commit": commit(), "licence": "Apache-2.0", "equicon": eq.__version__}
     sums = {}
     for name, piece in pieces.items():
-        found = made(piece, preset, args, done)
+        found = made(piece, preset, args, results)
         card: dict[str, Any] = {
             "what": WHAT[name],
             "made of": piece.key,
@@ -77,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "seed": 0,
             "sizes": asdict(preset),
         }
-        card |= said | {"figures": found["rows"]}
+        card |= found["by"] | {"licence": "Apache-2.0", "figures": found["rows"]}
         path = args.to / f"{NAME.format(name)}.safetensors"
         write(path, piece, preset, args, card)
         card["check"] = CHECKED | {"px": check(path)}
@@ -99,23 +98,26 @@ def best(preset: Preset, done: dict[str, Any]) -> FineTune:
         for times in preset.encoder_rates
     ]
     ended = [piece for piece in known if piece.key in done]
+    if not ended:
+        sys.exit("--results: no 2.5D model is fine-tuned with all labels yet; reproduce.py goes on.")
     return min(ended, key=lambda piece: float(done[piece.key]["chosen by"]))
 
 
-def made(piece: Piece, preset: Preset, args: argparse.Namespace, done: dict[str, Any]) -> dict[str, Any]:
-    """Give what a piece found, which is run where its weights are not there."""
-    folder = "models" if isinstance(piece, FineTune) else "encoders"
+def made(piece: Piece, preset: Preset, args: argparse.Namespace, results: dict[str, Any]) -> dict[str, Any]:
+    """Give what a piece found, and by what machine and code; it is run where its weights are not in --out."""
     if isinstance(piece, FineTune):
-        made(piece.start, preset, args, done)
-    if piece.key in done and (args.out / folder / f"{piece.key}.pt").exists():
-        found: dict[str, Any] = done[piece.key]
-        return found
+        made(piece.start, preset, args, results)
+    path = args.out / "results.json"
+    here = json.loads(path.read_bytes()) if path.exists() else {"sizes": None, "pieces": {}}
+    if piece.key in here["pieces"] and here["sizes"] == results["sizes"]:
+        found: dict[str, Any] = here["pieces"][piece.key]
+        return found | {"by": here["sessions"][found["session"]]}
     print(f"{piece.key} ...", flush=True)
-    return run(piece, preset, args.out, args.device, 0)
+    return run(piece, preset, args.out, args.device, 0) | {"by": machine(args)}
 
 
 def write(path: Path, piece: Piece, preset: Preset, args: argparse.Namespace, card: dict[str, Any]) -> None:
-    about: dict[str, Any] = {"arch": preset.arch, "size": preset.size, "card": card}
+    about: dict[str, Any] = {"arch": preset.arch, "size": [preset.size] * 2, "card": card}
     about |= {"mean": eq.Normalize.imagenet().mean, "std": eq.Normalize.imagenet().std}
     if isinstance(piece, Pretrain):
         tensors = load_state(args.out / "encoders" / f"{piece.key}.pt")
@@ -164,15 +166,6 @@ def table(folder: Path) -> str:
         how = "fine-tuned" if kind == "pose" else "frozen, a linear probe"
         lines.append(f"| `{NAME.format(kind)}` | {how} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def commit() -> str:
-    """Say of which commit the code is, with a star where it was changed since."""
-    words = ["git", "-C", os.fspath(ROOT), "describe", "--always", "--dirty=*", "--exclude=*"]
-    try:
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ class Preset:
         steps: Of pre-training, ``batch`` hands (each seen twice) of ``groups`` scenes to a step.
         short: Of runs that choose settings or answer questions.
         temperatures: To choose from, for each method.
-        rates: Learning rates of pre-training to choose from, for each method; the second is that of other choices.
+        rates: Learning rates of pre-training to choose from, for each method; temperatures are chosen at the first.
         tune_steps: Of fine-tuning at most, ``tune_batch`` hands to a step.
         tune_every: Steps from one validation to the next.
         tune_rates: Learning rates of fine-tuning to choose from, for training from scratch.
@@ -62,12 +62,12 @@ PRESETS = {
         short=800,
         batch=64,
         groups=2,
-        temperatures=(0.1, 0.2, 0.5),
-        rates=(1e-3, 2e-3, 4e-3),
+        temperatures=(0.05, 0.1, 0.2, 0.5),
+        rates=(2e-3, 5e-4, 1e-3, 4e-3),
         tune_steps=5000,
         tune_batch=64,
         tune_every=100,
-        tune_rates=(1e-3, 3e-3),
+        tune_rates=(3e-4, 1e-3, 3e-3),
         encoder_rates=(0.1, 0.3, 1.0),
         seeds=3,
         processes=2,
@@ -85,7 +85,7 @@ PRESETS = {
         batch=8,
         groups=2,
         temperatures=(0.1, 0.5),
-        rates=(1e-3, 2e-3),
+        rates=(2e-3, 1e-3),
         tune_steps=4,
         tune_batch=8,
         tune_every=1,
@@ -107,8 +107,8 @@ PRESETS["gpu"] = replace(
     short=1500,
     batch=128,
     groups=4,
-    rates=(5e-4, 1e-3, 2e-3),
-    tune_rates=(5e-4, 1e-3),
+    rates=(1e-3, 5e-4, 2e-3),
+    tune_rates=(3e-4, 1e-3, 3e-3),
     processes=1,
 )
 PRESETS["gpu-resnet50"] = replace(PRESETS["gpu"], arch="resnet50", steps=2500, short=800, tune_steps=3000)

@@ -17,8 +17,10 @@ from equicon.hands.recipes import CLIP_NORM, REFINE_RATE
 from equicon.training import Batches, load_state, plain_state, seed_of, write_state
 
 LOSS_WEIGHTS = (10.0, 1.0, 0.2)
-DROPS, DROP, PATIENCE = 2, 0.3, 3
-"""How often fine-tuning lowers its rates, to what share, and after how many validations without a gain."""
+DROP, PATIENCE = 0.3, 3
+"""To what share fine-tuning lowers its rates, and after how many validations without a gain."""
+LATEST = (0.7, 0.85)
+"""After which share of all steps it does so at the latest, for the first and the second time; then it may end."""
 
 
 def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, Any]:
@@ -72,8 +74,9 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
         since += 1
         if course[-1] < best[0]:
             best, since = (course[-1], step + 1, copy.deepcopy(model.state_dict())), 0
-        if since >= PATIENCE and step >= patience:
-            if drops == DROPS:
+        late = drops < len(LATEST) and step + 1 >= patience + LATEST[drops] * preset.tune_steps
+        if late or (since >= PATIENCE and step >= patience):
+            if drops == len(LATEST):
                 break
             drops, since = drops + 1, 0
             model.load_state_dict(best[2])
@@ -87,6 +90,7 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
         "chosen by": best[0],
         "steps": len(course) * preset.tune_every,
         "best": best[1],
+        "drops": drops,
         "course": course,
         "rows": found,
     }

@@ -33,7 +33,7 @@ def kept(tmp_path):
         path,
         encoder,
         arch="quarter_resnet18",
-        size=48,
+        size=(48, 40),
         normalize=NORMALIZE,
         head=head,
         representation=eq.Points(),
@@ -45,7 +45,7 @@ def kept(tmp_path):
 def write_pose(path, **words):
     torch.manual_seed(1)
     model = Pose25D(*build_resnet("quarter_resnet18")).eval()
-    about = {"kind": "2.5D model", "arch": "quarter_resnet18", "size": 32, "mean": [0.5] * 3, "std": [0.2] * 3}
+    about = {"kind": "2.5D model", "arch": "quarter_resnet18", "size": [32, 32], "mean": [0.5] * 3, "std": [0.2] * 3}
     about |= {"representation": None, "card": {}, "focal": 4.0, "bone_length": 0.03} | words
     files.write_stored(path, about, model.state_dict())
     return model
@@ -59,7 +59,7 @@ def test_what_is_written_is_what_is_read(kept):
     assert not found.head.training
     torch.testing.assert_close(found.encoder(images), encoder.eval()(images))
     torch.testing.assert_close(found.head(found.encoder(images)), head.eval()(encoder(images)))
-    assert (found.width, found.size, found.normalize) == (128, (48, 48), NORMALIZE)
+    assert (found.width, found.size, found.normalize) == (128, (48, 40), NORMALIZE)
     assert found.representation == eq.Points()
     assert found.card == {"data": "none", "seed": 0}
 
@@ -67,18 +67,21 @@ def test_what_is_written_is_what_is_read(kept):
 @pytest.mark.parametrize("representation", [eq.Points(), eq.PeCLRPoints(), eq.Invariant()])
 def test_the_representation_comes_back(kept, tmp_path, representation):
     _, encoder, head = kept
-    words = {"arch": "quarter_resnet18", "size": 64, "normalize": NORMALIZE}
+    words = {"arch": "quarter_resnet18", "size": (64, 64), "normalize": NORMALIZE}
     eq.save_pretrained(tmp_path / "a.safetensors", encoder, **words, head=head, representation=representation)
     assert eq.pretrained(str(tmp_path / "a.safetensors")).representation == representation
 
 
 def test_an_encoder_may_have_no_head(kept, tmp_path):
     path = tmp_path / "plain.safetensors"
-    eq.save_pretrained(path, kept[1], arch="quarter_resnet18", size=64, normalize=NORMALIZE)
+    eq.save_pretrained(path, kept[1], arch="quarter_resnet18", size=(64, 64), normalize=NORMALIZE)
     found = eq.pretrained(path)
     assert found.head is None
     assert found.representation is None
     assert found.card == {}
+
+
+GELU = nn.Sequential(nn.Linear(128, 8), nn.BatchNorm1d(8), nn.GELU(), nn.Linear(8, 4))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +89,15 @@ def test_an_encoder_may_have_no_head(kept, tmp_path):
     [
         ({"arch": "resnet19"}, r"arch: expected one of quarter_resnet18, resnet101"),
         ({"arch": "resnet18"}, r"encoder holds another network: 0 missing, 0 unexpected, 10\d of another shape"),
-        ({"size": 0}, r"size: expected a whole number of at least 1, got int 0"),
+        ({"size": (0, 64)}, r"size: expected .*, got .*0"),
+        (
+            {"head": nn.Sequential(nn.Linear(128, 8), nn.BatchNorm1d(8), nn.GELU(), nn.Linear(8, 4))},
+            r"head: .* GELU, Lin",
+        ),
+        (
+            {"head": projection_head(128, 24, 7)},
+            r"head: expected an even width, which are points .*, got a width of 7",
+        ),
         ({"head": nn.Linear(128, 8)}, r"head: expected Linear, BatchNorm1d, ReLU, Linear without a bias, got"),
         ({"head": projection_head(64, 24, 8)}, r"head holds another network: .* 1 of another shape \(0.weight\)"),
         ({"representation": None}, r"representation: expected one of Invariant, PeCLRPoints, Points, got None"),
@@ -100,7 +111,7 @@ def test_what_could_not_be_read_is_not_written(kept, tmp_path, words, match):
     _, encoder, head = kept
     usual = {
         "arch": "quarter_resnet18",
-        "size": 64,
+        "size": (64, 64),
         "normalize": NORMALIZE,
         "head": head,
         "representation": eq.Points(),
@@ -113,7 +124,7 @@ def test_what_could_not_be_read_is_not_written(kept, tmp_path, words, match):
 
 def test_the_normalisation_is_one(kept, tmp_path):
     with pytest.raises(TypeError, match=r"normalize: expected a Normalize, got"):
-        eq.save_pretrained(tmp_path / "a", kept[1], arch="quarter_resnet18", size=64, normalize=(0.5, 0.5))
+        eq.save_pretrained(tmp_path / "a", kept[1], arch="quarter_resnet18", size=(64, 64), normalize=(0.5, 0.5))
 
 
 def test_a_wrong_or_damaged_file_is_refused_by_name(kept, tmp_path):
@@ -130,12 +141,43 @@ def test_a_wrong_or_damaged_file_is_refused_by_name(kept, tmp_path):
     path.write_bytes(safetensors.torch.save({"a": torch.ones(1)}))
     with pytest.raises(ValueError, match=r"mine\.safetensors holds weights that do not say what they are"):
         eq.pretrained(path)
-    path.write_bytes(safetensors.torch.save({"a": torch.ones(1)}, {"equicon": json.dumps({"format": 2})}))
-    with pytest.raises(ValueError, match=r"mine\.safetensors is of format 2, and this equicon reads 1"):
+    about = {"kind": "encoder", "arch": "quarter_resnet18", "size": [8, 8], "mean": [0.5] * 3, "std": [0.2] * 3}
+    about |= {"format": 1, "representation": None, "card": {}}
+    for said, match in (
+        ({"format": 2}, "is of format 2, and this equicon reads 1"),
+        ({}, "does not say enough of itself: a kind that is known missing"),
+        ([], "does not say enough of itself: a kind that is known missing"),
+        (about | {"kind": "a poem"}, "does not say enough of itself: a kind that is known missing"),
+        ({"format": 1, "kind": "encoder", "arch": "quarter_resnet18"}, "card, mean, representation, size, std missing"),
+        (about | {"kind": "2.5D model"}, "bone_length, focal missing"),
+        (about | {"arch": "vit_b_16"}, "is of an architecture or a representation that this equicon does not know"),
+        (about | {"representation": "Curves"}, "is of an architecture or a representation that this"),
+        (about, "holds another network: 122 missing"),
+    ):
+        path.write_bytes(safetensors.torch.save({"a": torch.ones(1)}, {"equicon": json.dumps(said)}))
+        with pytest.raises(ValueError, match=rf"mine\.safetensors {match}|mine.safetensors does not .*{match}"):
+            eq.pretrained(path)
+    path.write_bytes(safetensors.torch.save({"a": torch.ones(1)}, {"equicon": "{not JSON"}))
+    with pytest.raises(
+        ValueError, match=r"mine\.safetensors does not say enough of itself: a kind that is known missing"
+    ):
         eq.pretrained(path)
-    files.write_stored(path, {"kind": "encoder", "arch": "quarter_resnet18"}, {"encoder.conv1.weight": torch.ones(1)})
-    with pytest.raises(ValueError, match=r"mine\.safetensors holds another network: \d+ missing"):
-        eq.pretrained(path)
+
+
+def test_a_file_without_its_head_is_refused(kept):
+    stored = files.read_stored(kept[0])
+    few = {name: value for name, value in stored.tensors.items() if name != "head.3.weight"}
+    files.write_stored(kept[0], stored.about, few)
+    with pytest.raises(ValueError, match=r"holds another network: 1 missing \(3\.weight\)"):
+        eq.pretrained(kept[0])
+
+
+def test_loading_draws_no_random_numbers(kept):
+    torch.manual_seed(3)
+    wanted = torch.rand(4)
+    torch.manual_seed(3)
+    eq.pretrained(kept[0])
+    assert torch.equal(torch.rand(4), wanted)
 
 
 def test_what_comes_with_the_package_is_checked_by_its_sum(kept, tmp_path, monkeypatch):
@@ -155,15 +197,20 @@ def test_what_comes_with_the_package_is_checked_by_its_sum(kept, tmp_path, monke
 def test_nothing_half_written_is_left(kept, tmp_path):
     with pytest.raises(OSError, match="could not be written"):
         eq.save_pretrained(
-            tmp_path / "mine.safetensors" / "in.a.file", kept[1], arch="quarter_resnet18", size=64, normalize=NORMALIZE
+            tmp_path / "mine.safetensors" / "in.a.file",
+            kept[1],
+            arch="quarter_resnet18",
+            size=(64, 64),
+            normalize=NORMALIZE,
         )
 
 
 def test_half_precision_keeps_all_but_the_last_digits(tmp_path):
     path = tmp_path / "half.safetensors"
     matrix, vector = torch.randn(64, 64), torch.randn(64)
-    files.write_stored(path, {}, {"a": matrix, "b": vector}, half=True)
-    assert path.stat().st_size < 1.1 * (2 * 64 * 64 + 4 * 64) + 200
+    about = dict.fromkeys(("kind", "arch", "size", "mean", "std", "representation", "card"), "encoder")
+    files.write_stored(path, about, {"a": matrix, "b": vector}, half=True)
+    assert path.stat().st_size < 2 * 64 * 64 + 4 * 64 + 600
     found = files.read_stored(path).tensors
     assert found["a"].dtype == found["b"].dtype == torch.float32
     torch.testing.assert_close(found["a"], matrix, rtol=1e-3, atol=1e-4)

@@ -4,20 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from torch import nn
 
-from equicon._checks import check_int, describe, type_error, value_error
-from equicon._pretrained.files import Stored, read_stored, shipped, write_stored
-from equicon._pretrained.resnets import build_resnet, check_arch
+from equicon._checks import check_size, describe, type_error, value_error
+from equicon._pretrained.files import ENCODER, Stored, read_stored, shipped, write_stored
+from equicon._pretrained.resnets import build_resnet, check_arch, list_resnets
 from equicon._representations.base import Representation
 from equicon._representations.peclr import PeCLRPoints
 from equicon._representations.points import Points
 from equicon._representations.sums import Invariant
 from equicon._transforms.photometric import Normalize
 from equicon._weights import load_weights
-
-ENCODER, POSE = "encoder", "2.5D model"
-"""What kinds of files there are."""
 
 _KNOWN: dict[str, Representation[Any]] = {"Invariant": Invariant(), "PeCLRPoints": PeCLRPoints(), "Points": Points()}
 
@@ -76,22 +74,26 @@ def pretrained(name: str | Path) -> Pretrained:
 
     need("torchvision", "safetensors")
     stored = read_stored(name)
-    encoder, width = build_resnet(stored.about["arch"])
-    load_weights(encoder, part(stored, "encoder."), str(name))
-    head = None
-    if stored.about["kind"] == ENCODER and (found := part(stored, "head.")):
-        (hidden, _), (out, _) = (found[f"{layer}.weight"].shape for layer in (0, 3))
-        head = projection_head(width, hidden, out)
-        load_weights(head, found, str(name))
-        head.eval()
     about = stored.about
+    if about["arch"] not in list_resnets() or about["representation"] not in (None, *_KNOWN):
+        raise ValueError(f"{name} is of an architecture or a representation that this equicon does not know.")
+    with torch.random.fork_rng(devices=[]):
+        encoder, width = build_resnet(about["arch"])
+        load_weights(encoder, part(stored, "encoder."), str(name))
+        head = None
+        if about["representation"]:
+            found = part(stored, "head.")
+            hidden, out = (len(found.get(f"{layer}.weight", [0])) for layer in (0, 3))
+            head = projection_head(width, hidden, out)
+            load_weights(head, found, str(name))
+            head.eval()
     return Pretrained(
         encoder=encoder.eval(),
         width=width,
-        size=(about["size"], about["size"]),
+        size=(about["size"][0], about["size"][1]),
         normalize=Normalize(tuple(about["mean"]), tuple(about["std"])),
         head=head,
-        representation=_KNOWN[about["representation"]] if head is not None else None,
+        representation=_KNOWN.get(about["representation"]),
         card=about["card"],
     )
 
@@ -123,7 +125,7 @@ def save_pretrained(
     encoder: nn.Module,
     *,
     arch: str,
-    size: int,
+    size: tuple[int, int],
     normalize: Normalize,
     head: nn.Module | None = None,
     representation: Representation[Any] | None = None,
@@ -135,7 +137,7 @@ def save_pretrained(
         path: Of the file, which is there whole or not at all. It should end in ``.safetensors``.
         encoder: A ResNet whose ``fc`` is the identity.
         arch: What it is: ``"quarter_resnet18"``, or the name of one of torchvision's ResNets.
-        size: Height and width of the views that it learned from [pixels].
+        size: Height and width of the views that it learned from [pixels], at least 1.
         normalize: The normalisation of the views.
         head: The projection head: ``Linear``, ``BatchNorm1d``, ``ReLU``, ``Linear`` without a bias.
         representation: ``Points``, ``PeCLRPoints`` or ``Invariant``; needed where there is a head.
@@ -150,7 +152,7 @@ def save_pretrained(
     Examples:
         >>> import tempfile
         >>> path, kept = tempfile.mkdtemp() + "/mine.safetensors", pretrained("hands-r18-quarter-exact")
-        >>> save_pretrained(path, kept.encoder, arch="quarter_resnet18", size=64, normalize=Normalize.imagenet())
+        >>> save_pretrained(path, kept.encoder, arch="quarter_resnet18", size=(64, 64), normalize=kept.normalize)
         >>> pretrained(path).width
         128
     """
@@ -164,16 +166,21 @@ def save_pretrained(
     tensors = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
     if head is not None:
         state = head.state_dict()
-        if (first := state.get("0.weight")) is None or (last := state.get("3.weight")) is None:
-            raise value_error("head", "Linear, BatchNorm1d, ReLU, Linear without a bias", describe(head))
-        load_weights(projection_head(width, len(first), len(last)), state, "head")
+        kinds = [type(layer) for layer in head.children()]
+        if kinds != [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear]:
+            got = ", ".join(kind.__name__ for kind in kinds) or describe(head)
+            raise value_error("head", "Linear, BatchNorm1d, ReLU, Linear without a bias", got)
+        out = len(state["3.weight"])
+        if out % 2 and not isinstance(representation, Invariant):
+            raise value_error("head", "an even width, which are points (x, y)", f"a width of {out}")
+        load_weights(projection_head(width, len(state["0.weight"]), out), state, "head")
         tensors |= {f"head.{name}": value for name, value in state.items()}
         if representation not in _KNOWN.values():
             raise value_error("representation", f"one of {', '.join(_KNOWN)}", describe(representation))
     about = {
         "kind": ENCODER,
         "arch": arch,
-        "size": check_int("size", size, low=1),
+        "size": check_size("size", size),
         "mean": normalize.mean,
         "std": normalize.std,
         "representation": None if head is None else type(representation).__name__,

@@ -12,8 +12,13 @@ from torch import Tensor
 FOLDER = Path(__file__).with_name("weights")
 """Where those that come with the package lie, beside ``sha256.json``."""
 
+ENCODER, POSE = "encoder", "2.5D model"
+"""What kinds of files there are."""
+
 _KEY = "equicon"
 _FORMAT = 1
+_ALWAYS = {"format", "kind", "arch", "size", "mean", "std", "representation", "card"}
+_NEEDED = {ENCODER: _ALWAYS, POSE: _ALWAYS | {"focal", "bone_length"}}
 
 
 class Stored(NamedTuple):
@@ -93,13 +98,27 @@ def read_stored(where: str | Path) -> Stored:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged, or no file of safetensors: {error}. Copy it again.") from error
-    if said is None:
-        fix = "Load it with safetensors, and write it with equicon.save_pretrained."
-        raise ValueError(f"{path} holds weights that do not say what they are. {fix}")
-    about = json.loads(said)
-    if about["format"] != _FORMAT:
-        fix = "A newer equicon reads it."
-        raise ValueError(f"{path} is of format {about['format']}, and this equicon reads {_FORMAT}. {fix}")
+    about = _about(said, path)
     return Stored(
         about, {name: value.float() if value.dtype == torch.half else value for name, value in tensors.items()}
     )
+
+
+def _about(said: str | None, path: Path) -> dict[str, Any]:
+    """Read what a file says of itself, as far as a reader relies on it."""
+    if said is None:
+        fix = "Load it with safetensors, and write it with equicon.save_pretrained."
+        raise ValueError(f"{path} holds weights that do not say what they are. {fix}")
+    try:
+        about = json.loads(said)
+    except ValueError:
+        about = None
+    if isinstance(about, dict) and about.get("format") not in (None, _FORMAT):
+        fix = "A newer equicon reads it."
+        raise ValueError(f"{path} is of format {about['format']}, and this equicon reads {_FORMAT}. {fix}")
+    said_of = about if isinstance(about, dict) else {}
+    needed = _NEEDED.get(said_of.get("kind", ""), {"a kind that is known"})
+    if lacks := needed - said_of.keys():
+        fix = "Write it with equicon.save_pretrained."
+        raise ValueError(f"{path} does not say enough of itself: {', '.join(sorted(lacks))} missing. {fix}")
+    return said_of

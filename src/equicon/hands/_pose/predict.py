@@ -10,7 +10,7 @@ from torch import Tensor
 from equicon._checks import check_choice, check_images, value_error
 from equicon._groups.affine import Affine
 from equicon._pretrained.encoders import pretrained
-from equicon._pretrained.files import is_stored, read_stored
+from equicon._pretrained.files import is_stored, read_stored, shipped
 from equicon._transforms.photometric import Normalize
 from equicon._weights import load_weights
 from equicon.hands._camera import project
@@ -48,7 +48,7 @@ class _Loaded(NamedTuple):
 def predict(images: Tensor, *, side: Literal["right", "left"] = "right", model: str | Path = SHIPPED) -> HandJoints:
     """Find the 21 joints of hands, with the model that comes with the package. Nothing is downloaded.
 
-    Pictures should be crops of one hand each, which fills about half to four fifths of the shorter side; the whole of
+    Pictures should be crops of one hand each, which fills about half to four fifths of the longer side; the whole of
     the picture is looked at. The model has learned from rendered right hands alone and sees 64 × 64 pixels: it is for
     a first look and as a start for fine-tuning (its card, ``pretrained(model).card``, says how far it misses). The
     camera is not known, so depths are those of a camera as it was in training, and lengths those of an average hand.
@@ -79,7 +79,8 @@ def predict(images: Tensor, *, side: Literal["right", "left"] = "right", model: 
         images = images[None]
     check_images(images)
     check_choice("side", side, ("right", "left"))
-    loaded = _load(str(model), images.device)
+    loaded = _load(*_version(model), images.device)
+    images = images if images.dtype == torch.uint8 else images.float()
     if side == "left":
         images = images.flip(-1)
     source = (images.shape[-2], images.shape[-1])
@@ -100,10 +101,18 @@ def predict(images: Tensor, *, side: Literal["right", "left"] = "right", model: 
     return HandJoints(xy, xyz)
 
 
-@lru_cache(maxsize=4)
-def _load(model: str, device: torch.device) -> _Loaded:
+def _version(model: str | Path) -> tuple[str, int]:
+    """Tell one state of a file from the next, so that it is read again when it was written again."""
+    if str(model) in shipped():
+        return str(model), 0
     if not is_stored(model):
-        raise value_error("model", "a name of list_pretrained, or a file of safetensors", model)
+        raise value_error("model", f"one of {', '.join(shipped())}, or a file of safetensors", str(model))
+    path = Path(model).resolve()
+    return str(path), path.stat().st_mtime_ns if path.exists() else 0
+
+
+@lru_cache(maxsize=4)
+def _load(model: str, _: int, device: torch.device) -> _Loaded:
     state, about = read_pose25d(model), read_stored(model).about
     kept = pretrained(model)
     built = Pose25D(kept.encoder, kept.width)

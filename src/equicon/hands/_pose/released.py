@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from equicon._checks import value_error
-from equicon._pretrained.encoders import POSE
-from equicon._pretrained.files import is_stored, read_stored
+from equicon._pretrained.files import POSE, is_stored, read_stored
 from equicon._weights import check_weights, listed, read_state
 
 _STAGES = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
