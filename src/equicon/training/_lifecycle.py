@@ -101,11 +101,15 @@ def begin(run: Training[Any]) -> dict[str, int] | None:
         raise
     except ValueError as error:
         sys.exit(wrong_data(run, error) if ranks.first else 1)
-    ranks.of_first(lambda: check_data(run, data, saved))
     try:
+        ranks.of_first(lambda: check_data(run, data, saved))
         run.start(data, saved)
     except WeightsError as error:
         sys.exit(str(error) if ranks.first else 1)
+    except (KeyError, RuntimeError, ValueError) as error:
+        if saved is None or (isinstance(error, RuntimeError) and "state_dict" not in str(error)):
+            raise
+        sys.exit(wrong_version(run, error) if ranks.first else 1)
     if ranks.first:
         print(f"{data}\n{run.describe()}\nResults go to {run.args.out}.")
         if saved:
@@ -149,6 +153,15 @@ def wrong_data(run: Training[Any], error: ValueError) -> str:
     """Say which option a ``ValueError`` is about: the one that it names, else ``--data``."""
     option, colon, text = str(error).partition(":")
     return f"--{option.replace('_', '-')}{colon}{text}" if hasattr(run.args, option) else f"--data: {error}"
+
+
+def wrong_version(run: Training[D], error: Exception) -> str:
+    """Say that a checkpoint is not of this version, and what to do."""
+    return (
+        f"--resume: the newest checkpoint in {run.checkpoints.folder} was written by another version of equicon "
+        f"({type(error).__name__}: {str(error).partition(chr(10))[0]}). Go on with that version, or begin anew with "
+        "another --out."
+    )
 
 
 def check_data(run: Training[D], data: D, saved: dict[str, Any] | None) -> None:

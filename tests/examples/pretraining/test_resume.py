@@ -189,6 +189,22 @@ def test_data_that_changed_is_noticed(tiny, photos, tmp_path):
         run("--resume", "--out", tmp_path / "out")
 
 
+@pytest.mark.parametrize("lacks", ["counts", "probes", "weight"])
+def test_a_checkpoint_of_another_version_is_named(photos, whole, tmp_path, lacks):
+    shutil.copytree(whole, tmp_path / "out")
+    newest = sorted((tmp_path / "out" / "checkpoints").glob("step_*.pt"))[-1]
+    state = torch.load(newest, weights_only=True)
+    if lacks == "weight":
+        del state["model"][next(iter(state["model"]))]
+    else:
+        del state[lacks]
+    torch.save(state, newest)
+    with pytest.raises(
+        SystemExit, match=r"--resume: the newest checkpoint in .*out.checkpoints was written by another"
+    ):
+        run("--resume", "--out", tmp_path / "out")
+
+
 def test_a_resumed_run_does_not_ask_for_the_weights_it_began_with(whole, monkeypatch):
     asked = []
 
