@@ -1,5 +1,6 @@
 """What the pieces of ``reproduce.py`` share: hands, which are rendered once, and networks."""
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ SETS: dict[str, dict[str, Any]] = {
     "studio": {"seed": 3, "domain": "studio"},
     "wild": {"seed": 3},
 }
+# For the 2.5D model that comes with the package, which is for pictures of any kind.
+MORE: dict[str, dict[str, Any]] = {"labelled, wild": {"seed": 4}, "choosing, wild": {"seed": 5}}
 HIDDEN, POINTS = 512, 64
 LEARNED_FROM = ("unlabelled", "alone", "clips")
 
@@ -32,13 +35,15 @@ LEARNED_FROM = ("unlabelled", "alone", "clips")
 def source(name: str, preset: Preset) -> SyntheticHands:
     """Describe a set of hands, right ones as all of FreiHAND's are."""
     counts = {"labelled": preset.labelled, "choosing": preset.kept, "studio": preset.tested, "wild": preset.tested}
-    words = SETS[name] | ({"scenes": preset.scenes} if "scenes" in SETS[name] else {})
-    return SyntheticHands(counts.get(name, preset.unlabelled), preset.size, side="right", **words)
+    words = (SETS | MORE)[name]
+    words = words | ({"scenes": preset.scenes} if "scenes" in words else {})
+    number = counts.get(name.removesuffix(", wild"), preset.unlabelled)
+    return SyntheticHands(number, preset.size, side="right", **words)
 
 
-def render(preset: Preset, folder: Path, device: str) -> None:
+def render(preset: Preset, folder: Path, device: str, names: Iterable[str] = SETS) -> None:
     """Render the hands that all pieces share, once."""
-    for name in SETS:
+    for name in names:
         path = folder / f"{name}.pt"
         if path.exists():
             continue

@@ -93,6 +93,7 @@ class FineTune:
         rate: The learning rate of all but the encoder.
         encoder_rate: That of the encoder over it.
         patient: Whether its rate may first fall only after as many images as pre-training sees.
+        both: Whether it learns from as many labels of ``wild`` too.
     """
 
     start: Pretrain
@@ -100,13 +101,15 @@ class FineTune:
     rate: float
     encoder_rate: float = 1.0
     patient: bool = False
+    both: bool = False
 
     @property
     def key(self) -> str:
         """Name the piece, for files and for people."""
         slow = f", encoder at {self.encoder_rate:g}" if self.encoder_rate != 1 else ""
         long = ", for as long as pre-training too" if self.patient else ""
-        return f"{100 * self.fraction:g} % of labels, rate {self.rate:g}{slow}{long}, after {self.start.key}"
+        labels = "labels of both domains" if self.both else "labels"
+        return f"{100 * self.fraction:g} % of {labels}, rate {self.rate:g}{slow}{long}, after {self.start.key}"
 
 
 Piece: TypeAlias = Pretrain | FineTune

@@ -35,6 +35,9 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
     torch.manual_seed(seed)
     model = Pose25D(begun.encoder, width).to(device)
     data, choosing = (hands(out / "hands", name, device) for name in ("labelled", "choosing"))
+    if piece.both:
+        wild = (hands(out / "hands", f"{name}, wild", device) for name in ("labelled", "choosing"))
+        data, choosing = (both(*pair) for pair in zip((data, choosing), wild, strict=True))
     known = max(1, round(piece.fraction * len(data.image)))
     chosen = torch.randperm(len(data.image), generator=torch.Generator().manual_seed(seed))[:known]
     data = some(data, chosen)  # the labels that the probes of this seed know too
@@ -94,6 +97,10 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
         "course": course,
         "rows": found,
     }
+
+
+def both(first: Hand, second: Hand) -> Hand:
+    return Hand(*(torch.cat(fields) for fields in zip(first, second, strict=True)))
 
 
 @torch.no_grad()

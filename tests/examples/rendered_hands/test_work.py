@@ -143,6 +143,14 @@ def test_fine_tuning_begins_with_the_encoder_and_learns_from_its_share_of_the_la
     assert found[1.0]["chosen by"] == min(found[1.0]["course"])
 
 
+def test_the_labels_of_both_domains_are_twice_as_many(out):
+    start = plan.Pretrain("none")
+    work.run(start, TOY, out, "cpu", 1)
+    common.render(TOY, out / "hands", "cpu", common.MORE)
+    found = work.run(plan.FineTune(start, 1.0, 1e-3, both=True), TOY, out, "cpu", 1)
+    assert [row["labels"] for row in found["rows"]] == [40, 40]
+
+
 def test_fine_tuning_ends_when_nothing_is_gained_and_not_before_its_time(out, monkeypatch):
     start = plan.Pretrain("none")
     work.run(start, TOY, out, "cpu", 1)
