@@ -53,7 +53,7 @@ def test_the_core_imports_without_the_extras():
         "import sys\n"
         "class Refuse:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.split('.')[0] in ('torchvision', 'tqdm', 'matplotlib', 'tensorboard', 'cv2', 'PIL'):\n"
+        "        if name.split('.')[0] in ('torchvision', 'safetensors', 'tqdm', 'matplotlib', 'tensorboard', 'cv2', 'PIL'):\n"
         "            raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Refuse())\n"
         "import equicon, equicon.data, equicon.hands, equicon.probes, equicon.testing, equicon.training\n"

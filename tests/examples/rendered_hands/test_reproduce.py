@@ -51,7 +51,7 @@ def test_pieces_run_in_processes_of_their_own(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES / "rendered_hands")  # where its processes look, too
     main(tmp_path, "--pieces", "2")
     pieces = json.loads((tmp_path / "results.json").read_text())["pieces"]
-    assert [len(piece["rows"]) for piece in pieces.values()] == [2, 2]
+    assert [len(piece["rows"]) for piece in pieces.values()] == [6, 6]  # two domains, three kinds of features
     assert all((tmp_path / "encoders" / f"{key}.pt").exists() for key in pieces)
 
 
