@@ -136,13 +136,13 @@ def temperatures(method: str, preset: Preset) -> dict[float, list[Pretrain]]:
 
 
 def rates(method: str, preset: Preset, done: Results) -> dict[float, list[Pretrain]]:
-    """List the runs by which a method's learning rate is chosen, at its temperature; none while that is unknown."""
+    """List the runs by which a method's learning rate is chosen, at its temperature; none while that is unknown.
+
+    They have the whole length: short ones prefer rates that leave much to learn.
+    """
     if (temperature := _least(temperatures(method, preset), done)) is None:
         return {}
-    return {
-        rate: [Pretrain(method, temperature, rate, seed, short=True) for seed in chooses(preset)]
-        for rate in preset.rates
-    }
+    return {rate: [Pretrain(method, temperature, rate, seed) for seed in chooses(preset)] for rate in preset.rates}
 
 
 def settings(method: str, preset: Preset, done: Results) -> Pretrain | None:

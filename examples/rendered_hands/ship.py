@@ -50,7 +50,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument(
-        "--results", type=Path, default=ROOT / "docs/results/cpu.json", help="of the study, which has chosen settings"
+        "--results", type=Path, default=ROOT / "docs/results/study.json", help="of the study, which has chosen settings"
     )
     parser.add_argument("--out", type=Path, default=Path("runs/study"), help="folder of the study, for its pieces")
     parser.add_argument("--to", type=Path, default=FOLDER, help="where to write")

@@ -16,7 +16,7 @@ class Preset:
         kept: Other hands of ``studio``, to choose settings by, and by which fine-tuning ends.
         tested: Hands of either domain to test on.
         steps: Of pre-training, ``batch`` hands (each seen twice) of ``groups`` scenes to a step.
-        short: Of runs that choose settings or answer questions.
+        short: Of runs that choose temperatures or answer questions.
         temperatures: To choose from, for each method.
         rates: Learning rates of pre-training to choose from, for each method; temperatures are chosen at the first.
         tune_steps: Of fine-tuning at most, ``tune_batch`` hands to a step.
@@ -63,7 +63,7 @@ PRESETS = {
         batch=64,
         groups=2,
         temperatures=(0.05, 0.1, 0.2, 0.5),
-        rates=(2e-3, 5e-4, 1e-3, 4e-3),
+        rates=(2e-3, 1e-3, 5e-4),
         tune_steps=5000,
         tune_batch=64,
         tune_every=100,
