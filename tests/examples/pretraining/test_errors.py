@@ -18,7 +18,7 @@ from equicon.hands.recipes import _networks
         (["--hands", 4], "--batch-size: expected at most 4, the images to train on, got 64"),
         (
             ["--hands", 80, "--weights", "nowhere.pt"],
-            "--weights: expected 'imagenet', 'none' or a file, got nowhere.pt, which is no file.",
+            "--weights: expected 'imagenet', 'none', 'hands-r18-quarter-simclr', 'hands-r18-quarter-peclr', ",
         ),
         (["--jitter", 0, 0, 0, 0.7], "views: hue: expected"),
         (["--out", "/proc/nowhere"], "/proc/nowhere/checkpoints cannot be written to"),
