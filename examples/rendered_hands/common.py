@@ -29,7 +29,6 @@ SETS: dict[str, dict[str, Any]] = {
 # For the 2.5D model that comes with the package, which is for pictures of any kind.
 MORE: dict[str, dict[str, Any]] = {"labelled, wild": {"seed": 4}, "choosing, wild": {"seed": 5}}
 HIDDEN, POINTS = 512, 64
-LEARNED_FROM = ("unlabelled", "alone", "clips")
 
 
 def source(name: str, preset: Preset) -> SyntheticHands:

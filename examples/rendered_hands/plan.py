@@ -13,7 +13,6 @@ KEPT = "exact, scale kept"  # at the settings of exact
 METHODS = (*SWEPT, KEPT)
 FRACTIONS = (0.01, 0.1, 1.0)
 GEOMETRY = ("scale", "rotation", "translation")
-TEMPERATURE = 0.1  # at which learning rates are chosen is the chosen one; this is for random weights, which have none
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Pretrain:
     """
 
     method: str
-    temperature: float = TEMPERATURE
+    temperature: float = 0.1
     rate: float = 0.0
     seed: int = 0
     short: bool = False

@@ -30,7 +30,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from multiprocessing import active_children, get_context
 from pathlib import Path
@@ -100,7 +100,7 @@ def reproduce(args: argparse.Namespace) -> None:
 def open_results(args: argparse.Namespace, preset: Preset) -> dict[str, Any]:
     """Read what is done, or begin."""
     path = args.out / "results.json"
-    sizes = json.loads(json.dumps(asdict(preset) | {"processes": None}))
+    sizes = preset.written
     if not path.exists():
         begun: dict[str, Any] = {"preset": args.preset, "sizes": sizes, "sessions": [], "pieces": {}}
         write_results(args, begun)  # before there are hands, which are of these sizes
@@ -159,7 +159,7 @@ def machine(args: argparse.Namespace) -> dict[str, str]:
     device = torch.cuda.get_device_name() if args.device.startswith("cuda") else cpu_name()
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "command": shlex.join(["python", "examples/rendered_hands/reproduce.py", *sys.argv[1:]]),
+        "command": command(),
         "device": device,
         "precision": fast_precision(args.device),
         "python": platform.python_version(),
@@ -168,6 +168,12 @@ def machine(args: argparse.Namespace) -> dict[str, str]:
         "equicon": eq.__version__,
         "commit": commit(),
     }
+
+
+def command() -> str:
+    """Give the command as it was typed, but for where on this machine its folders are."""
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    return shlex.join(["python", f"examples/rendered_hands/{Path(sys.argv[0]).name}", *words])
 
 
 def commit() -> str:

@@ -14,7 +14,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,6 +29,7 @@ from work import run
 import equicon as eq
 from equicon._pretrained.files import ENCODER, FOLDER, POSE, write_stored
 from equicon.hands import SyntheticHands, bone_length, predict
+from equicon.hands.recipes import METHODS
 from equicon.metrics import epe
 from equicon.probes import extract_features, probe
 from equicon.training import load_state, write_text
@@ -62,8 +63,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     results = json.loads(args.results.read_bytes())
     preset, done = PRESETS[results["preset"]], results["pieces"]
-    if results["sizes"] != json.loads(json.dumps(asdict(preset) | {"processes": None})):
+    if results["sizes"] != preset.written:
         sys.exit(f"--results: {args.results} is of other sizes than the preset '{results['preset']}' has today.")
+    preset = replace(preset, tune_steps=preset.tune_steps * 3 // 2)  # for the labels of both domains
     render(preset, args.out / "hands", args.device, [*SETS, *MORE])
     chosen = {method: settings(method, preset, done) for method in SWEPT}
     pieces: dict[str, Piece] = {name: start for name, start in chosen.items() if start} | {"pose": pose(preset, done)}
@@ -73,9 +75,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         card: dict[str, Any] = {
             "what": WHAT[name],
             "made of": piece.key,
-            "data": data(preset),
+            "data": data(piece, preset),
             "seed": 0,
-            "sizes": asdict(preset),
+            "sizes": preset.written,
         }
         card |= found["by"] | {"licence": "Apache-2.0", "figures": found["rows"]}
         path = args.to / f"{NAME.format(name)}.safetensors"
@@ -111,8 +113,7 @@ def made(piece: Piece, preset: Preset, args: argparse.Namespace, results: dict[s
         return found | {"by": study["sessions"][found["session"]]}
     if piece.key not in own:
         print(f"{piece.key} ...", flush=True)
-        longer = replace(preset, tune_steps=preset.tune_steps * 3 // 2)
-        own[piece.key] = run(piece, longer, args.out, args.device, 0) | {"by": machine(args)}
+        own[piece.key] = run(piece, preset, args.out, args.device, 0) | {"by": machine(args)}
         write_text(args.out / "shipped.json", json.dumps(own) + "\n")
     again: dict[str, Any] = own[piece.key]
     return again
@@ -123,8 +124,7 @@ def write(path: Path, piece: Piece, preset: Preset, args: argparse.Namespace, ca
     about |= {"mean": eq.Normalize.imagenet().mean, "std": eq.Normalize.imagenet().std}
     if isinstance(piece, Pretrain):
         tensors = load_state(args.out / "encoders" / f"{piece.key}.pt")
-        kinds = {"simclr": "Invariant", "peclr": "PeCLRPoints", "exact": "Points"}
-        about |= {"kind": ENCODER, "representation": kinds[piece.method]}
+        about |= {"kind": ENCODER, "representation": type(METHODS[piece.method]).__name__}
     else:
         tensors = load_state(args.out / "models" / f"{piece.key}.pt")
         labelled = hands(args.out / "hands", "labelled", args.device)
@@ -149,11 +149,12 @@ def check(path: Path | str) -> float:
     return probe(train, test).px
 
 
-def data(preset: Preset) -> str:
-    labelled = f"labels, where there are any, of up to {preset.labelled:,} of 'studio'"
-    return (
-        f"SyntheticHands, right: {preset.unlabelled:,} of 'wild' in {preset.scenes} scenes without labels; {labelled}"
-    )
+def data(piece: Piece, preset: Preset) -> str:
+    number, domains = (f"{preset.labelled:,}", "'studio'")
+    if isinstance(piece, FineTune):
+        domains += f" and {number} of 'wild'"
+    unlabelled = f"{preset.unlabelled:,} of 'wild' in {preset.scenes} scenes without labels"
+    return f"SyntheticHands, right: {unlabelled}; probes or fine-tuning: labels of {number} of {domains}"
 
 
 def table(folder: Path) -> str:

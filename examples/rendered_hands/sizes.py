@@ -1,6 +1,8 @@
 """How large everything is in ``reproduce.py``."""
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,12 @@ class Preset:
     encoder_rates: tuple[float, ...]
     seeds: int
     processes: int
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """What decides the results, as JSON has it."""
+        sizes: dict[str, Any] = json.loads(json.dumps(asdict(self) | {"processes": None}))
+        return sizes
 
 
 PRESETS = {
@@ -108,7 +116,6 @@ PRESETS["gpu"] = replace(
     batch=128,
     groups=4,
     rates=(1e-3, 5e-4, 2e-3),
-    tune_rates=(3e-4, 1e-3, 3e-3),
     processes=1,
 )
 PRESETS["gpu-resnet50"] = replace(PRESETS["gpu"], arch="resnet50", steps=2500, short=800, tune_steps=3000)

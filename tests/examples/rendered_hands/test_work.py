@@ -38,7 +38,7 @@ def test_hands_are_rendered_once_and_no_hand_is_in_two_sets(out):
     assert torch.equal(found["studio"].xyz, found["wild"].xyz)  # the same hands in both
     assert not torch.equal(found["studio"].image, found["wild"].image)
     assert common.source("alone", TOY).scenes is None
-    assert {found[name].image.shape[-1] for name in common.LEARNED_FROM} == {2 * TOY.size}
+    assert {found[name].image.shape[-1] for name in ("unlabelled", "alone", "clips")} == {2 * TOY.size}
 
 
 @pytest.mark.parametrize("method", ["none", *plan.METHODS])
