@@ -170,7 +170,8 @@ def tune_rates(fraction: float, preset: Preset) -> dict[float, list[FineTune]]:
 
 def encoder_rates(method: str, fraction: float, preset: Preset, done: Results) -> dict[float, list[FineTune]]:
     """List the runs by which the rate of a method's encoder is chosen; none while what they need is unknown."""
-    rate, begun = _least(tune_rates(fraction, preset), done), starts(method, preset, done)
+    swept = "exact" if method == KEPT else method
+    rate, begun = _least(tune_rates(fraction, preset), done), starts(swept, preset, done)
     if rate is None or not begun:
         return {}
     chosen = [begun[seed] for seed in chooses(preset)]
@@ -226,7 +227,7 @@ def _wanted(preset: Preset, done: Results) -> Iterator[Piece]:
     begun = [start.key for start in rows if start.key in done]
     for fraction in FRACTIONS[1::-1]:
         choices = [tune_rates(fraction, preset)]
-        choices += [encoder_rates(method, fraction, preset, done) for method in METHODS]
+        choices += [encoder_rates(method, fraction, preset, done) for method in SWEPT]
         runs_of = [run for runs in choices for each in runs.values() for run in each]
         yield from (run for run in runs_of if run.start.key in begun)
     for fraction in FRACTIONS:

@@ -164,7 +164,7 @@ def settings_table(preset: Preset, done: Results) -> str:
             yield f"**{shown}**" if mean(errors) == least else shown
 
     rows = {}
-    for method in ("none", *METHODS):
+    for method in ("none", *SWEPT):
         swept: list[Mapping[float, list[Any]]] = [{}, {}]
         if method in SWEPT:
             swept = [temperatures(method, preset), rates(method, preset, done)]
