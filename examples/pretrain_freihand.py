@@ -12,7 +12,7 @@ On FreiHAND and YouTube3DHands, two images of the former to one of the latter:
 
     python examples/pretrain_freihand.py --data data/freihand --data data/youtube --data-weights 2 1 --out runs/both
 
-On all GPUs of a machine (or of several, see docs/pretrain.md), with restarts if one of them fails:
+On all GPUs of a machine (or of several, see docs/how_to/pretrain.md), with restarts if one of them fails:
 
     torchrun --nproc-per-node gpu --max-restarts 3 examples/pretrain_freihand.py --data data/freihand
 

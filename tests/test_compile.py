@@ -92,7 +92,7 @@ def test_a_loss_of_ones_own_compiles_whole_with_its_keywords():
 
 
 def test_more_kinds_of_transforms_than_torch_keeps_need_the_documented_limit():
-    assert torch._dynamo.config.recompile_limit == 8, "docs/conventions.md names it"
+    assert torch._dynamo.config.recompile_limit == 8, "docs/explanation/conventions.md names it"
     kinds = [eq.RandomHorizontalFlip(1.0), eq.RandomVerticalFlip(1.0)]
 
     def compile_all(limit: int) -> list[torch.Tensor]:

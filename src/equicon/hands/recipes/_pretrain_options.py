@@ -70,7 +70,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "workers": min(8, os.cpu_count() or 1),
     },
 }
-# What taught more on rendered hands, or as much (docs/what_must_not_be_seen.md), at the size of the paper's.
+# What taught more on rendered hands, or as much (docs/explanation/what_must_not_be_seen.md), at the size of the paper's.
 RECIPES["equicon"] = RECIPES["paper"] | {
     "inside": True,
     "blur": 1.0,
