@@ -10,10 +10,10 @@ from common import DOMAINS
 from found import NAMES, TITLES, finetuned, finished, found, frozen, of_share, shares_of
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from plan import KEPT, QUESTIONS, SWEPT, Results, asked, settings
+from plan import METHODS, QUESTIONS, Results, asked, settings
 from sizes import Preset
 
-COLOURS = {"none": "0.5", "simclr": "tab:orange", "peclr": "tab:blue", "exact": "tab:green", KEPT: "tab:purple"}
+COLOURS = {"none": "0.5", "simclr": "tab:orange", "peclr": "tab:blue", "exact": "tab:green"}
 
 
 def draw_labels(preset: Preset, done: Results) -> Figure:
@@ -54,7 +54,7 @@ def draw_questions(preset: Preset, done: Results) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(13, 5.2), squeeze=False, sharey=True)
     rows = [change for changes, _ in QUESTIONS.values() for change in changes]
     for axis, domain in zip(axes[0], DOMAINS, strict=True):
-        for k, method in enumerate(SWEPT):
+        for k, method in enumerate(METHODS):
             label = NAMES[method]
             if (base := settings(method, preset, done)) is None:
                 continue

@@ -5,10 +5,10 @@ from statistics import mean, stdev
 from typing import Any
 
 from common import SHARES
-from plan import FRACTIONS, KEPT, Piece, Results, starts, tuned
+from plan import FRACTIONS, Piece, Results, starts, tuned
 from sizes import Preset
 
-NAMES = {"none": "from scratch", "simclr": "SimCLR", "peclr": "PeCLR", "exact": "exact", KEPT: KEPT}
+NAMES = {"none": "from scratch", "simclr": "SimCLR", "peclr": "PeCLR", "exact": "exact"}
 TITLES = {"px": "2D [px]", "mm": "3D [mm]", "pa_mm": "PA-EPE [mm]"}
 FORMATS = {"px": "{:.2f}", "mm": "{:.1f}", "pa_mm": "{:.1f}"}
 LOOKED_AT = ("pooled", "4 × 4 map", "points")

@@ -8,9 +8,7 @@ from typing import Any, TypeAlias
 from sizes import Preset
 
 Results: TypeAlias = Mapping[str, Mapping[str, Any]]
-SWEPT = ("simclr", "peclr", "exact")
-KEPT = "exact, scale kept"  # at the settings of exact
-METHODS = (*SWEPT, KEPT)
+METHODS = ("simclr", "peclr", "exact")
 FRACTIONS = (0.01, 0.1, 1.0)
 GEOMETRY = ("scale", "rotation", "translation")
 
@@ -148,8 +146,7 @@ def settings(method: str, preset: Preset, done: Results) -> Pretrain | None:
     """Make a method's pre-training of the first seed with what was chosen; None while that is unknown."""
     if method == "none":
         return Pretrain(method)
-    swept = "exact" if method == KEPT else method
-    runs = rates(swept, preset, done)
+    runs = rates(method, preset, done)
     rate = _least(runs, done) if runs else None
     return None if rate is None else Pretrain(method, runs[rate][0].temperature, rate)
 
@@ -170,8 +167,7 @@ def tune_rates(fraction: float, preset: Preset) -> dict[float, list[FineTune]]:
 
 def encoder_rates(method: str, fraction: float, preset: Preset, done: Results) -> dict[float, list[FineTune]]:
     """List the runs by which the rate of a method's encoder is chosen; none while what they need is unknown."""
-    swept = "exact" if method == KEPT else method
-    rate, begun = _least(tune_rates(fraction, preset), done), starts(swept, preset, done)
+    rate, begun = _least(tune_rates(fraction, preset), done), starts(method, preset, done)
     if rate is None or not begun:
         return {}
     chosen = [begun[seed] for seed in chooses(preset)]
@@ -198,9 +194,9 @@ def patient(preset: Preset, done: Results) -> list[FineTune]:
 
 
 QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "Which transforms?": (tuple(f"{name} and colour alone" for name in GEOMETRY), SWEPT),
+    "Which transforms?": (tuple(f"{name} and colour alone" for name in GEOMETRY), METHODS),
     "No geometry?": ((COLOUR_ALONE,), ("simclr",)),  # where the representations are the same
-    "Turns": (("turned by up to 180 degrees",), SWEPT),
+    "Turns": (("turned by up to 180 degrees",), METHODS),
     "Border and scene": (("black border", "a scene for each hand", "eight frames of each hand"), ("simclr", "exact")),
     "A large batch": (("4 batches to a step, accumulated", "4 batches to a step, cached"), ("exact",)),
 }
@@ -219,7 +215,7 @@ def ready(preset: Preset, done: Results) -> list[Piece]:
 
 
 def _wanted(preset: Preset, done: Results) -> Iterator[Piece]:
-    for method in SWEPT:
+    for method in METHODS:
         for runs in (temperatures(method, preset), rates(method, preset, done)):
             yield from (run for each in runs.values() for run in each)
     rows = [start for method in ("none", *METHODS) for start in starts(method, preset, done)]
@@ -227,7 +223,7 @@ def _wanted(preset: Preset, done: Results) -> Iterator[Piece]:
     begun = [start.key for start in rows if start.key in done]
     for fraction in FRACTIONS[1::-1]:
         choices = [tune_rates(fraction, preset)]
-        choices += [encoder_rates(method, fraction, preset, done) for method in SWEPT]
+        choices += [encoder_rates(method, fraction, preset, done) for method in METHODS]
         runs_of = [run for runs in choices for each in runs.values() for run in each]
         yield from (run for run in runs_of if run.start.key in begun)
     for fraction in FRACTIONS:

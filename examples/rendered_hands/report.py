@@ -25,7 +25,6 @@ from plan import (
     FRACTIONS,
     METHODS,
     QUESTIONS,
-    SWEPT,
     Results,
     asked,
     encoder_rates,
@@ -164,9 +163,9 @@ def settings_table(preset: Preset, done: Results) -> str:
             yield f"**{shown}**" if mean(errors) == least else shown
 
     rows = {}
-    for method in ("none", *SWEPT):
+    for method in ("none", *METHODS):
         swept: list[Mapping[float, list[Any]]] = [{}, {}]
-        if method in SWEPT:
+        if method != "none":
             swept = [temperatures(method, preset), rates(method, preset, done)]
         swept += [
             tune_rates(fraction, preset) if method == "none" else encoder_rates(method, fraction, preset, done)

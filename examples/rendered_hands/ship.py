@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from common import DOMAINS, MORE, SETS, hands, render
-from plan import SWEPT, FineTune, Piece, Pretrain, settings
+from plan import METHODS, FineTune, Piece, Pretrain, settings
 from reproduce import machine
 from sizes import PRESETS, Preset
 from work import run
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(f"--results: {args.results} is of other sizes than the preset '{results['preset']}' has today.")
     preset = replace(preset, tune_steps=preset.tune_steps * 3 // 2)  # for the labels of both domains
     render(preset, args.out / "hands", args.device, [*SETS, *MORE])
-    chosen = {method: settings(method, preset, done) for method in SWEPT}
+    chosen = {method: settings(method, preset, done) for method in METHODS}
     pieces: dict[str, Piece] = {name: start for name, start in chosen.items() if start} | {"pose": pose(preset, done)}
     sums = {}
     for name, piece in pieces.items():
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def pose(preset: Preset, done: dict[str, Any]) -> FineTune:
     """Choose what the 2.5D model begins with: the pre-training of the first seed whose probe missed least."""
-    starts = [start for method in SWEPT if (start := settings(method, preset, done)) and start.key in done]
+    starts = [start for method in METHODS if (start := settings(method, preset, done)) and start.key in done]
     if not starts:
         sys.exit("--results: no method is pre-trained yet at its own settings; reproduce.py goes on.")
     best = min(starts, key=lambda start: float(done[start.key]["chosen by"]))

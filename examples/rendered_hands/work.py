@@ -40,12 +40,6 @@ def make_views(change: Change) -> eq.Compose:
     return eq.Compose([*(geometry[name] for name in change.geometry), colour, eq.Normalize.imagenet()])
 
 
-def without_scale(g: eq.Affine) -> eq.Affine:
-    """Leave the scale out of a map that scales, then turns, then shifts."""
-    scale = torch.linalg.vector_norm(g.linear[:, 0], dim=-1)[:, None, None]
-    return eq.Affine.from_linear(g.linear / scale, g.translation)
-
-
 def pretrain(piece: Pretrain, preset: Preset, out: Path, device: str) -> dict[str, Any]:
     """Pre-train an encoder, keep it, and probe it frozen on both domains."""
     torch.manual_seed(piece.seed)
@@ -106,9 +100,8 @@ def learn(model: SiameseModel, piece: Pretrain, preset: Preset, out: Path, devic
     change = CHANGES[piece.change]
     data = hands(out / "hands", change.hands, device)
     square = source(change.hands, preset).frame(preset.batch, device=device)
-    representation = METHODS.get(piece.method, eq.Points())
-    augment, criterion = make_views(change), eq.PeCLRLoss(piece.temperature, representation=representation)
-    kept = (lambda g: g) if piece.method in METHODS else without_scale
+    augment = make_views(change)
+    criterion = eq.PeCLRLoss(piece.temperature, representation=METHODS[piece.method])
     optimizer = torch.optim.AdamW(model.parameters(), piece.rate, weight_decay=1e-6, fused=True)
     project = eq.GradCache(model, preset.batch) if change.cached else model
     size, steps = (preset.size, preset.size), max(1, (preset.short if piece.short else preset.steps) // change.times)
@@ -119,7 +112,7 @@ def learn(model: SiameseModel, piece: Pretrain, preset: Preset, out: Path, devic
         if not change.border:
             action = action.inside((images.shape[-2], images.shape[-1]), size, frame)
         made = action(images, size=size, frame=frame, memory_format=torch.channels_last)
-        return made, kept(action.affine)
+        return made, action.affine
 
     for step in range(steps):
         for group in optimizer.param_groups:

@@ -237,3 +237,16 @@ def test_bad_input_is_refused():
     ]:
         with pytest.raises(error, match=match):
             call()
+
+
+def test_with_views_that_turn_shift_and_scale_the_exact_loss_does_not_feel_the_scale():
+    augment = eq.Compose([eq.RandomScale((0.5, 2.0)), eq.RandomRotation(45), eq.RandomTranslate(0.2)])
+    criterion = eq.PeCLRLoss(0.1, representation=eq.Points())
+    views = [augment.sample(16).affine.to(torch.float64) for _ in range(2)]
+    scales = [torch.linalg.vector_norm(g.linear[:, 0], dim=-1)[:, None, None] for g in views]
+    without = [eq.Affine.from_linear(g.linear / s, g.translation) for g, s in zip(views, scales, strict=True)]
+    z1, z2 = (torch.randn(16, 64, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    losses = [criterion(z1, z2, *pair) for pair in (views, without)]
+    found = [(loss, *torch.autograd.grad(loss, (z1, z2))) for loss in losses]
+    assert all(abs(s.log()).max() > 0.1 for s in scales)
+    torch.testing.assert_close(found[0], found[1])

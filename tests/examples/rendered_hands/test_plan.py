@@ -42,10 +42,10 @@ def test_a_method_waits_for_its_own_sweep_only():
     assert not starts("peclr", TOY, others)
     assert not tuned("peclr", 0.1, TOY, others)
     assert not asked("peclr", "", TOY, others)
-    assert all(settings(method, TOY, others) for method in ("simclr", "exact", plan.KEPT))
+    assert all(settings(method, TOY, others) for method in ("simclr", "exact"))
 
 
-def test_each_method_has_the_settings_that_suit_it_and_the_variant_those_of_exact():
+def test_each_method_has_the_settings_that_suit_it():
     temperatures = {"simclr": 0.5, "peclr": 0.1, "exact": 0.5}
     rates = {"simclr": 1e-3, "peclr": 2e-3, "exact": 1e-3}
     encoders = {"simclr": 0.3, "peclr": 1.0, "exact": 0.3}
@@ -60,12 +60,11 @@ def test_each_method_has_the_settings_that_suit_it_and_the_variant_those_of_exac
 
     done = finish(TOY, errors)
     for method in plan.METHODS:
-        like = "exact" if method == plan.KEPT else method
         for seed, start in enumerate(starts(method, TOY, done)):
-            assert start == Pretrain(method, temperatures[like], rates[like], seed)
+            assert start == Pretrain(method, temperatures[method], rates[method], seed)
         for fraction in plan.FRACTIONS:
             for run in tuned(method, fraction, TOY, done):
-                assert (run.rate, run.encoder_rate, run.fraction) == (3e-3, encoders[like], fraction)
+                assert (run.rate, run.encoder_rate, run.fraction) == (3e-3, encoders[method], fraction)
     for change in plan.CHANGES:
         for run in asked("exact", change, TOY, done):
             assert (run.temperature, run.rate, run.change, run.short) == (0.5, 1e-3, change, True)
