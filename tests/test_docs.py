@@ -4,6 +4,7 @@ import argparse
 import doctest
 import importlib.util
 import inspect
+import os
 import re
 import shlex
 from pathlib import Path
@@ -91,14 +92,39 @@ def test_commands_of_examples_and_benchmarks_parse(line, monkeypatch):
         assert not given
 
 
-def test_the_readme_opens_with_its_two_commands():
+def test_the_readme_opens_with_its_two_commands_and_each_sets_itself_up():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    main, tests = commands(ROOT / "README.md")[:2]
-    assert main.endswith("examples/pretrain_freihand.py")
-    assert "python -m pytest" in tests
-    assert "pip install" in main
-    assert "pip install" in tests
-    assert text.index("![") < text.index("```bash") < text.index("```python")
+    programs = [line for line in commands(ROOT / "README.md") if (ROOT / line).is_file()]
+    assert programs == ["examples/demo.sh", "tests/run.sh"]
+    assert text.index("![") < text.index("pip install equicon") < text.index("```diff") < text.index(programs[0])
+    check = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for program in programs:
+        assert f"```bash\n{program}\n```" in text
+        assert f"_command={program}\n" in check
+        assert os.access(ROOT / program, os.X_OK)
+        lines = (ROOT / program).read_text(encoding="utf-8")
+        assert lines.index("python3 -m venv .venv") < lines.index("pip install") < lines.index("exec .venv/bin/python")
+
+
+def test_the_diff_of_the_readme_is_a_loop_that_runs():
+    lines = blocks(ROOT / "README.md", "diff")[0].splitlines()
+    assert sum(line.startswith("+") for line in lines) == 6
+    loop = "\n".join(line[1:] for line in lines if not line.startswith("-"))
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 128 * 128, 8))
+    names = {"torch": torch, "model": model, "loader": [torch.rand(4, 3, 140, 160)]}
+    exec(compile(loop, "the README's diff", "exec"), names)
+    names["loss"].backward()
+    assert model[1].weight.grad.abs().sum() > 0
+
+
+LONGEST = 88
+"""Columns of code that a page of 1,280 pixels shows without a cut."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_code_of_a_page_is_too_wide(page):
+    found = re.findall(r"^ *```.*?\n(.*?)^ *```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert [line for block in found for line in block.splitlines() if len(line) > LONGEST] == []
 
 
 def test_links_and_pictures_exist():

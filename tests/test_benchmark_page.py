@@ -1,0 +1,80 @@
+"""The chart of the benchmarks shows what its page says, and the page fits a screen."""
+
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("matplotlib", reason="the chart needs matplotlib")
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "explanation" / "benchmarks.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def draw_summary():
+    spec = importlib.util.spec_from_file_location("draw_summary", ROOT / "benchmarks" / "draw_summary.py")
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, spec.name, module)  # dataclasses look their module up
+        spec.loader.exec_module(module)
+        yield module
+
+
+def section(title: str) -> str:
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE)
+    assert found, f"no section {title}"
+    return found[1]
+
+
+def test_the_figures_of_the_chart_are_those_of_their_sections(draw_summary):
+    panels = draw_summary.read_panels()
+    assert panels
+    for panel in panels:
+        for figure in panel.bars.values():
+            assert re.search(rf"(?<![\d.,]){re.escape(figure)}(?![\d]|[.,]\d)", section(panel.section)), figure
+        assert panel.values[list(panel.bars).index(panel.ours)] == min(panel.values)  # what the colours say
+
+
+def test_the_ratios_of_the_chart_are_those_of_the_page(draw_summary):
+    for panel in draw_summary.read_panels():
+        figures = list(panel.bars.values())
+        rows = [line for line in section(panel.section).splitlines() if all(figure in line for figure in figures)]
+        assert len(rows) == 1, panel.title  # they were measured together
+        stated = re.search(r"\*\*([\d.]+)\*\*", rows[0])
+        if stated:
+            (peer,) = {"Kornia", "lightly"} & panel.bars.keys()
+            ratio = draw_summary.number(panel.bars[peer]) / draw_summary.number(panel.bars[panel.ours])
+            assert ratio == pytest.approx(float(stated[1]), rel=0.02)
+
+
+def test_the_chart_is_drawn_with_each_figure(draw_summary, tmp_path, monkeypatch, capsys):
+    said = []
+    monkeypatch.setattr(draw_summary.Axes, "text", lambda self, x, y, words, **_: said.append(words))
+    out = tmp_path / "new" / "benchmarks.png"
+    draw_summary.main(["--out", str(out)])
+    assert capsys.readouterr().out == f"drawn in {out}\n"
+    assert out.stat().st_size > 10_000
+    for panel in draw_summary.read_panels():
+        for name, figure in panel.bars.items():
+            ours = name == panel.ours
+            assert any(f"{figure} {panel.unit}" in words and ("×" in words) != ours for words in said), figure
+
+
+def test_other_figures_and_an_odd_number_of_panels_can_be_drawn(draw_summary, tmp_path):
+    panel = {"title": "a", "unit": "s", "section": "b", "ours": "c", "bars": {"c": "1,000", "d": "3,000"}}
+    path = tmp_path / "figures.json"
+    path.write_text(json.dumps({"panels": [panel] * 3}), encoding="utf-8")
+    draw_summary.main(["--figures", str(path), "--out", str(tmp_path / "a.png")])
+    assert draw_summary.read_panels(path)[0].values == [1000, 3000]
+    assert (tmp_path / "a.png").exists()
+
+
+def test_the_page_fits_a_screen():
+    for block in re.findall(r"```.*?```", PAGE, re.DOTALL):
+        assert all(len(line) <= 88 for line in block.splitlines())
+    for row in re.findall(r"^\|.*\|$", PAGE, re.MULTILINE):
+        assert row.count("|") <= 7  # six columns
