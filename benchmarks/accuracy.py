@@ -1,4 +1,4 @@
-"""How exact the core is: golden data, blobs, Kornia and OpenCV, in one table.
+"""Measure how exact the core is, against golden data, blobs, Kornia and OpenCV, in one table.
 
 python benchmarks/accuracy.py
 """
@@ -21,7 +21,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def golden() -> None:
-    """Compare with the official program's recorded loss and gradients."""
+    """Compare with the recorded loss and gradients of the official program."""
     data = {name: torch.from_numpy(value) for name, value in np.load(DATA).items()}
     worst = {"canonical": 0.0, "loss": 0.0, "gradient / max": 0.0}
     for undone in ("both", "rotate", "translate", "none"):
@@ -48,7 +48,7 @@ def golden() -> None:
 
 
 def blob_error(size: tuple[int, int], out: tuple[int, int], framed: bool, batch: int = 256) -> float:
-    """Render blobs, warp them, and measure how far their centres of mass are from where the matrix says, in pixels."""
+    """Warp rendered blobs, and measure how far their centres of mass are from where the matrix maps them, in pixels."""
     sigma = min(out) / 16
     g = eq.RandomAffine(180, 0.1, (0.7, 1.4), 15).sample(batch, generator=generator()).affine.to(dtype=torch.float64)
     frame = eq.Affine.identity(batch, dtype=torch.float64)
@@ -75,7 +75,7 @@ def blob_error(size: tuple[int, int], out: tuple[int, int], framed: bool, batch:
 
 
 def peers() -> None:
-    """Compare one warp with Kornia's and OpenCV's on the same pixel matrices."""
+    """Compare one warp with the warps of Kornia and OpenCV, by the same pixel matrices."""
     images = F.interpolate(torch.rand(64, 3, 6, 6, generator=generator()).double(), (96, 128), mode="bicubic").clamp(
         0, 1
     )

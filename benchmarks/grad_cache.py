@@ -1,4 +1,6 @@
-"""What ``GradCache`` saves and costs: a step of ResNet-18, whole and by a few images at a time, each in a process.
+"""Measure the memory and the time of a ResNet-18 step with ``GradCache``, beside the same step without it.
+
+Each way runs in its own process.
 
 python benchmarks/grad_cache.py        (512 pairs of 64 × 64 on a CPU; needs torchvision)
 """
@@ -20,14 +22,15 @@ import equicon as eq
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--batch", type=int, default=512, help="pairs of images (default: 512)")
-    parser.add_argument("--chunks", type=int, nargs="+", default=[64, 16], help="images at a time (default: 64 16)")
+    parser.add_argument("--batch", type=int, default=512, metavar="N", help="pairs of images (default: 512)")
+    chunks = "numbers of images to pass through the network at a time; each gives a row (default: 64 16)"
+    parser.add_argument("--chunks", type=int, nargs="+", default=[64, 16], metavar="N", help=chunks)
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 
 def measure(batch: int, chunk: int) -> str:
-    """Run a small step, then the one that is measured: how far it raises the peak of the process's memory."""
+    """Run a small step to warm up, then the measured step: its time, and how far it raises the peak of memory."""
     torch.manual_seed(0)
     network = torchvision.models.resnet18(num_classes=128).to(memory_format=torch.channels_last)
     model: nn.Module = eq.GradCache(network, chunk) if chunk < batch else network

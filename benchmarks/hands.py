@@ -1,4 +1,4 @@
-"""How fast synthetic hands are made: images a second by their side, context and domain, and what is drawn on the CPU.
+"""Measure how fast hands are rendered: images a second by size, context and domain, and the part that the CPU draws.
 
 python benchmarks/hands.py
 """
@@ -20,15 +20,15 @@ DOMAINS: tuple[DomainName, ...] = ("studio", "wild")
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument(
-        "--sizes", type=int, nargs="+", default=[64, 128, 192, 224], help="sides of the images [pixels]"
-    )
-    parser.add_argument("--contexts", type=float, nargs="*", default=[2.0, 3.0], help="their widths in hand's squares")
-    parser.add_argument("--pixels", type=int, default=2**18, help="in a batch on the CPU")
-    parser.add_argument("--rounds", type=int, default=7, help="timings of each row, one after the other in turn")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    sizes = "sides of the images [pixels] (default: 64 128 192 224)"
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 192, 224], metavar="PIXELS", help=sizes)
+    contexts = "widths of the images over the width of the hand's square, besides 1 (default: 2 3)"
+    parser.add_argument("--contexts", type=float, nargs="*", default=[2.0, 3.0], metavar="RATIO", help=contexts)
+    pixels = "pixels in a batch on the CPU, which decide the number of hands (default: 262144)"
+    parser.add_argument("--pixels", type=int, default=2**18, metavar="N", help=pixels)
+    rounds = "timings of each row; the rows take turns (default: 7)"
+    parser.add_argument("--rounds", type=int, default=7, metavar="N", help=rounds)
     return parser.parse_args(argv)
 
 

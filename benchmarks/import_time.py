@@ -1,4 +1,4 @@
-"""What `import equicon` costs beyond torch and kornia: medians over fresh processes.
+"""Measure how long ``import equicon`` takes after torch and kornia, as a median over fresh processes.
 
 python benchmarks/import_time.py
 """

@@ -1,8 +1,8 @@
-"""What views tell of the transform that made them, whatever they show: a row for each way to make them.
+"""Measure how much views tell about the transform that made them, for several ways to make views.
 
-python benchmarks/leaks.py                                                                  (half an hour of one core)
+python benchmarks/leaks.py                                                               (half an hour on one core)
 python benchmarks/leaks.py --only zeros reflection --steps 200
-python benchmarks/leaks.py --journal runs/leaks.jsonl --figure docs/images/leaks.png              (goes on where it was)
+python benchmarks/leaks.py --journal runs/leaks.jsonl --figure docs/images/leaks.png     (goes on where it stopped)
 """
 
 import argparse
@@ -29,24 +29,24 @@ from equicon.testing import Leak, Leaks, find_leaks
 
 SIDE = 64
 SIZE = (SIDE, SIDE)
-# The paper's: a crop of 0.9 to 1.5 times the hand, turned by up to 45°, shifted by up to 15 of 128 pixels.
+# As in the paper: a crop of 0.9 to 1.5 times the hand, turned by up to 45°, shifted by up to 15 of 128 pixels.
 GEOMETRY = eq.Compose([eq.RandomScale((1 / 1.5, 1 / 0.9)), eq.RandomRotation(45), eq.RandomTranslate(15 / 128)])
 Made = tuple[Tensor, eq.Affine]
 
 
 def narrow(images: Tensor, g: eq.Affine, padding_mode: Any) -> Made:
-    """Cut views from pictures of the square alone, beyond which a view looks."""
+    """Cut views from pictures that end at the hand's square, so that views look beyond their edge."""
     return g.warp(images, SIZE, padding_mode=padding_mode), g
 
 
 def inside(images: Tensor, g: eq.Affine) -> Made:
-    """The same, but magnified as far as it takes to look at nothing outside."""
+    """Do the same, but magnify each view until it shows nothing outside."""
     g = g.inside((images.shape[-2], images.shape[-1]), SIZE)
     return g.warp(images, SIZE), g
 
 
 def middle(g: eq.Affine, width: float) -> eq.Affine:
-    """Make the frame that cuts the middle of pictures that are ``width`` times as wide as the square."""
+    """Make the frame that cuts the middle out of pictures that are ``width`` times as wide as the square."""
     return eq.Affine.from_linear(width * torch.eye(2).expand(len(g), 2, 2))
 
 
@@ -57,7 +57,7 @@ def wide(images: Tensor, g: eq.Affine, width: float) -> Made:
 def contained(
     images: Tensor, g: eq.Affine, *filters: eq.EquivariantTransform, antialias: bool = True, side: int = SIDE
 ) -> Made:
-    """Cut views from the middle of pictures twice as wide, look at nothing outside, and run filters over them."""
+    """Cut views from the middle of pictures twice as wide, show nothing outside, and apply filters."""
     frame = middle(g, 2)
     g = g.inside((images.shape[-2], images.shape[-1]), SIZE, frame)
     views = (g @ frame).warp(images, (side, side), antialias=antialias)
@@ -65,16 +65,16 @@ def contained(
 
 
 def supersampled(images: Tensor, g: eq.Affine, times: int = 4) -> Made:
-    """Sample each pixel of a view ``times`` × ``times`` times: one box filter, whatever the scale."""
+    """Take ``times`` × ``times`` samples for each pixel of a view, which is the same box filter at every scale."""
     views, g = contained(images, g, antialias=False, side=SIDE * times)
     return F.avg_pool2d(views, times), g
 
 
 def evened(images: Tensor, g: eq.Affine, *filters: eq.EquivariantTransform, sigma: float = 1.0) -> Made:
-    """Blur each view by what it lacks to be as blurred as all others, by ``sigma`` pixels.
+    """Blur each view by a different amount, so that all views are equally blurred, by ``sigma`` pixels.
 
-    Bilinear interpolation blurs by a variance of 1/6 of a squared pixel of what it reads, and the level of the pyramid
-    from which an image is read that is shrunk by 2^(1/4) or more by another 1/4.
+    Bilinear interpolation blurs what it reads by a variance of 1/6 squared pixel. If an image is shrunk by 2^(1/4) or
+    more, it is read from a level of the pyramid that adds 1/4.
     """
     views, g = contained(images, g)
     scale = g.linear.det().sqrt()
@@ -90,7 +90,7 @@ def evened(images: Tensor, g: eq.Affine, *filters: eq.EquivariantTransform, sigm
 
 BLUR, NOISE = eq.RandomGaussianBlur(7, (0.5, 1.0), 1.0), eq.RandomGaussianNoise(0.02, 1.0)
 SIMCLR = eq.RandomGaussianBlur(7, (0.1, 2.0), 0.5)
-# How views are made, and how many times as wide as a view the pictures are, in pixels.
+# Each way to make views, and the width of its pictures over the width of a view, in pixels.
 ROWS: dict[str, tuple[Callable[[Tensor, eq.Affine], Made], int]] = {
     "zeros": (partial(narrow, padding_mode="zeros"), 1),
     "border": (partial(narrow, padding_mode="border"), 1),
@@ -113,14 +113,16 @@ FIGURE = ("zeros", "border", "reflection", "twice, inside", "... blur and noise"
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--only", nargs="+", choices=ROWS, metavar="ROW", default=list(ROWS), help="rows to run")
-    parser.add_argument("--steps", type=int, default=800, help="how long each network learns")
-    parser.add_argument("--seed", type=int, default=0, help="of pictures, draws and networks")
-    parser.add_argument("--journal", type=Path, help="file of finished rows, which are not run again")
-    parser.add_argument("--figure", type=Path, help="picture of the ways to write, with the figures of the journal")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    only = f"rows to run (default: all): {', '.join(map(repr, ROWS))}"
+    parser.add_argument("--only", nargs="+", choices=ROWS, metavar="ROW", default=list(ROWS), help=only)
+    steps = "training steps of each network that looks for leaks (default: 800)"
+    parser.add_argument("--steps", type=int, default=800, metavar="N", help=steps)
+    parser.add_argument("--seed", type=int, default=0, help="seed of pictures, transforms and networks (default: 0)")
+    journal = "file that keeps finished rows; they are not run again"
+    parser.add_argument("--journal", type=Path, metavar="FILE", help=journal)
+    figure = "picture to write, with views of each way and what they tell"
+    parser.add_argument("--figure", type=Path, metavar="FILE", help=figure)
     return parser.parse_args(argv)
 
 
@@ -129,7 +131,7 @@ def make(way: Callable[[Tensor, eq.Affine], Made], images: Tensor) -> Made:
 
 
 def milliseconds(way: Callable[[Tensor, eq.Affine], Made], side: int) -> float:
-    """Time 64 views, and not their pictures: the median of 7, of the processors' time."""
+    """Time how long it takes to make 64 views, without their pictures: the median CPU time of 7 rounds."""
     images, times = torch.rand(64, 3, side, side), []
     for _ in range(8):
         start = time.process_time()
@@ -158,7 +160,7 @@ def as_leaks(row: dict[str, Any]) -> Leaks:
 
 
 def draw(rows: dict[str, dict[str, Any]], path: Path) -> None:
-    """Draw six views of one picture in each way, and what a network tells from such views."""
+    """Draw six views of one picture for each way, and what a network can tell from such views."""
     names = [name for name in FIGURE if name in rows] or [*rows]
     canvas, axes = plt.subplots(len(names), 7, figsize=(11, 1.55 * len(names)), width_ratios=[*[1] * 6, 2.6])
     for name, line in zip(names, axes.reshape(len(names), 7), strict=True):
@@ -179,7 +181,7 @@ def draw(rows: dict[str, dict[str, Any]], path: Path) -> None:
             told.append(f"{quantity.replace('_', ' ')}: {round(leak.r2, 2) + 0.0:.2f}")
         line[6].text(0, 0.5, "\n".join(told), va="center", fontsize=12)
     canvas.suptitle(
-        "Views of one random picture, and the share of angle, scale and shift (R²) that a network tells from such"
+        "Views of one random picture, and how well a network tells angle, scale and shift from such views (R²)"
     )
     canvas.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,11 @@
-"""What NT-Xent costs, forward and backward: equicon's in blocks and densely, a plain cross-entropy, and two peers.
+"""Measure the cost of NT-Xent, forward and backward: equicon's (blocks, dense), a plain cross-entropy, and two peers.
 
-python benchmarks/loss.py                                     (on the GPU where there is one; on a CPU it takes a while)
+python benchmarks/loss.py                                     (on the GPU if there is one; a CPU takes a while)
 python benchmarks/loss.py --batches 128,256,512 --rounds 3 --figure loss.png
 
 The peers are lightly and PyTorch Metric Learning (PML): pip install 'equicon[peers]'. Memory is the most that torch
-held at once beyond the embeddings: what is kept for backward, what is made and dropped on the way, and the gradients of
-the embeddings, but not what libraries allocate past torch. MB and GB are 2^20 and 2^30 bytes.
+holds at once, beyond the embeddings. It includes what is kept for backward, temporary tensors, and the gradients of the
+embeddings, but not memory that libraries allocate without torch. MB and GB are 2^20 and 2^30 bytes.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-os.environ.update(KINETO_LOG_LEVEL="99", TORCH_CPP_LOG_LEVEL="ERROR")  # the profiler has much to say
+os.environ.update(KINETO_LOG_LEVEL="99", TORCH_CPP_LOG_LEVEL="ERROR")  # the profiler would print a lot
 
 import matplotlib as mpl
 
@@ -39,11 +39,11 @@ import equicon as eq
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 TEMPERATURE = 0.2
-SMALL = 128  # the batch on which the losses are compared, and from which the first predictions are made
-ENOUGH = 20  # seconds that a loss has at each size: it is not timed again after them
-BURST = 200  # milliseconds of a turn, in which a short pass is timed up to 10 times: the first finds cold caches
+SMALL = 128  # the batch on which the losses are compared, and from which the first costs are extrapolated
+ENOUGH = 20  # seconds for a loss at each size, after which it is not timed again
+BURST = 200  # milliseconds of a turn: a short pass is timed up to 10 times in it, as the first has cold caches
 PACKAGES = {"lightly": "lightly", "PML": "pytorch-metric-learning"}
-GROWTH = {"equicon": (2, 1), "PML": (3, 3)}  # powers of the batch with which time and memory grow, where not (2, 2)
+GROWTH = {"equicon": (2, 1), "PML": (3, 3)}  # time and memory grow with these powers of the batch, else (2, 2)
 STYLES = {
     "equicon": "C3o-",
     "equicon dense": "C1s--",
@@ -55,7 +55,7 @@ STYLES = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What a forward and backward pass took: milliseconds, and megabytes at the peak."""
+    """The cost of a forward and backward pass: milliseconds, and megabytes at the peak."""
 
     ms: float
     mb: float
@@ -67,13 +67,19 @@ Table = dict[str, dict[int, Cost]]  # by loss, then by batch
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     sizes = [2**power for power in range(7, 17)]
-    parser.add_argument("--batches", type=batches, default=sizes, help="pairs, as 128,256 (default: 128 to 65536)")
-    parser.add_argument("--width", type=int, default=128, help="of the embeddings (default: 128)")
-    parser.add_argument("--rounds", type=int, default=11, help="timings of each loss, in turn (default: 11)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--max-gb", type=float, help="skip what needs more (default: half of the available memory)")
-    parser.add_argument("--max-seconds", type=float, default=300, help="skip what takes longer (default: 300)")
-    parser.add_argument("--figure", type=Path, help="picture of the table to write")
+    pairs = "numbers of pairs to measure, such as 128,256 (default: the powers of 2 from 128 to 65536)"
+    parser.add_argument("--batches", type=batches, default=sizes, metavar="N,N", help=pairs)
+    parser.add_argument("--width", type=int, default=128, metavar="N", help="width of the embeddings (default: 128)")
+    rounds = "timings of each loss; the losses take turns (default: 11)"
+    parser.add_argument("--rounds", type=int, default=11, metavar="N", help=rounds)
+    device = "device to measure (default: cuda if there is one, else cpu)"
+    default = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", choices=("cpu", "cuda"), default=default, help=device)
+    memory = "skip a loss that needs more memory than this [GB] (default: half of the available memory)"
+    parser.add_argument("--max-gb", type=float, metavar="GB", help=memory)
+    seconds = "skip a loss that takes longer than this for one pass [seconds] (default: 300)"
+    parser.add_argument("--max-seconds", type=float, default=300, metavar="SECONDS", help=seconds)
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="picture to write, with the figures of the table")
     return parser.parse_args(argv)
 
 
@@ -85,21 +91,21 @@ def available_gigabytes(device: str) -> float:
     if device == "cuda":
         return float(torch.cuda.mem_get_info(device)[0]) / 2**30
     meminfo = Path("/proc/meminfo")
-    if not meminfo.exists():  # not on Linux: all there is
+    if not meminfo.exists():  # not on Linux: take all memory
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
     return int(fields["MemAvailable"].split()[0]) / 2**20
 
 
 def dense_cross_entropy(z1: Tensor, z2: Tensor) -> Tensor:
-    """Compute NT-Xent the plain way: all scores, and the partner's place as the class."""
+    """Compute NT-Xent as a plain cross-entropy over all scores. The class is the place of the partner."""
     z = F.normalize(torch.cat([z1, z2]), dim=1)
     scores = (z @ z.T / TEMPERATURE).fill_diagonal_(-math.inf)
     return F.cross_entropy(scores, torch.arange(len(z), device=z.device).roll(len(z1)))
 
 
 def make_losses() -> dict[str, Loss]:
-    """Collect the losses, of the peers those that are installed."""
+    """Collect the losses. Peers that are not installed are left out."""
     losses: dict[str, Loss] = {
         "equicon": lambda z1, z2: eq.nt_xent(z1, z2, TEMPERATURE),
         "equicon dense": lambda z1, z2: eq.nt_xent(z1, z2, TEMPERATURE, chunk_size=2 * len(z1)),
@@ -123,7 +129,7 @@ def embeddings(batch: int, width: int, device: str) -> list[Tensor]:
 
 
 def check_agreement(losses: dict[str, Loss], width: int, device: str) -> None:
-    """Assert that all compute the same value and gradient."""
+    """Assert that all losses have the same value and gradient."""
     z = embeddings(SMALL, width, device)
     found = {name: (loss(*z), *torch.autograd.grad(loss(*z), z)) for name, loss in losses.items()}
     for name, values in found.items():
@@ -149,9 +155,9 @@ def profiled(work: Callable[[], Any], device: str) -> Cost:
 
 
 def measure(losses: dict[str, Loss], batch: int, rounds: int, args: argparse.Namespace) -> dict[str, Cost]:
-    """Measure each loss once for its memory, which also warms up, and then in turn for its time.
+    """Run each loss once to measure its memory and to warm up, and then in turn to measure its time.
 
-    A loss that used up its time in the first run has but that run's.
+    If the first run of a loss takes all of its time, that run is its only timing.
     """
     z = embeddings(batch, args.width, args.device)
     works = {name: lambda loss=loss: torch.autograd.grad(loss(*z), z) for name, loss in losses.items()}
@@ -169,7 +175,7 @@ def measure(losses: dict[str, Loss], batch: int, rounds: int, args: argparse.Nam
 
 
 def too_much(name: str, last: tuple[int, Cost], batch: int, args: argparse.Namespace) -> str:
-    """Say what a loss would need at a batch, by the last that was measured, if that is above a limit."""
+    """Extrapolate the cost of a loss from its last measured batch. Give the cost if it exceeds a limit, else ""."""
     (measured, cost), (slower, larger) = last, GROWTH.get(name, (2, 2))
     seconds = cost.ms / 1e3 * (batch / measured) ** slower
     gigabytes = cost.mb / 2**10 * (batch / measured) ** larger
@@ -190,7 +196,7 @@ def print_line(label: str, costs: Sequence[Cost | None], ratio: str) -> None:
 
 
 def measure_all(losses: dict[str, Loss], args: argparse.Namespace) -> Table:
-    """Fill the table, and print each of its lines as it is measured."""
+    """Fill the table. Print each line after it is measured."""
     last = {name: (SMALL, cost) for name, cost in measure(losses, SMALL, 1, args).items()}
     table: Table = {name: {} for name in losses}
     skipped: dict[str, str] = {}
@@ -206,7 +212,7 @@ def measure_all(losses: dict[str, Loss], args: argparse.Namespace) -> Table:
                 skipped.setdefault(name, f"{name} from 2 × {batch:,} on: would need about {need}")
         print_line(f"{batch:,}", [costs.get(batch) for costs in table.values()], short(ratios(table).get(batch)))
     print_line("growth", [growth(costs) for costs in table.values()], "")
-    print("\ngrowth: the power of the batch, fitted from 2,048 on, or to the last three sizes where fewer are so large")
+    print("\ngrowth: the power of the batch, fitted from 2,048 on (to the last three sizes if fewer are so large)")
     for note in skipped.values():
         print(note)
     return table
@@ -224,7 +230,7 @@ def growth(costs: dict[int, Cost]) -> Cost | None:
 
 
 def ratios(table: Table) -> dict[int, float]:
-    """Divide lightly's time by that of equicon, at each size that both were measured at."""
+    """Divide lightly's time by equicon's time, at each size where both were measured."""
     ours, theirs = table["equicon"], table.get("lightly", {})
     return {batch: theirs[batch].ms / ours[batch].ms for batch in ours if batch in theirs}
 
@@ -241,7 +247,7 @@ def print_goals(table: Table, width: int) -> None:
 
 
 def print_rates(costs: dict[int, Cost], width: int) -> None:
-    """Print how near equicon comes to the GPU's own product of matrices, with 6 N² D operations counted, N = 2 B."""
+    """Print how near equicon comes to the speed of a matrix product on the GPU, counting 6 N² D operations, N = 2 B."""
     a, b = torch.randn(2, 8192, 8192, device="cuda")
     torch.mm(a, b)
     peak = 2e-9 * 8192**3 / statistics.median(milliseconds(lambda: torch.mm(a, b), "cuda") for _ in range(11))

@@ -1,4 +1,4 @@
-"""The most memory that torch holds at once, for the benchmarks beside it."""
+"""Measure the peak of the memory that torch holds. Other benchmarks use it."""
 
 from collections.abc import Callable
 from itertools import accumulate
@@ -9,9 +9,12 @@ from torch.profiler import ProfilerActivity, profile
 
 
 def peak_megabytes(work: Callable[[], Any], device: str) -> float:
-    """Measure the most memory that torch holds during the work, beyond what it held before: its result included.
+    """Measure the most memory that torch holds during the work, beyond what it held before.
 
-    On a CPU, the profiler notes each operation: 65,792 blocks of a loss (2 × 65,536) take it a minute and 6 GB.
+    The result of the work counts.
+
+    On a CPU, the profiler records every operation. For a loss of 2 × 65,536 embeddings, which takes 65,792 blocks, this
+    costs a minute and 6 GB.
     """
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()

@@ -1,10 +1,11 @@
-"""Which faults the tests of the core would not see: mutants of its rooms, by Cosmic Ray's operators, in its tests.
+"""Find faults that the tests of the core would miss: change its code in small ways, and run its tests on each change.
 
 pip install cosmic-ray && OMP_NUM_THREADS=1 python benchmarks/mutants.py --journal runs/mutants.jsonl
 
-A mutant has one operator, number, condition, loop or decorator changed. Places are drawn at random, and one mutant of
-each. The tests of its room run on it, then the laws. Every mutant is written to the journal, and those in it are not
-run again: a run that was stopped goes on, and a line that is deleted is tried again.
+A mutant has one operator, number, condition, loop or decorator changed, by the operators of Cosmic Ray. Places in the
+code are drawn at random, with one mutant for each place. The tests of its package run on the mutant, then the laws.
+Every mutant is written to the journal, and is not run again. So a run that was stopped goes on. To try a mutant again,
+delete its line.
 """
 
 import argparse
@@ -24,8 +25,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("_plane", "_groups", "_representations", "_losses")
-# Left out: bits and shifts of floats, which raise at once; `is` for ==, the same for small numbers; what another mutant
-# does too; and `|`, which is in annotations.
+# Mutants that are left out: bit operations and shifts of floats, which raise at once; `is` for ==, which is the same
+# for small numbers; duplicates of other mutants; and `|`, which occurs in annotations.
 POINTLESS = re.compile(
     r"core/Replace(BinaryOperator_(BitOr_|\w+_(Bit|LShift|RShift))"
     r"|ComparisonOperator_(Is|IsNot)_(?!Is)|ComparisonOperator_(?!Is)\w+_Is|UnaryOperator_(?!Delete))"
@@ -33,7 +34,7 @@ POINTLESS = re.compile(
 
 
 def draw(seed: int, count: int) -> dict[str, tuple[Path, str, str]]:
-    """Draw mutants by name: the file, its text, and what becomes of it."""
+    """Draw mutants by name: the file, its text, and the changed text."""
     from cosmic_ray.commands.init import _all_work_items
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator
@@ -51,7 +52,7 @@ def draw(seed: int, count: int) -> dict[str, tuple[Path, str, str]]:
         path, (operator, occurrence) = Path(place[0]), chance.choice(places[place])
         before = path.read_text()
         after = mutate_code(before, get_operator(operator)(), occurrence)
-        with contextlib.suppress(SyntaxError):  # of what is no operator, such as the star before keywords
+        with contextlib.suppress(SyntaxError):  # the place is no operator, such as the star before keywords
             compile(after, path, "exec")
             drawn[f"{path} {operator} {occurrence}"] = path, before, after
         if len(drawn) == count:
@@ -61,15 +62,15 @@ def draw(seed: int, count: int) -> dict[str, tuple[Path, str, str]]:
 
 
 def run(path: Path, timeout: float | None = None) -> tuple[str, str]:
-    """Run the tests of a file, and tell whether it survived them, and what they printed."""
+    """Run the tests of a file. Tell whether the mutant survived them, and give what they printed."""
     from cosmic_ray.testing import run_tests
 
     room = path.parent.name.removeprefix("_")
-    # Those of its own come first, and last those on ranks, whose processes take long to start.
+    # The file's own tests come first. Tests with several ranks come last, because their processes start slowly.
     tests = sorted(Path("tests", room).glob("test_*.py"), key=lambda f: ("ranks" in f.stem, path.stem not in f.stem))
     command = [sys.executable, "-m", "pytest", "-qx", "--tb=line", "-pno:cacheprovider", *map(str, tests)]
     command += ["tests/test_laws.py"]
-    if room in ("losses", "representations"):  # which no transform knows
+    if room in ("losses", "representations"):  # transforms do not use these packages
         command += ["--deselect", "tests/test_laws.py::test_every_transform_keeps_its_promises"]
     outcome, output = run_tests(shlex.join(command), timeout)
     return "timeout" if output == "timeout" else outcome.value, output
@@ -77,10 +78,12 @@ def run(path: Path, timeout: float | None = None) -> tuple[str, str]:
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--journal", type=Path, required=True, help="a file of JSON lines, one for each mutant")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--timeout", type=int, default=300, help="seconds, after which a mutant counts as killed")
+    journal = "file of JSON lines, one for each mutant; mutants in it are not run again"
+    parser.add_argument("--journal", type=Path, required=True, metavar="FILE", help=journal)
+    parser.add_argument("--seed", type=int, default=0, help="seed that draws the mutants (default: 0)")
+    parser.add_argument("--count", type=int, default=300, metavar="N", help="mutants to draw (default: 300)")
+    timeout = "time after which the tests stop and the mutant counts as killed [seconds] (default: 300)"
+    parser.add_argument("--timeout", type=int, default=300, metavar="SECONDS", help=timeout)
     return parser.parse_args(argv)
 
 
@@ -94,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for part in ("src", "tests"):
             shutil.copytree(ROOT / part, part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", ".")
-        # Plugins, which no test here asks for, are most of what pytest takes to start.
+        # Without plugins, pytest starts much faster. No test here needs one.
         os.environ |= {"PYTHONPATH": f"{folder}/src", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         for room in () if done else ROOMS:
             how, output = run(Path("src/equicon", room, "all"))

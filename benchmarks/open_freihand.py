@@ -1,4 +1,4 @@
-"""What it costs to open FreiHAND at its full size: seconds, memory beyond imports, and what each worker has for itself.
+"""Measure what it costs to open FreiHAND at full size: seconds, memory beyond imports, and each worker's own memory.
 
 python benchmarks/open_freihand.py            (130,240 images; half a gigabyte on disk, in a temporary folder)
 python benchmarks/open_freihand.py --records 500
@@ -23,22 +23,25 @@ from tqdm import tqdm, trange
 
 from equicon.hands import FreiHAND, Hand
 
-SHAPES = {"xyz": (21, 3), "scale": (), "verts": (778, 3), "K": (3, 3)}  # K last: with it the folder is whole
+SHAPES = {"xyz": (21, 3), "scale": (), "verts": (778, 3), "K": (3, 3)}  # K is written last: it marks a complete folder
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument(
-        "--records", type=int, default=32_560, help="samples, of four images each (default: FreiHAND's)"
-    )
+    records = "samples to write, with four images each (default: 32560, as in FreiHAND)"
+    parser.add_argument("--records", type=int, default=32_560, metavar="N", help=records)
     parser.add_argument("--verts", action="store_true", help="write and read the vertices too")
-    parser.add_argument("--workers", type=int, default=2, help="processes that read images (default: 2)")
-    parser.add_argument("--root", type=Path, help="write to this folder, or read what is there, and keep it")
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes that read images (default: 2)")
+    root = "folder for the data set; it is kept, and read if it holds one already (default: a temporary folder)"
+    parser.add_argument("--root", type=Path, metavar="FOLDER", help=root)
     return parser.parse_args(argv)
 
 
 def make(root: Path, records: int, verts: bool) -> None:
-    """Write what is missing of a set in FreiHAND's layout: random labels, and one 16 × 16 JPEG under every name."""
+    """Write the missing files of a data set in FreiHAND's layout.
+
+    The labels are random. All images are copies of one 16 × 16 JPEG.
+    """
     folder = root / "training" / "rgb"
     if not (root / "training_K.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -53,9 +56,9 @@ def make(root: Path, records: int, verts: bool) -> None:
         generator = torch.Generator().manual_seed(0)
         with path.open("w") as file:
             for i in trange(records, desc=f"write {kind}", unit="record"):
-                # All digits of float64, as the published files have them.
+                # The published files have all digits of float64 too.
                 record = torch.rand(shape, generator=generator, dtype=torch.float64)
-                if kind == "K":  # what may be a camera's
+                if kind == "K":  # a possible camera matrix
                     record = record.triu() + torch.diag(record.new_tensor([400.0, 400.0, 0.0]))
                     record[2, 2] = 1.0
                 file.write(("[" if i == 0 else ", ") + json.dumps(record.tolist()))
@@ -63,7 +66,7 @@ def make(root: Path, records: int, verts: bool) -> None:
 
 
 def memory(what: str, file: str = "status") -> float:
-    """Give a number that Linux keeps on this process in MB, NaN where there is no such thing."""
+    """Give a number that Linux keeps about this process, in MB; NaN on other systems."""
     try:
         lines = Path(f"/proc/self/{file}").read_text().splitlines()
     except OSError:
@@ -72,33 +75,36 @@ def memory(what: str, file: str = "status") -> float:
 
 
 class Meter:
-    """Time and memory since it was made."""
+    """Measures time and memory from the moment it is made."""
 
     def __init__(self) -> None:
         if Path("/proc/self/clear_refs").exists():
-            Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+            Path("/proc/self/clear_refs").write_text("5")  # reset the peak
         self.memory, self.start = memory("VmRSS"), time.perf_counter()
 
     def show(self, what: str, goal: str = "") -> None:
-        """Print the time, the most memory, and what of it stays."""
+        """Print the time, the peak of memory, and the memory that stays in use."""
         seconds = time.perf_counter() - self.start
         most, stay = memory("VmHWM") - self.memory, memory("VmRSS") - self.memory
         print(f"{what:34s} {seconds:6.2f} s, {most:5.0f} MB at most, {stay:5.0f} MB stay {goal}")
 
 
 def bare(_: object) -> float:
-    """Tell what memory a worker without data has for itself: Python's objects, which it copies by counting them."""
+    """Give the memory that a worker without data has for itself.
+
+    It copies Python's objects when it counts references.
+    """
     gc.collect()
     return memory("Private", "smaps_rollup")
 
 
 def collate(hands: list[Hand]) -> tuple[int, int, float]:
-    """Put the batch together as always, and tell which process did, and what memory it has for itself alone."""
+    """Collate a batch as usual, and give the number of images, the process, and the memory that it has for itself."""
     return len(default_collate(hands).image), os.getpid(), memory("Private", "smaps_rollup")
 
 
 def measure(root: Path, workers: int, verts: bool) -> None:
-    """Open the set; everything is imported, and nothing was read."""
+    """Open the data set, in a process that has imported everything and read nothing."""
     meter = Meter()
     data = FreiHAND(root)
     meter.show(f"open {len(data):,} images", "(goal: 10 s, 300 MB)")
@@ -124,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         root = args.root or Path(temporary)
         make(root, args.records, args.verts)
-        # A fresh process, whose memory is that of imports alone.
+        # A fresh process has only its imports in memory.
         process = multiprocessing.get_context("spawn").Process(target=measure, args=(root, args.workers, args.verts))
         process.start()
         process.join()

@@ -1,8 +1,8 @@
-"""How long views take by what lies outside their source, beside zeros: one table for each setting.
+"""Measure how the time of views depends on what they show outside their source: one table for each setting.
 
-On a CPU it counts the time of this process alone, so that whoever else computes there does not change a ratio.
+On a CPU, it counts the CPU time of this process alone. So other work on the machine does not change the ratios.
 
-python benchmarks/padding.py                              (CPU, and the GPU where there is one; half a minute)
+python benchmarks/padding.py                              (CPU, and the GPU if there is one; half a minute)
 python benchmarks/padding.py --settings 64:224:128 --rounds 51
 """
 
@@ -64,8 +64,8 @@ def measure(setting: str, device: str, rounds: int) -> None:
                 for column, work in columns.items():
                     torch.manual_seed(turn)  # the same views, each time
                     times[column].append(milliseconds(work, device))
-            zeros, *others = (found[2:] for found in times.values())  # the first two compile and fill caches
-            # Of each turn's ratio: what else the machine does changes from turn to turn.
+            zeros, *others = (found[2:] for found in times.values())  # skip two rounds, which compile and fill caches
+            # Take ratios within each round, because the load of the machine changes between rounds.
             ratios = [statistics.median(a / b for a, b in zip(other, zeros, strict=True)) for other in others]
             shown = "".join(f"{ratio:12.2f}" for ratio in ratios)
             print(f"{f'{name}, {kind}':28s}{statistics.median(zeros):11.2f}{'':11s}{shown}")

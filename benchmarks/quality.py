@@ -1,4 +1,4 @@
-"""How good a view looks: anti-aliasing beside plain sampling and OpenCV, and one resampling beside five.
+"""Measure how good views look: anti-aliasing against plain sampling and OpenCV, and one resampling against five.
 
 python benchmarks/quality.py
 python benchmarks/quality.py --figure docs/images/chain.png
@@ -36,8 +36,10 @@ CHAIN = [
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--figure", type=Path, help="picture of the chain to write")
-    parser.add_argument("--rounds", type=int, default=15, help="timings of each way, one after the other in turn")
+    figure = "picture to write, of a hand that goes through a chain of transforms and back"
+    parser.add_argument("--figure", type=Path, metavar="FILE", help=figure)
+    rounds = "timings of each way; the ways take turns (default: 15)"
+    parser.add_argument("--rounds", type=int, default=15, metavar="N", help=rounds)
     return parser.parse_args(argv)
 
 
@@ -60,7 +62,7 @@ def psnr(images: Tensor, reference: Tensor, inside: Tensor | None = None) -> flo
 
 
 def interleaved(works: Sequence[Callable[[], object]], rounds: int) -> list[float]:
-    """Time works in turn: medians, in milliseconds."""
+    """Time several works in turn, and give the median of each in milliseconds."""
     times: list[list[float]] = [[] for _ in works]
     for _ in range(rounds + 1):
         for work, spent in zip(works, times, strict=True):
@@ -77,7 +79,7 @@ def bare(images: Tensor, theta: Tensor, side: int) -> Tensor:
 
 
 def antialiasing(rounds: int) -> None:
-    """Measure PSNR against 16 × 16 samples for each pixel, and what it costs."""
+    """Measure the PSNR of views against 16 × 16 samples for each pixel, and the time of anti-aliasing."""
     images, source = natural(4, 192), 192
     turn = eq.RandomRotation(45).sample(4, generator=generator()).affine
     upright = eq.Affine.identity(4)
@@ -115,7 +117,7 @@ def antialiasing(rounds: int) -> None:
 
 
 def round_trip(images: Tensor, steps: Sequence[eq.Affine]) -> tuple[Tensor, Tensor]:
-    """Go there step by step, each a resampling, and home in one: the views, and the images brought back."""
+    """Resample step by step, and map back in one step. Give the views and the images mapped back."""
     there = reduce(lambda views, g: g.warp(views, antialias=False), steps, images)
     return there, fuse(steps).inverse().warp(there, antialias=False)
 
@@ -125,9 +127,9 @@ def fuse(steps: Sequence[eq.Affine]) -> eq.Affine:
 
 
 def chain(figure: Path | None) -> None:
-    """Go there and back: through one fused map, and through one map for each transform."""
+    """Map images there and back, by one fused map and by one map for each transform."""
     hands = SyntheticHands(64, size=128).render(range(64)).image / 255
-    print("\nThere and back, PSNR [dB] where the picture stayed inside, 64 pictures of 128 × 128")
+    print("\nThere and back: PSNR [dB] over the pixels that stayed inside the view, 64 pictures of 128 × 128")
     print("transforms           rendered hands            1/f noise")
     print("                  fused   step by step      fused   step by step")
     for count in range(1, len(CHAIN) + 1):
@@ -146,7 +148,7 @@ def chain(figure: Path | None) -> None:
 
 
 def draw(hands: Tensor, fused: Sequence[eq.Affine], steps: Sequence[eq.Affine], inside: Tensor, path: Path) -> None:
-    """Draw one hand, there and back again both ways, with a detail of each."""
+    """Draw one hand that goes there and back both ways, with a detail of each picture."""
     index, top, left, side = 17, 44, 44, 40
     ways = [("image", hands)]
     for name, way in (("fused", fused), ("step by step", steps)):

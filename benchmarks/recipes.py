@@ -1,7 +1,8 @@
-"""Change one thing at a time in a recipe of pre-training, and see what the linear probe then finds.
+"""Change one thing at a time in a recipe of pre-training, and measure what the linear probe then finds.
 
-Each row is ``examples/pretrain_freihand.py`` with some words added, for each seed. A row that is in --journal already
-is not run again, so it may be stopped at any time. Prints a table, with the recipe itself first:
+Each row runs ``examples/pretrain_freihand.py`` with a few more options, once for each seed. Finished rows are kept in
+--journal and are not run again, so you may stop the program at any time. It prints a table with the recipe itself in
+the first row:
 
     python benchmarks/recipes.py --journal runs/recipes.jsonl
     python benchmarks/recipes.py --journal runs/recipes.jsonl --only "recipe" "temperature 0.2" --seeds 0 1 2
@@ -21,7 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 import pretrain_freihand
 
-# What is changed, and the words that change it. The recipe is --recipe quick.
+# The name of each change, and the options that make it. The recipe is --recipe quick.
 ROWS = {
     "recipe": "",
     "black border": "--no-inside --context 1",
@@ -45,24 +46,26 @@ ROWS = {
     "32 points": "--points 32",
     "128 images to a batch, half the steps": "--batch-size 128 --groups-per-batch 4",
 }
-# Of these options alone depends which hands are rendered.
+# The rendered hands depend on these options alone.
 RENDERED = ("data", "hands", "size", "seed", "context", "scenes", "side", "labelled")
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--journal", type=Path, default=Path("runs/recipes.jsonl"), help="where results are kept")
-    parser.add_argument("--only", nargs="+", choices=ROWS, metavar="ROW", default=list(ROWS), help="rows to run")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="of each row")
-    parser.add_argument("--words", default="", help="for all rows, such as '--epochs 8'")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    journal = "file that keeps finished rows; they are not run again (default: runs/recipes.jsonl)"
+    parser.add_argument("--journal", type=Path, default=Path("runs/recipes.jsonl"), metavar="FILE", help=journal)
+    only = f"rows to run (default: all): {', '.join(map(repr, ROWS))}"
+    parser.add_argument("--only", nargs="+", choices=ROWS, metavar="ROW", default=list(ROWS), help=only)
+    seeds = "seeds of the runs of each row (default: 0 1)"
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], metavar="SEED", help=seeds)
+    words = "more options of pretrain_freihand.py for all rows, as one text such as '--epochs 8'"
+    parser.add_argument("--words", default="", metavar="OPTIONS", help=words)
     parser.add_argument("--show", action="store_true", help="run nothing, and print what is in the journal")
     return parser.parse_args(argv)
 
 
 def run(words: list[str]) -> dict[str, Any]:
-    """Pre-train in a folder of its own, and tell what the linear probe found with all labels, before and after."""
+    """Pre-train in a temporary folder. Give what the linear probe with all labels found, before and after."""
     with tempfile.TemporaryDirectory() as out:
         pretrain_freihand.main([*words, "--out", out])
         result = json.loads((Path(out) / "result.json").read_text(encoding="utf-8"))
@@ -71,7 +74,7 @@ def run(words: list[str]) -> dict[str, Any]:
 
 
 def keep_hands() -> None:
-    """Render the hands of rows that share them once."""
+    """Keep rendered hands in memory, so that rows with the same hands render them once."""
     program: Any = pretrain_freihand
     load = program.load_pretrain_data
 

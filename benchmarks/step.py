@@ -1,6 +1,6 @@
-"""What views and loss cost beside the encoder, in a step as the pre-training example does it, images on the device.
+"""Measure the time of views, encoder, loss and optimizer in a training step, with the images on the device.
 
-python benchmarks/step.py        (ResNet-18s at 64 × 64 on a CPU, ResNet-50 at 128 × 128 on a GPU where there is one)
+python benchmarks/step.py        (ResNet-18s at 64 × 64 on a CPU, ResNet-50 at 128 × 128 on a GPU if there is one)
 """
 
 import argparse
@@ -17,20 +17,20 @@ from equicon.hands.recipes import build_encoder, make_head, parse_pretrain_args
 from equicon.training import PRECISIONS, Stopwatch, parameter_groups
 
 WARM_UP = 3
-QUARTER = "quarter_resnet18"  # that of the demo
+QUARTER = "quarter_resnet18"  # the encoder of the demo
 PARTS = ("views", "encoder", "loss", "optimizer")
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=20, help="steps to take the median of (default: 20)")
+    parser.add_argument("--steps", type=int, default=20, metavar="N", help="steps to take the median of (default: 20)")
     return parser.parse_args(argv)
 
 
 def measure(
     device: str, arch: str, side: int, source: int, batch: int, steps: int, goal: int | None, precision: str = "auto"
 ) -> float:
-    """Time the parts of steps, print the median of each, and give the images a second that the encoder takes."""
+    """Time the parts of steps, and print the median of each. Give how many images a second the encoder takes."""
     given = ["--recipe", "quick", "--arch", arch, "--size", str(side), "--batch-size", str(batch), "--device", device]
     args = parse_pretrain_args("", [*given, "--precision", precision])
     dtype = PRECISIONS[args.precision]
@@ -55,7 +55,7 @@ def measure(
         with torch.autocast(device, dtype, enabled=dtype != torch.float32):
             z1, z2 = model(torch.cat([x1, x2])).chunk(2)
         watch.mark("encoder")
-        left, right = (z.detach().requires_grad_() for z in (z1, z2))  # to time the loss's backward apart
+        left, right = (z.detach().requires_grad_() for z in (z1, z2))  # to time backward of the loss alone
         criterion(left, right, g1, g2).backward()
         watch.mark("loss")
         torch.autograd.backward([z1, z2], [left.grad, right.grad])

@@ -1,6 +1,6 @@
-"""How long views take, beside Kornia, torchvision, OpenCV and a bare grid_sample: one table for each setting.
+"""Measure the time of views against Kornia, torchvision, OpenCV and bare interpolation: one table for each setting.
 
-python benchmarks/views.py                                     (CPU, and the GPU where there is one; about two minutes)
+python benchmarks/views.py                                     (CPU, and the GPU if there is one; about two minutes)
 python benchmarks/views.py --settings 64:224:128 --rounds 25
 """
 
@@ -16,7 +16,7 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-os.environ.update(KINETO_LOG_LEVEL="99", TORCH_CPP_LOG_LEVEL="ERROR")  # the profiler has much to say
+os.environ.update(KINETO_LOG_LEVEL="99", TORCH_CPP_LOG_LEVEL="ERROR")  # the profiler would print a lot
 
 import cv2
 import kornia
@@ -53,9 +53,9 @@ class Row:
     """One line of the table.
 
     Args:
-        work: What is timed, sampling included.
-        rival: The row of a peer that it is compared with.
-        moved: Bytes that any way of doing it moves: what is read once, and what is written once.
+        work: The work that is timed, sampling included.
+        rival: The row of another library to compare with.
+        moved: The bytes that any implementation has to move: it reads the input once and writes the output once.
     """
 
     work: Callable[[], Any]
@@ -64,16 +64,17 @@ class Row:
 
 
 def read_settings(description: str, settings: list[str], rounds: int, argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the sizes and the number of rounds of a benchmark of views, with their defaults."""
+    """Read the options of a benchmark of views, with the given defaults."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument(
         "--settings",
         nargs="+",
         metavar="BATCH:SOURCE:VIEW",
         default=settings,
-        help="batch size, side of the images and of the views [pixels]",
+        help="batch size, side of the images [pixels] and side of the views [pixels]; one table for each",
     )
-    parser.add_argument("--rounds", type=int, default=rounds, help="timings of each entry, one after the other in turn")
+    turns = "timings of each row; the rows take turns"
+    parser.add_argument("--rounds", type=int, default=rounds, metavar="N", help=turns)
     return parser.parse_args(argv)
 
 
@@ -83,7 +84,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def kornia_chain(name: str, view: int) -> ka.AugmentationSequential:
-    """Build what ``CHAINS`` does of Kornia's augmentations, which resample one after the other."""
+    """Build a chain of ``CHAINS`` with Kornia's augmentations, which resample one after the other."""
     color = [ka.ColorJitter(0.4, 0.4, 0.4, 0.1, p=1.0), ka.RandomGrayscale(p=0.2)]
     geometry = [
         ka.RandomRotation(45.0, p=1.0),
@@ -100,7 +101,7 @@ def kornia_chain(name: str, view: int) -> ka.AugmentationSequential:
 
 
 def torchvision_chain(name: str, view: int) -> tv.Compose:
-    """Build what ``CHAINS`` does of torchvision's transforms, for one image at a time."""
+    """Build a chain of ``CHAINS`` with torchvision's transforms, for one image at a time."""
     color = [tv.ColorJitter(0.4, 0.4, 0.4, 0.1), tv.RandomGrayscale(0.2)]
     bilinear = tv.InterpolationMode.BILINEAR
     geometry = [
@@ -134,7 +135,7 @@ def one_kornia_warp(images: Tensor, chain: eq.Compose, size: tuple[int, int]) ->
 
 
 def bare(images: Tensor, theta: Tensor, size: tuple[int, int]) -> Tensor:
-    """Interpolate and do nothing else: torch's own two functions, by matrices that were drawn before."""
+    """Interpolate and do nothing else: two functions of torch, with matrices that were drawn before."""
     grid = F.affine_grid(theta, [len(images), 3, *size], align_corners=False)
     return F.grid_sample(images, grid, align_corners=False)
 
@@ -147,7 +148,7 @@ def plain(images: Tensor, chain: eq.Compose, size: tuple[int, int]) -> Tensor:
 
 
 def by_backend(backend: str, chain: eq.Compose, size: tuple[int, int], images: Tensor) -> Tensor:
-    """Make views by the backend that is named."""
+    """Make views with the named backend."""
     before = os.environ.get("EQUICON_BACKEND")
     os.environ["EQUICON_BACKEND"] = backend
     try:
@@ -161,13 +162,13 @@ def by_backend(backend: str, chain: eq.Compose, size: tuple[int, int], images: T
 
 def rows(batch: int, source: int, view: int, device: str) -> dict[str, Row]:
     size, pixels, shown = (view, view), batch * 3 * source**2, batch * 3 * view**2
-    # On a GPU batches take turns: one would stay in its cache.
+    # On a GPU, several batches take turns, because a single one would stay in the cache.
     batches = [
         torch.randint(0, 256, (batch, 3, source, source), dtype=torch.uint8, device=device)
         for _ in range(4 if device == "cuda" else 1)
     ]
     stored, images = itertools.cycle(batches), itertools.cycle([one.float() / 255 for one in batches])
-    # Images and views are square, so the unit frame is torch's own.
+    # Images and views are square, so equicon's unit frame equals torch's.
     theta = CHAINS["geometry"].sample(batch, device=device).affine.inverse().matrix[:, :2]
     table: dict[str, Row] = {BARE: Row(lambda: bare(next(images), theta, size))}
     for name, chain in CHAINS.items():
@@ -210,7 +211,7 @@ def on_next(work: Callable[[Tensor], Any], batches: Iterator[Tensor]) -> Any:
 
 
 def captured(chain: eq.Compose, images: Tensor, written: dict[str, Any]) -> Callable[[], None]:
-    """Capture a whole view, drawn anew at each replay."""
+    """Capture a whole view in a CUDA graph. Each replay draws new parameters."""
     generator, side = torch.Generator("cuda").manual_seed(0), torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -246,7 +247,7 @@ def launches(work: Callable[[], Any]) -> int:
 
 
 def bandwidth() -> float:
-    """Measure the device's bandwidth by a copy of 1 GB, in bytes per millisecond, reads and writes counted."""
+    """Measure the device's bandwidth with a copy of 1 GB, in bytes per millisecond. Reads and writes count."""
     data = torch.empty(2**28, device="cuda")
     copy = torch.empty_like(data)
     return 2 * data.nbytes / statistics.median(milliseconds(lambda: copy.copy_(data), "cuda") for _ in range(11))
@@ -256,7 +257,7 @@ def measure(setting: str, device: str, rounds: int) -> None:
     batch, source, view = map(int, setting.split(":"))
     torch.manual_seed(0)
     table = rows(batch, source, view, device)
-    for row in table.values():  # to compile, to fill caches
+    for row in table.values():  # compile, and fill caches
         row.work()
     times: dict[str, list[float]] = {name: [] for name in table}
     for _ in tqdm(range(rounds), desc=f"{device}, {setting}", leave=False):
@@ -272,7 +273,7 @@ def measure(setting: str, device: str, rounds: int) -> None:
     for name, row in table.items():
         ms = medians[name]
         rival = f"{medians[row.rival] / ms:10.1f}" if row.rival else " " * 10
-        hidden = name.startswith("OpenCV") or "graph" in name  # from torch's own count of its memory
+        hidden = name.startswith("OpenCV") or "graph" in name  # torch does not count this memory
         peak = " " * 8 if hidden else f"{peak_megabytes(row.work, device):8.0f}"
         line = f"{name:54s}{ms:8.2f}{1e3 * batch / ms:10.0f} {peak}{ms / floor:8.2f}{rival}"
         if device == "cuda":

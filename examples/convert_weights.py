@@ -1,9 +1,10 @@
-"""Write the encoder of any checkpoint of PeCLR as a plain torchvision state dict.
+"""Write the encoder of any PeCLR checkpoint as a plain torchvision state dict.
 
 python examples/convert_weights.py peclr_rn50_yt3dh_fh.pth encoder.pt
 
-It reads what ``equicon.hands.read_encoder`` reads: torchvision's state dicts, the official pre-training's Lightning
-checkpoints, released and own fine-tuned models. A ResNet takes the result by ``load_state_dict(..., strict=False)``.
+It reads every file that ``equicon.hands.read_encoder`` reads: state dicts of torchvision, Lightning checkpoints of the
+official pre-training, and fine-tuned models, the released ones and your own. A ResNet of torchvision loads the result
+by ``load_state_dict(..., strict=False)``.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
+if __name__ == "__main__":  # Ctrl-C during the imports below ends the program without a traceback
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 import torch
@@ -24,8 +25,8 @@ from equicon.training import escape_stdout, interruptible, write_whole
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("source", metavar="SOURCE", type=Path, help="the checkpoint; nothing in it runs")
-    parser.add_argument("target", metavar="TARGET", type=Path, help="the file to write; it must not exist")
+    parser.add_argument("source", metavar="SOURCE", type=Path, help="checkpoint to read; no code in it runs")
+    parser.add_argument("target", metavar="TARGET", type=Path, help="file to write; it must not exist yet")
     return parser.parse_args(argv)
 
 

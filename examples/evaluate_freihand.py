@@ -1,22 +1,23 @@
 """Test a fine-tuned model by FreiHAND's official protocol, and write the file that its leaderboard takes.
 
-On rendered hands that it never saw:
+Test on rendered hands that the model never saw:
 
     python examples/evaluate_freihand.py runs/finetune/best.pt
 
-On the evaluation set of FreiHAND, unpacked at data/freihand; also with the models that PeCLR's authors released:
+Test on the evaluation set of FreiHAND, unpacked at data/freihand. The models that PeCLR's authors released work too:
 
     python examples/evaluate_freihand.py runs/tenth/best.pt --data data/freihand --out runs/tenth
     python examples/evaluate_freihand.py rn50_peclr_yt3d-fh_pt_fh_ft.pth --data data/freihand --out runs/released
 
-Each image is predicted twice: its middle first, and then what is around the hand that was found there. The length of
-one bone, which comes with the images, turns bone lengths into metres. Writes to --out:
+The model predicts each image twice: first from the middle of the image, then from a crop around the hand that it found
+there. The data set gives the length of one bone with each image. This length turns bone lengths into metres. Files in
+--out:
 
-    pred.zip         pred.json: joints (21, 3) of every image in metres, and vertices (778, 3), which are all 0, since
+    pred.zip         pred.json: joints (21, 3) of every image in metres, and vertices (778, 3), which are all 0 because
                      the model has no mesh
-    evaluation.json  where there are labels: EPE, PA-EPE, their medians, AUC and PCK as the official program has them
-    pck.png          where there are labels: the share of joints by how far they may be off
-    predictions.png  the first images with what was predicted
+    evaluation.json  if there are labels: EPE, PA-EPE, their medians, AUC and PCK, as in the official program
+    pck.png          if there are labels: the share of joints within each error
+    predictions.png  the first images, with the predicted joints
 """
 
 import argparse
@@ -28,7 +29,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
+if __name__ == "__main__":  # Ctrl-C during the imports below ends the program without a traceback
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 from equicon.training import need
@@ -77,8 +78,8 @@ from equicon.training import (
     write_text,
 )
 
-SEED = 2**31 - 1  # of the rendered hands: not those of a training run
-CENTRAL = {"synthetic": 0.65}  # the first box over the picture, where hands are larger than FreiHAND's
+SEED = 2**31 - 1  # the seed of the rendered hands, which no training run uses
+CENTRAL = {"synthetic": 0.65}  # the first box over the image: rendered hands are larger than FreiHAND's
 THRESHOLDS = torch.linspace(0, 0.05, 100, dtype=torch.float64)
 
 
@@ -86,22 +87,23 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     description = (__doc__ or "").partition("\n")[0]
     parser = argparse.ArgumentParser(description=description, formatter_class=Help, allow_abbrev=False)
     model = "best.pt of finetune_freihand.py, a released fine-tuned model, or the name of one that comes with equicon"
-    parser.add_argument("model", type=Path, help=model)
-    parser.add_argument(
-        "--data",
-        help="'synthetic' renders --hands hands; or FreiHAND's folder; not given: what it learned from",
-    )
-    parser.add_argument("--hands", type=whole(1), default=1000, help="hands to render")
-    arch = "the model's ResNet; not given: what arguments.json beside the model says, else resnet50"
-    parser.add_argument("--arch", choices=ARCHS, metavar="NAME", help=arch)
-    size = "side of the views [pixels]; not given: what arguments.json beside the model says, else 224"
-    parser.add_argument("--size", type=whole(8), help=size)
-    first = "sides of the first box over the image's; not given: 0.33 as in the official protocol, 0.65 if synthetic"
-    parser.add_argument("--first", type=number(above=0.0), help=first)
-    parser.add_argument("--batch-size", type=whole(1), default=64, help="images at a time")
-    parser.add_argument("--workers", type=whole(0), default=0, help="processes that read images")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to predict")
-    parser.add_argument("--out", type=Path, help="folder for the results; not given: that of the model, or runs/NAME")
+    parser.add_argument("model", type=Path, metavar="MODEL", help=model)
+    data = "'synthetic' renders hands; any other value is FreiHAND's folder; if not given, what the model learned from"
+    parser.add_argument("--data", help=data)
+    parser.add_argument("--hands", type=whole(1), default=1000, metavar="N", help="hands to render and test on")
+    beside = "if not given, as in arguments.json beside the model, else"
+    parser.add_argument("--arch", choices=ARCHS, metavar="NAME", help=f"the model's encoder; {beside} resnet50")
+    size = f"side of the square views [pixels]; {beside} 224"
+    parser.add_argument("--size", type=whole(8), metavar="PIXELS", help=size)
+    first = "side of the first box over the side of the image; if not given, 0.33 as officially, 0.65 on rendered hands"
+    parser.add_argument("--first", type=number(above=0.0), metavar="SHARE", help=first)
+    parser.add_argument("--batch-size", type=whole(1), default=64, metavar="N", help="images to predict at a time")
+    workers = "processes that read images; 0: the main process reads them"
+    parser.add_argument("--workers", type=whole(0), default=0, metavar="N", help=workers)
+    device = "device to predict on, such as cpu, cuda or cuda:1"
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help=device)
+    out = "folder for the results; if not given, the folder of the model, or runs/NAME for one that comes with equicon"
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help=out)
     args = parser.parse_args(argv)
     check_device(parser, args.device)
     begun = read_arguments(args.model.parent)
@@ -112,7 +114,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
             parser.error(str(error))
         begun = {"arch": about["arch"], "size": about["size"][0], "normalize": Normalize(about["mean"], about["std"])}
     if isinstance(begun.get("data"), list):
-        begun = {}  # those of pre-training, whose encoder is no model to test: load_model says so
+        begun = {}  # the arguments of pre-training: load_model says that an encoder cannot be tested
     args.data = args.data or begun.get("data", "synthetic")
     args.arch = args.arch or begun.get("arch", "resnet50")
     args.size = args.size or begun.get("size", 224)
@@ -124,7 +126,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 class Tested(NamedTuple):
-    """Hands to test on: their images and cameras, the length of a bone [m] of each, and whether joints are known."""
+    """Hands to test on: their images and cameras, the length of a bone [m] for each, and whether joints are known."""
 
     hands: Any
     scale: Tensor
@@ -153,7 +155,7 @@ def load_model(args: argparse.Namespace) -> Pose25D:
 
 @torch.inference_mode()
 def predict(model: Pose25D, tested: Tested, args: argparse.Namespace) -> tuple[Tensor, Tensor, Tensor]:
-    """Predict joints (N, 21, 3) in metres, and give them with the true ones and K."""
+    """Predict joints (N, 21, 3) in metres, and give them with the true joints and K."""
     found, normalize = [], args.normalize
     loader = DataLoader(tested.hands, args.batch_size, **loading(args))
     with tqdm(total=len(tested.scale), desc="evaluate", unit="img") as bar:
@@ -174,7 +176,7 @@ def predict(model: Pose25D, tested: Tested, args: argparse.Namespace) -> tuple[T
 
 
 def measure(joints: Tensor, xyz: Tensor, K: Tensor) -> dict[str, Any]:
-    """Measure as the official program does, in centimetres, and our own figures in pixels and from the wrist."""
+    """Measure as the official program does, in centimetres. Our own measures are in pixels and from the wrist."""
     joints, xyz = joints.double(), xyz.double()
     aligned = procrustes_align(joints, xyz)
     errors = pose_errors(joints, xyz, K)
@@ -220,7 +222,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    print(f"{args.model}: {args.arch}, views of {args.size} × {args.size} pixels; tested on {args.data}")
+    print(f"{args.model}: {args.arch}, views of {args.size} × {args.size} pixels, tested on {args.data}")
     model, tested = load_model(args), load_data(args)
     joints, xyz, K = predict(model, tested, args)
     first = [tested.hands[index] for index in range(min(8, len(joints)))]
@@ -241,10 +243,8 @@ def evaluate(args: argparse.Namespace) -> None:
             f"from the wrist {found['from the wrist [cm]']:.2f} cm, 2D {found['2D [px]']:.2f} px of the image"
         )
     else:
-        print(f"{len(joints):,} hands. There are no labels in {args.data} to measure by.")
-    print(
-        f"For the leaderboard: {args.out / 'pred.zip'} (read back and found whole). See {args.out / 'predictions.png'}."
-    )
+        print(f"{len(joints):,} hands. {args.data} has no labels, so there are no errors to report.")
+    print(f"For the leaderboard: {args.out / 'pred.zip'} (checked by reading it). See {args.out / 'predictions.png'}.")
 
 
 if __name__ == "__main__":

@@ -1,21 +1,21 @@
 """Teach a pre-trained ResNet where a hand's 21 joints are, in the picture and in space.
 
-On hands that are rendered on the spot, from the encoder that pre-training left (two to four minutes on two idle cores):
+Train on rendered hands, from the encoder of pre-training (two to four minutes on two idle cores):
 
     python examples/finetune_freihand.py --weights runs/pretrain/encoder.pt
 
-On FreiHAND, unpacked at data/freihand, with a tenth of the labels:
+Train on FreiHAND, unpacked at data/freihand, with a tenth of the labels:
 
     python examples/finetune_freihand.py --data data/freihand --weights runs/freihand/encoder.pt --fraction 0.1
 
-On all GPUs of a machine, started again if one of them fails:
+Train on all GPUs of a machine, with restarts if one fails:
 
     torchrun --nproc-per-node gpu --max-restarts 3 examples/finetune_freihand.py --data data/freihand
 
-The model is the 2.5D one of PeCLR (Spurr et al., ICCV 2021): ``equicon.hands.Pose25D``. Views are made by the same
-transforms as in pre-training, and joints and camera are carried along. On rendered hands, the same model learns from
-random weights beside it, on the same views, and all errors stand beside those and the mean pose's. With --resume, a
-run that was stopped goes on as if it had not been. Writes to --out:
+The model is the 2.5D model of PeCLR (Spurr et al., ICCV 2021): ``equicon.hands.Pose25D``. The transforms of the views
+also move the joints and the camera. On rendered hands, the same model is also trained from random weights, on the same
+views. Each error is printed beside the error of that model and of the mean pose. With --resume, a stopped run goes on
+as if it had never stopped. Files in --out:
 
     best.pt         the model with the least error from the wrist on the hands kept for validation
     result.json     the errors of every validation, the arguments and the versions
@@ -34,7 +34,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
+if __name__ == "__main__":  # Ctrl-C during the imports below ends the program without a traceback
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 from equicon.training import need
@@ -88,7 +88,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def finetune(run: "Run", journal: Journal, stop: Stop) -> bool:
-    """Train to the end, or until a signal comes to any rank: then save what is whole. Say whether one came."""
+    """Train to the end, or until a signal comes to any rank; then save. Say whether a signal came."""
     args, watch, ranks = run.args, journal.watch, run.ranks
     augment = run.make_views()
     sampler = Batches(run.data.count, args.batch_size, args.seed, run.step, run.steps, ranks)
@@ -107,7 +107,7 @@ def finetune(run: "Run", journal: Journal, stop: Stop) -> bool:
         watch.mark("model")
         each = [pose_loss(pose, view, tuple(args.loss_weights)) for pose in poses]
         totals = [torch.stack([*losses.values()]).sum() for losses in each]
-        run.scaler.scale(torch.stack(totals).sum()).backward()  # what one model loses has no gradient in another
+        run.scaler.scale(torch.stack(totals).sum()).backward()  # the loss of one model has no gradient in the other
         watch.mark("model")
         rate = run.rate
         for group in run.optimizer.param_groups:
@@ -119,7 +119,7 @@ def finetune(run: "Run", journal: Journal, stop: Stop) -> bool:
         run.optimizer.zero_grad(set_to_none=True)
         watch.mark("optimizer")
 
-        # The mean over the ranks, so that all see what is not finite on one of them.
+        # Take the mean over the ranks, so that all ranks see a value that is not finite on one of them.
         parts = each[0] | dict(zip(run.models.by_name, totals, strict=True))
         parts = dict(zip(parts, ranks.mean(torch.stack([*parts.values()]).detach()), strict=True))
         note = f"epoch {int(run.step / run.per_epoch) + 1}/{args.epochs:g}"
@@ -144,12 +144,12 @@ def make_view(hand: Hand, augment: eq.EquivariantTransform, run: "Run") -> PoseT
 
 
 def validate(run: "Run", journal: Journal) -> None:
-    """Measure the model on the hands kept for it, unless that was done before the run was stopped."""
+    """Measure the model on the validation hands, unless this was done before the run was stopped."""
     if run.step not in run.found:
-        journal.flush()  # where a loss is not finite, this says so; an alignment would only fail
+        journal.flush()  # names a loss that is not finite; without this, the alignment would just fail
         run.found[run.step] = run.ranks.of_first(lambda: measure(run, journal))
         run.save(journal)
-    if run.best == run.step and run.ranks.first:  # after the checkpoint that knows of it, or again if that was the last
+    if run.best == run.step and run.ranks.first:  # after saving; done again if the run stopped in between
         write_state(run.args.out / "best.pt", plain_state(run.models.kept))
     for name, errors in run.found[run.step].items():
         group = "validation" if name == TUNED else f"validation, {name}"
@@ -159,13 +159,13 @@ def validate(run: "Run", journal: Journal) -> None:
 
 
 def measure(run: "Run", journal: Journal) -> dict[str, PoseErrors]:
-    """Predict the hands kept for validation, and keep the picture if the model is the best so far."""
+    """Predict the validation hands, and keep the picture if the model is the best so far."""
     run.check_finite()
     hands, joints = predict(run)
     errors = {name: pose_errors(found, hands.xyz, hands.K) for name, found in joints.items()}
     first = Hand(*(field[:8] for field in hands))
     figure = draw_skeletons(first.image / 255, project(joints[TUNED][:8], first.K), first.xy)
-    journal.picture(run.step - 1, "skeletons", figure)  # of the steps done: what is of later ones is void on --resume
+    journal.picture(run.step - 1, "skeletons", figure)  # the last step that is done: --resume voids later ones
     if all(errors[TUNED].mm < others[TUNED].mm for others in run.found.values()):
         write_figure(run.args.out / "skeletons.png", figure)
     plt.close(figure)
@@ -174,7 +174,7 @@ def measure(run: "Run", journal: Journal) -> dict[str, PoseErrors]:
 
 @torch.no_grad()
 def predict(run: "Run") -> tuple[Hand, dict[str, Tensor]]:
-    """Predict joints in metres by each model and by the mean pose; give the labels and the first eight images too."""
+    """Predict joints in metres with each model and the mean pose. Also give the labels and the first eight images."""
     run.models.eval()
     loader = DataLoader(run.data.validation, VALIDATION_BATCH, **loading(run.args))
     images: list[Tensor] = []
@@ -184,7 +184,7 @@ def predict(run: "Run") -> tuple[Hand, dict[str, Tensor]]:
         view = make_view(hand, plain, run)
         with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
             poses = run.models(view.images, view.K)
-        images.append(hand.image[: 0 if images else 8].clone())  # a view would keep its whole batch
+        images.append(hand.image[: 0 if images else 8].clone())  # clone: a slice would keep the whole batch
         hands.append((hand.xyz, hand.K))
         views.append(view._replace(images=view.images[:0].clone()))  # likewise
         found.append([pose.joints(view.scale).cpu() for pose in poses])
@@ -194,12 +194,12 @@ def predict(run: "Run") -> tuple[Hand, dict[str, Tensor]]:
 
 
 class Run(Training[FinetuneData]):
-    """A run in progress.
+    """A fine-tuning run.
 
     Attributes:
         found: The errors on the validation hands, by step and by what is measured.
-        models: The model, and what learns beside it.
-        predict: Gives the poses of each, on all ranks.
+        models: The model, and the model from random weights if there is one.
+        predict: Gives the poses of each model, on all ranks.
     """
 
     kind = "fine-tuning"
@@ -208,10 +208,9 @@ class Run(Training[FinetuneData]):
     def check_arguments(self) -> None:
         args, world = self.args, self.ranks.world
         if args.batch_size % world or args.batch_size // world < 2:
-            fix = "Then all weigh alike, and batch norm has two images at least."
-            sys.exit(
-                f"--batch-size: expected a multiple of {world} ranks, twice at least, got {args.batch_size}. {fix}"
-            )
+            wanted = f"at least {2 * world}, and a multiple of {world} (the number of ranks)"
+            why = "Then all ranks weigh the same, and batch norm has at least two images."
+            sys.exit(f"--batch-size: expected {wanted}, got {args.batch_size}. {why}")
         if find_labelled(args.data).rendered:
             self.check_count(args.hands)
 
@@ -256,7 +255,7 @@ class Run(Training[FinetuneData]):
 
     @property
     def best(self) -> int:
-        """The validated step with the least error from the wrist, the first of equals. Aligned, the mean may win."""
+        """The first step with the least error from the wrist. After alignment, the mean pose may be the best."""
         return min(self.found, key=lambda step: (self.found[step][TUNED].mm, step))
 
     def loop(self, journal: Journal, stop: Stop) -> bool:
@@ -283,8 +282,9 @@ class Run(Training[FinetuneData]):
 
     def say(self) -> None:
         out, best = self.args.out, self.best
-        print(f"\nThe best model is that of epoch {best / self.per_epoch:.3g}.\n{format_errors(self.found[best])}")
-        print(f"{self.minutes:.1f} minutes. It is {out / 'best.pt'}; see {out / 'skeletons.png'}. Test it:")
+        print(f"\nThe best model is from epoch {best / self.per_epoch:.3g}.\n{format_errors(self.found[best])}")
+        print(f"Fine-tuning took {self.minutes:.1f} minutes. {out / 'skeletons.png'} shows what the model predicts.")
+        print(f"The model is in {out / 'best.pt'}. To test it:")
         program = Path(__file__).with_name("evaluate_freihand.py")
         words = [os.path.relpath(sys.executable), os.path.relpath(program), str(out / "best.pt")]
         print(f"    {shlex.join(words + ([] if self.args.data == 'synthetic' else ['--data', self.args.data]))}")

@@ -1,11 +1,12 @@
-"""Train on many GPUs, with the images of all of them as negatives.
+"""Train on many GPUs, with the images of all GPUs as negatives.
 
 torchrun --nproc-per-node gpu examples/many_gpus.py          (all GPUs of a machine)
 torchrun --nproc-per-node 2 examples/many_gpus.py            (two processes on a CPU)
-python examples/many_gpus.py                                 (one process; it gets the same loss for the same images)
+python examples/many_gpus.py                                 (one process, which has the same loss for the same images)
 
-``gather_distributed=True`` is the whole difference: the loss is that of all batches as one, and the mean that
-``DistributedDataParallel`` takes of the gradients is its gradient.
+The only difference to a single process is ``gather_distributed=True``. The loss is then the loss of the batches of all
+processes, taken as one batch. ``DistributedDataParallel`` averages the gradients over the processes. This average is
+the gradient of that loss.
 """
 
 import argparse
@@ -22,8 +23,9 @@ import equicon as eq
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=20, help="steps of training")
-    parser.add_argument("--batch-size", type=int, default=64, help="images in a batch, over all processes")
+    parser.add_argument("--steps", type=int, default=20, metavar="N", help="training steps (default: 20)")
+    batch = "images in a batch, over all processes (default: 64)"
+    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help=batch)
     return parser.parse_args(argv)
 
 
@@ -36,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if many:
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
 
-    torch.manual_seed(0)  # the same weights everywhere
+    torch.manual_seed(0)  # the same weights in all processes
     model: nn.Module = nn.Sequential(
         nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(8), nn.Flatten(), nn.Linear(1024, 64, bias=False)
     ).to(device)
@@ -46,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     augment = eq.Compose([eq.presets.peclr(), eq.Normalize.imagenet()])
     criterion = eq.PeCLRLoss(0.2, gather_distributed=True)
 
-    generator = torch.Generator().manual_seed(0)  # the same images and draws everywhere, of which each takes its part
+    generator = torch.Generator().manual_seed(0)  # all draw the same images and transforms; each uses its own part
     for step in range(args.steps):
         images = torch.rand(args.batch_size, 3, 32, 32, generator=generator)
         actions = [augment.sample(args.batch_size, generator=generator) for _ in range(2)]

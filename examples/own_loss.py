@@ -1,10 +1,10 @@
-"""Put your own loss behind the way back to the canonical frame, with labels or any other keyword.
+"""Use your own loss on the embeddings in the canonical frame, with labels or any other keyword.
 
 python examples/own_loss.py        (seconds; needs the core of equicon alone)
 
-``PeCLRLoss(base_loss=f)`` brings the embeddings back and calls ``f(z1, z2, **keywords)`` with the keywords that it was
-given. Here f is a supervised contrastive loss (Khosla et al. 2020, arXiv 2004.11362, equation 2): all images of a label
-are each other's positives, however they were turned.
+``PeCLRLoss(base_loss=f)`` maps the embeddings back to the canonical frame, and calls ``f(z1, z2, **keywords)`` with the
+keywords that you gave it. Here, ``f`` is a supervised contrastive loss (Khosla et al. 2020, arXiv 2004.11362, equation
+2). All images with the same label are positives of each other, whatever their rotation is.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import equicon as eq
 
 
 def supervised_contrastive(z1: Tensor, z2: Tensor, *, labels: Tensor, temperature: float = 0.2) -> Tensor:
-    """Compare all views with all others; those of one label belong together."""
+    """Compare each view with all others. Views with the same label are positives."""
     z, owner = F.normalize(torch.cat([z1, z2]), dim=1), torch.cat([labels, labels])
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
     scores = (z @ z.T / temperature).masked_fill(itself, -torch.inf)
@@ -28,7 +28,7 @@ def supervised_contrastive(z1: Tensor, z2: Tensor, *, labels: Tensor, temperatur
 
 
 def draw_shapes(count: int, size: int = 32) -> tuple[Tensor, Tensor]:
-    """Draw boxes of three shapes, bright on dark: images (N, 3, size, size) and labels (N,)."""
+    """Draw bright boxes of three shapes on a dark ground: images (N, 3, size, size) and labels (N,)."""
     labels = torch.arange(count) % 3
     y, x = torch.meshgrid(*[torch.linspace(-1, 1, size)] * 2, indexing="ij")
     wide = torch.tensor([0.7, 0.45, 0.25])[labels][:, None, None]
@@ -39,7 +39,7 @@ def draw_shapes(count: int, size: int = 32) -> tuple[Tensor, Tensor]:
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=100, help="steps of training")
+    parser.add_argument("--steps", type=int, default=100, metavar="N", help="training steps (default: 100)")
     return parser.parse_args(argv)
 
 

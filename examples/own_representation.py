@@ -1,10 +1,11 @@
-"""Write representations of your own: one that is a formula, and one that learns.
+"""Write your own representations: one that is a formula, and one that learns.
 
 python examples/own_representation.py        (seconds; needs the core of equicon alone)
 
-A representation says how a transform acts on the embedding. Here embeddings turn with the picture, by a rotation that
-nobody knows. ``Learned`` finds it: it maps the matrix to a rotation of the embedding, and the loss trains that map as
-it would train an encoder. Its parameters belong to the criterion, which moves, saves and resumes them.
+A representation says how a transform acts on the embedding. In this example, embeddings turn with the picture, by a
+rotation that is unknown. ``Learned`` finds it: it maps the matrix of the transform to a rotation of the embedding, and
+the loss trains this map like a part of the encoder. Its parameters belong to the criterion. If you move, save or load
+the criterion, they come with it.
 """
 
 import argparse
@@ -24,7 +25,7 @@ WIDTH = 6
 
 @dataclass(frozen=True)
 class Directions(eq.Representation):
-    """m directions (x, y), which turn and stretch with the picture and do not shift."""
+    """m directions (x, y), which turn and stretch with the picture but do not shift."""
 
     @override
     def _check_shape(self, shape: tuple[int, ...]) -> None:
@@ -41,7 +42,7 @@ class Directions(eq.Representation):
 
 
 class Learned(eq.Representation, nn.Module):
-    """Turns the embedding by a rotation of its whole space, whose generator is learned: exp(angle · (W − Wᵀ))."""
+    """Turns the embedding by exp(angle · (W − Wᵀ)), a rotation of its whole space, and learns W."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -53,7 +54,7 @@ class Learned(eq.Representation, nn.Module):
 
     @override
     def _canonicalize(self, g: eq.Affine, z: Tensor) -> Tensor:
-        return turn_by(self.weight.mT, g, z)  # the other way
+        return turn_by(self.weight.mT, g, z)  # the inverse rotation
 
 
 def turn_by(weight: Tensor, g: eq.Affine, z: Tensor) -> Tensor:
@@ -65,7 +66,7 @@ def turn_by(weight: Tensor, g: eq.Affine, z: Tensor) -> Tensor:
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=300, help="steps of training")
+    parser.add_argument("--steps", type=int, default=300, metavar="N", help="training steps (default: 300)")
     return parser.parse_args(argv)
 
 
@@ -76,10 +77,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     truth = torch.randn(WIDTH, WIDTH) / WIDTH**0.5
     known = eq.RandomRotation(90)
     criterion = eq.PeCLRLoss(0.2, representation=Learned(WIDTH))
-    optimizer = torch.optim.Adam(criterion.parameters(), 0.02)  # and those of your encoder
+    optimizer = torch.optim.Adam(criterion.parameters(), 0.02)  # add those of your encoder
     losses = []
     for _ in range(args.steps):
-        content = torch.randn(64, WIDTH)  # what an ideal encoder knows of each image
+        content = torch.randn(64, WIDTH)  # what an ideal encoder would know about each image
         g1, g2 = (known.sample(64).affine for _ in range(2))
         z1, z2 = (turn_by(truth, g, content) for g in (g1, g2))
         loss = criterion(z1, z2, g1, g2)
@@ -87,15 +88,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         loss.backward()
         optimizer.step()
         losses.append(loss.detach())
-    print(f"loss {losses[0]:.3f} at first, {torch.stack(losses[-20:]).mean():.3f} at last")
+    print(f"loss {losses[0]:.3f} at first, {torch.stack(losses[-20:]).mean():.3f} at the end")
 
     file = io.BytesIO()
-    torch.save(criterion.state_dict(), file)  # what a checkpoint holds of it
+    torch.save(criterion.state_dict(), file)  # as a checkpoint holds it
     file.seek(0)
     again = eq.PeCLRLoss(0.2, representation=Learned(WIDTH))
     again.load_state_dict(torch.load(file, weights_only=True))
     before, after = (c(z1, z2, g1, g2).item() for c in (criterion, again))
-    print(f"saved and loaded, it gives {after:.3f} where it gave {before:.3f}")
+    print(f"the loss is {before:.3f}, and {after:.3f} after saving and loading")
 
 
 if __name__ == "__main__":

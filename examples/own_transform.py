@@ -1,9 +1,10 @@
-"""Write a transform and a filter of your own, and hold them against the library's laws.
+"""Write your own transform and filter, and test them against the laws of the library.
 
 python examples/own_transform.py --out runs/own_transform.png        (seconds; needs the core of equicon alone)
 
-A transform draws, an ``Action`` keeps what was drawn. Geometry and colour become one warp and one colour map however
-long the chain is; what is neither is a ``Filter``.
+A transform draws random parameters, and an ``Action`` keeps them. The geometry of a chain is merged into one warp, and
+its colour changes into one colour map, however long the chain is. A change that is neither geometry nor colour is a
+``Filter``.
 """
 
 import argparse
@@ -35,7 +36,7 @@ class RandomQuarterTurn(eq.EquivariantTransform):
 
 @dataclass(frozen=True)
 class Vignette(eq.Filter):
-    """Darken each view towards its corners, by its own strength."""
+    """Darken each view towards its corners, with a strength of its own."""
 
     strength: Tensor  # (B,)
 
@@ -48,7 +49,7 @@ class Vignette(eq.Filter):
 
 @dataclass(frozen=True)
 class RandomVignette(eq.EquivariantTransform):
-    """Darken the corners of each image by up to ``highest``, in [0, 1]."""
+    """Darken the corners of each image by a random strength up to ``highest``, in [0, 1]."""
 
     highest: float = 0.8
 
@@ -60,22 +61,23 @@ class RandomVignette(eq.EquivariantTransform):
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path("runs/own_transform.png"), help="the picture to write")
+    out = "picture to write (default: runs/own_transform.png)"
+    parser.add_argument("--out", type=Path, default=Path("runs/own_transform.png"), metavar="FILE", help=out)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    assert_transform(RandomQuarterTurn())  # points move where pixels move, replay, inverse, ...
+    assert_transform(RandomQuarterTurn())  # points move with pixels, replay, inverse, ...
     assert_transform(RandomVignette(0.3))
     augment = eq.Compose([RandomQuarterTurn(), eq.RandomScale((0.8, 1.2)), eq.RandomApply(RandomVignette(), p=0.7)])
     images = SyntheticHands(6, size=96).render(range(6)).image
     action = augment.sample(6, generator=torch.Generator().manual_seed(0))
     views = action(images)
-    rows = torch.cat([images / 255, views, action.affine.inverse().warp(views)], 2)  # an image, its view, and back
+    rows = torch.cat([images / 255, views, action.affine.inverse().warp(views)], 2)  # image, view, mapped back
     args.out.parent.mkdir(parents=True, exist_ok=True)
     write_image(args.out, (torch.cat(list(rows), 2).clamp(0, 1) * 255).round().to(torch.uint8))
-    print(f"Both keep their promises. See {args.out}: images, their views, and the views turned back.")
+    print(f"Both obey the laws. See {args.out}: images, their views, and the views mapped back.")
 
 
 if __name__ == "__main__":

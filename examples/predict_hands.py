@@ -3,7 +3,7 @@
 python examples/predict_hands.py hand.jpg
 python examples/predict_hands.py crops/*.png --side left --out runs/left.png
 
-Each picture should show one hand, which fills half of it or more. The model has seen rendered hands only.
+Each picture should show one hand, which fills at least half of it. The model has seen rendered hands only.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
+if __name__ == "__main__":  # Ctrl-C during the imports below ends the program without a traceback
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 from equicon.training import need
@@ -35,9 +35,9 @@ from equicon.training import Help, escape_stdout, interruptible, write_figure
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], formatter_class=Help)
-    parser.add_argument("pictures", nargs="+", type=Path, help="of one hand each")
-    parser.add_argument("--side", choices=["right", "left"], default="right", help="which hands they are")
-    parser.add_argument("--out", type=Path, default=Path("runs/joints.png"), help="the picture to write")
+    parser.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE", help="pictures, with one hand in each")
+    parser.add_argument("--side", choices=["right", "left"], default="right", help="which hands the pictures show")
+    parser.add_argument("--out", type=Path, default=Path("runs/joints.png"), metavar="FILE", help="picture to write")
     return parser.parse_args(argv)
 
 
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"{path}: the tip of the index finger is at ({tip[0]:.0f}, {tip[1]:.0f})")
         try:
             write_figure(args.out, figure)
-        except (OSError, ValueError) as error:  # such as an ending of no kind of picture
+        except (OSError, ValueError) as error:  # for example, the suffix is not one of a picture
             sys.exit(f"--out: {args.out} could not be written: {error}.")
         print(f"See {args.out}.")
 

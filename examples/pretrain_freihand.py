@@ -1,29 +1,29 @@
 """Teach a ResNet about hands without labels, and measure what it has learned.
 
-On hands that are rendered on the spot (about four minutes on two idle CPU cores with bfloat16, up to eight on others):
+Train on rendered hands (about four minutes on two idle CPU cores with bfloat16, up to eight without):
 
     python examples/pretrain_freihand.py
 
-On FreiHAND, unpacked at data/freihand, by the paper's recipe (PeCLR: Spurr et al., ICCV 2021, arXiv 2106.05953):
+Train on FreiHAND, unpacked at data/freihand, by PeCLR's recipe (Spurr et al., ICCV 2021, arXiv 2106.05953):
 
     python examples/pretrain_freihand.py --data data/freihand --out runs/freihand
 
-On FreiHAND and YouTube3DHands, two images of the former to one of the latter:
+Train on FreiHAND and YouTube3DHands, with two images of FreiHAND for each image of YouTube3DHands:
 
     python examples/pretrain_freihand.py --data data/freihand --data data/youtube --data-weights 2 1 --out runs/both
 
-On all GPUs of a machine (or of several, see docs/how_to/pretrain.md), with restarts if one of them fails:
+Train on all GPUs of a machine, with restarts if one fails (for several machines, see docs/how_to/pretrain.md):
 
     torchrun --nproc-per-node gpu --max-restarts 3 examples/pretrain_freihand.py --data data/freihand
 
-Each image is seen twice through random transforms. The loss undoes each transform on its embedding before it asks which
-two embeddings show the same image. Before and after, probes on the frozen features look for the joints of hands that
-were never trained on. With --resume, a run that was stopped goes on as if it had not been. Writes to --out:
+The network sees each image in two random views. The loss undoes each transform on its embedding, then asks which two
+embeddings show the same image. Before and after, probes on the frozen features predict the joints of hands that the
+network never saw. With --resume, a stopped run goes on as if it had never stopped. Files in --out:
 
-    encoder.pt      the encoder's weights, as torchvision names them, without the classifier (fc)
+    encoder.pt      the encoder's weights with torchvision's names, without the classifier (fc)
     result.json     what the probes found, the arguments and the versions
-    probe.png       hands it never saw, and where a linear probe sees their joints, before and after
-    views.png       some images, their two views, and the views brought back to the canonical frame
+    probe.png       test hands, with the joints that a linear probe predicts before and after training
+    views.png       some images, their two views, and the views mapped back to the canonical frame
     arguments.json  what --resume reads
     checkpoints/    the last states of the run
     tensorboard/    loss, learning rate, speed, shares of a step's time, probes, views: tensorboard --logdir runs
@@ -39,7 +39,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
+if __name__ == "__main__":  # Ctrl-C during the imports below ends the program without a traceback
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 from equicon.training import need
@@ -98,7 +98,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def pretrain(run: "Run", journal: Journal, stop: Stop) -> bool:
-    """Train to the end, or until a signal comes to any rank: then save what is whole. Say whether one came."""
+    """Train to the end, or until a signal comes to any rank; then save. Say whether a signal came."""
     args, model, watch, ranks = run.args, run.model.train(), journal.watch, run.ranks
     augment = eq.Compose([run.make_views(), eq.Normalize.imagenet()])
     criterion: Any = model.get_submodule("criterion")
@@ -116,7 +116,7 @@ def pretrain(run: "Run", journal: Journal, stop: Stop) -> bool:
             x1, g1, x2, g2 = two_views(augment, batch, args, run.dtype)
             labels = None if labels is None else labels.to(run.device, non_blocking=True)
             watch.mark("views")
-            last = k + 1 == args.accumulate  # when gradients travel
+            last = k + 1 == args.accumulate  # only then do ranks exchange gradients
             ddp = run.embed if isinstance(run.embed, DistributedDataParallel) else None
             with nullcontext() if last or ddp is None else ddp.no_sync():
                 with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
@@ -130,7 +130,7 @@ def pretrain(run: "Run", journal: Journal, stop: Stop) -> bool:
             watch.mark("encoder")
             if stopping := ranks.any(bool(stop.signal)):
                 break
-        if stopping and k + 1 < args.accumulate:  # a step cut short is done again as a whole
+        if stopping and k + 1 < args.accumulate:  # an unfinished step is repeated when the run resumes
             for buffer, value in zip(model.buffers(), before, strict=True):
                 buffer.copy_(value)
             break
@@ -158,7 +158,7 @@ def pretrain(run: "Run", journal: Journal, stop: Stop) -> bool:
 
 
 class Run(Training[PretrainData]):
-    """A run in progress.
+    """A pre-training run.
 
     Attributes:
         probes: What the probes found, by step.
@@ -172,8 +172,8 @@ class Run(Training[PretrainData]):
         if args.batch_size < world:
             sys.exit(f"--batch-size: expected at least one image for each of {world} ranks, got {args.batch_size}.")
         if args.micro_batch and args.batch_size % world:
-            fix = "Then all put as many micro-batches through the network, as synchronised batch norm asks."
-            sys.exit(f"--batch-size: expected a multiple of {world}, the ranks, got {args.batch_size}. {fix}")
+            why = "With --micro-batch, synchronised batch norm needs the same number of batches on all ranks."
+            sys.exit(f"--batch-size: expected a multiple of {world} (ranks), got {args.batch_size}. {why}")
         sources = [find_unlabelled(data) for data in args.data]
         if sources[0].rendered:
             self.check_count(args.hands)
@@ -218,11 +218,11 @@ class Run(Training[PretrainData]):
 
     @property
     def encoder(self) -> nn.Module:
-        """What is kept of the model."""
+        """The part of the model that is kept."""
         return self.model.get_submodule("encoder")
 
     def draw(self, batch: Batch, *, seed: int) -> Figure:
-        """Draw the first images and their views."""
+        """Draw the first images of a batch and their views."""
         few = type(batch)(*(value[:4].cpu() for value in batch))
         return draw_views(few, self.make_views(), self.args, seed=seed)
 
@@ -266,19 +266,19 @@ class Run(Training[PretrainData]):
 
     @property
     def few(self) -> str:
-        return "" if self.args.recipe == "quick" else " A smaller recipe is --recipe quick."
+        return "" if self.args.recipe == "quick" else " For small data sets, add --recipe quick."
 
     @property
     def levels(self) -> eq.LossLevels:
-        """Between what the loss of a batch lies, of all ranks together; where images share a label, a little lower."""
+        """Chance and floor of the loss of a batch of all ranks; both are a little lower if images share labels."""
         return eq.nt_xent_levels(self.args.batch_size, self.args.temperature)
 
     def describe(self) -> str:
         args, (chance, floor) = self.args, self.levels
         return (
-            f"{args.arch} on {self.place} in {args.precision}, weights '{args.weights}'; {self.steps:,} steps "
-            f"of {self.images:,} images seen twice, {args.batch_size:,} to a loss, where chance is {chance:.2f} and "
-            f"unrelated images give {floor:.2f}"
+            f"{args.arch} on {self.place} in {args.precision}, weights '{args.weights}'; {self.steps:,} steps of "
+            f"{self.images:,} images, two views each; a loss compares {args.batch_size:,} images, and lies between "
+            f"{chance:.2f} (chance) and about {floor:.2f} (floor: unrelated images)"
         )
 
     def say(self) -> None:
@@ -287,9 +287,9 @@ class Run(Training[PretrainData]):
         if before.rows:
             print(explain_probes(args, before, after))
             print(f"\n{conclude_probes(args, self.minutes, before, after)} See {out / 'probe.png'}.")
-        print(f"\nThe encoder is {out / 'encoder.pt'}, and its views were such as {out / 'views.png'}.")
+        print(f"\nThe encoder is in {out / 'encoder.pt'}. {out / 'views.png'} shows views that it saw.")
         if command := next_command(args, Path(__file__).with_name("finetune_freihand.py")):
-            print(f"Fine-tune it, with labels:\n    {command}")
+            print(f"To fine-tune it with labels:\n    {command}")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

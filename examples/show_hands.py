@@ -1,4 +1,4 @@
-"""Draw a contact sheet of synthetic hands, to see what the examples learn from.
+"""Draw many rendered hands in one picture, to see what the examples learn from.
 
 python examples/show_hands.py --domain studio --out runs/hands.png
 python examples/show_hands.py --context 3 --scenes 2 --side right --count 12 --columns 4
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
+if __name__ == "__main__":  # Ctrl-C during the imports below ends the program without a traceback
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 from equicon.training import need
@@ -28,16 +28,23 @@ from equicon.training import Help, escape_stdout, interruptible, whole
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], formatter_class=Help)
-    parser.add_argument("--count", type=whole(1), default=40, help="how many hands")
-    parser.add_argument("--columns", type=whole(1), default=10, help="how many to a row")
-    parser.add_argument("--size", type=whole(8), default=96, help="side of the hand's square [pixels]")
-    parser.add_argument("--domain", choices=["wild", "studio"], default="wild", help="where the hands are")
-    parser.add_argument("--context", type=float, default=1.0, help="width of an image, in hand's squares")
-    parser.add_argument("--scenes", type=whole(1), help="how many scenes the hands share (default: one each)")
-    parser.add_argument("--clip", type=whole(1), default=1, help="how many in a row show one hand in motion")
-    parser.add_argument("--side", choices=["both", "left", "right"], default="both", help="which hands")
-    parser.add_argument("--seed", type=whole(0), default=0, help="of the data set")
-    parser.add_argument("--out", type=Path, default=Path("runs/hands.png"), help="the picture to write")
+    parser.add_argument("--count", type=whole(1), default=40, metavar="N", help="hands to render")
+    parser.add_argument("--columns", type=whole(1), default=10, metavar="N", help="hands in a row of the picture")
+    size = "side of the square around a hand [pixels]"
+    parser.add_argument("--size", type=whole(8), default=96, metavar="PIXELS", help=size)
+    where = "studio: plain backgrounds and steady light; wild: anything"
+    parser.add_argument("--domain", choices=["wild", "studio"], default="wild", help=where)
+    context = "width of an image over the width of the hand's square; above 1, it shows what is around the square"
+    parser.add_argument("--context", type=float, default=1.0, metavar="RATIO", help=context)
+    scenes = "scenes (person, light, background, camera) that the hands share; if not given, each has its own"
+    parser.add_argument("--scenes", type=whole(1), metavar="N", help=scenes)
+    clip = "consecutive images that show one hand in motion; 1: each image shows another hand"
+    parser.add_argument("--clip", type=whole(1), default=1, metavar="N", help=clip)
+    parser.add_argument("--side", choices=["both", "left", "right"], default="both", help="which hands to render")
+    seed = "seed of the data set; change it for other hands"
+    parser.add_argument("--seed", type=whole(0), default=0, help=seed)
+    out = "picture to write"
+    parser.add_argument("--out", type=Path, default=Path("runs/hands.png"), metavar="FILE", help=out)
     return parser.parse_args(argv)
 
 
@@ -48,14 +55,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         names = ("size", "seed", "domain", "context", "scenes", "clip", "side")
         try:
             source = SyntheticHands(args.count, **{name: getattr(args, name) for name in names})
-        except ValueError as error:  # too small a context
+        except ValueError as error:  # the context is too small
             sys.exit(f"--{error}")
         (hands,) = render(source)
         sheet = make_grid(torch.stack([hand.image / 255 for hand in hands.hands]), args.columns, padding=1)
         try:
             args.out.parent.mkdir(parents=True, exist_ok=True)
             save_image(sheet, args.out)
-        except (OSError, ValueError) as error:  # such as an ending of no kind of picture
+        except (OSError, ValueError) as error:  # for example, the suffix is not one of a picture
             sys.exit(f"--out: {args.out} could not be written: {error}.")
         print(f"{args.count} hands in {args.out}")
 

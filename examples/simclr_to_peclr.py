@@ -1,9 +1,9 @@
-"""Turn a SimCLR loop into a PeCLR loop: what changes are the lines that are marked.
+"""Turn a SimCLR loop into a PeCLR loop. Only the lines marked "changed" differ.
 
 python examples/simclr_to_peclr.py          (half a minute on a CPU; needs the core of equicon alone)
 
-Both loops train a small network on rendered hands without labels. Then a linear probe looks for the joints in what each
-of them learned. So small a run shows how it is done, not how well it does.
+Both loops train a small network on rendered hands, without labels. Then a linear probe predicts the joints from the
+features of each network. The run is so small that it shows how to do it, not how well it works.
 """
 
 import argparse
@@ -22,9 +22,11 @@ SIZE = 48
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--hands", type=int, default=1024, help="hands to render, half of them for the probe")
-    parser.add_argument("--steps", type=int, default=150, help="steps of training")
-    parser.add_argument("--batch-size", type=int, default=64, help="images in a batch; each is seen twice")
+    hands = "hands to render; the probe uses half of them (default: 1024)"
+    parser.add_argument("--hands", type=int, default=1024, metavar="N", help=hands)
+    parser.add_argument("--steps", type=int, default=150, metavar="N", help="training steps of a loop (default: 150)")
+    batch = "images in a batch; each is seen in two views (default: 64)"
+    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help=batch)
     return parser.parse_args(argv)
 
 
@@ -65,7 +67,7 @@ def train_peclr(images: Tensor, steps: int, batch_size: int) -> nn.Module:
         x1, g1 = augment(batch)  # changed: the matrices are kept
         x2, g2 = augment(batch)  # changed
         z1, z2 = model(torch.cat([x1, x2])).chunk(2)
-        loss = criterion(z1, z2, g1, g2)  # changed: and undone on the embeddings before they are compared
+        loss = criterion(z1, z2, g1, g2)  # changed: undoes the transforms on the embeddings, then compares
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -39,7 +39,7 @@ TABLE = {
     # shapes of images
     "masks without a channel": (lambda: G.warp(zeros(2, 8, 8)), ValueError, "images[:, None]"),
     "labels without a channel": (
-        lambda: G.warp(zeros(3, 8, 8, dtype=LONG), mode="nearest"), ValueError, "the channel, images[:, None]"
+        lambda: G.warp(zeros(3, 8, 8, dtype=LONG), mode="nearest"), ValueError, "the channel dimension: images[:, None]"
     ),
     "one image": (lambda: G.warp(zeros(3, 8, 8)), ValueError, "Add the batch dimension: images[None]"),
     "one grey image": (lambda: G.warp(zeros(1, 8, 8)), ValueError, "Add the batch dimension: images[None]."),
@@ -54,7 +54,7 @@ TABLE = {
     "points with a third": (lambda: G.points(zeros(2, 17, 3)), ValueError, "xy[..., :2]"),
     "joints with a third": (lambda: eq.Affine.from_points(zeros(2, 17, 3), (8, 8)), ValueError, "xy[..., :2]"),
     "points of one image": (lambda: eq.Affine.from_points(zeros(17, 2), (8, 8)), ValueError, "xy[None]"),
-    "boxes for points": (lambda: G.points(zeros(2, 4)), ValueError, "Affine's boxes and from_boxes"),
+    "boxes for points": (lambda: G.points(zeros(2, 4)), ValueError, "Affine's boxes or from_boxes"),
     "boxes with a score": (lambda: eq.Affine.from_boxes(zeros(2, 5), (8, 8)), ValueError, "boxes[..., :4]"),
     "boxes as corners": (lambda: G.boxes(zeros(2, 2, 2)), ValueError, "boxes.flatten(-2)"),
     "one box": (lambda: eq.Affine.from_boxes(zeros(4), (8, 8)), ValueError, "boxes[None]"),
@@ -68,7 +68,7 @@ TABLE = {
     "one K": (lambda: G.intrinsics(torch.eye(3), (8, 8)), ValueError, "K[None]"),
     "K with a fourth column": (lambda: G.intrinsics(zeros(2, 3, 4), (8, 8)), ValueError, "K[..., :3, :3]"),
     "one matrix": (lambda: eq.Affine(torch.eye(3)), ValueError, "matrix[None]"),
-    "matrices of two rows": (lambda: eq.Affine(zeros(2, 2, 3)), ValueError, "taken by Affine.from_pixels"),
+    "matrices of two rows": (lambda: eq.Affine(zeros(2, 2, 3)), ValueError, "of two rows to Affine.from_pixels"),
     "one for each hand": (
         lambda: Pose(zeros(2, 21, 2), zeros(2, 21), zeros(2), zeros(2, 21, 3)).joints(zeros(3)), ValueError,
         "one for each hand, got a tensor of shape (3,) and type torch.float32.",
@@ -78,7 +78,7 @@ TABLE = {
     "sizes of a crop": (lambda: eq.RandomResizedCrop((32, 48)), ValueError, "transform(images, size=(32, 48))"),
     "size of a crop of numpy": (lambda: eq.RandomResizedCrop(np.int64(32)), TypeError, "size=(32, 32)"),
     "share of a crop above 1": (lambda: eq.RandomResizedCrop((0.5, 1.5)), ValueError, ", 1], got float 1.5."),
-    "one factor": (lambda: eq.RandomScale(1.2), TypeError, "got float 1.2. Write (a, a) for a alone."),
+    "one factor": (lambda: eq.RandomScale(1.2), TypeError, "got float 1.2. For one fixed value a, write (a, a)."),
     "side of a square": (lambda: G.warp(zeros(2, 3, 8, 8), 4), TypeError, "Write (s, s) for a square."),
     "a tensor for a number": (lambda: eq.RandomRotation(torch.tensor(3.0)), TypeError, ".item()"),
     "a tensor for a range": (lambda: eq.RandomScale(torch.tensor([0.8, 1.2])), TypeError, ".tolist()"),
@@ -122,7 +122,7 @@ TABLE = {
     "seed for one of ints": (lambda: eq.draw.integers(3, 0, 5, 0), TypeError, "torch.Generator().manual_seed(0)"),
     "seed for a device": (lambda: eq.draw.device_of(0), TypeError, "torch.Generator().manual_seed(0)"),
     "type of an action": (
-        lambda: eq.RandomRotation(9).sample(2).to(torch.float64), TypeError, "Views take a type in the call: dtype=."
+        lambda: eq.RandomRotation(9).sample(2).to(torch.float64), TypeError, "type of the views in the call: dtype=."
     ),
     "type by its name": (lambda: eq.Affine.identity(2, dtype="float64"), TypeError, "float32 or float64, got str"),
 }  # fmt: skip

@@ -210,7 +210,7 @@ def test_what_torch_never_wrote_is_told_by_how_it_begins(tmp_path, content, got)
 
 def test_a_checkpoint_of_a_run_is_told_from_weights(tmp_path):
     state = {"kind": "pre-training", "step": 7, "model": {"w": torch.ones(1)}, "optimizer": {}, "skipped": []}
-    message = r"a\.pt is a checkpoint of a run \(pre-training, step 7\), .* Give the weights .*best\.pt.*encoder\.pt"
+    message = r"a\.pt is a checkpoint of a run \(pre-training, step 7\), not a .* Give .*best\.pt.*encoder\.pt"
     with pytest.raises(ValueError, match=message):
         read_state(save(state, tmp_path / "a.pt"))
 

@@ -16,7 +16,7 @@ from equicon.training import PRECISIONS, fast_precision, write_state
 
 SHARES = {0.01: "1 %", 0.1: "10 %", 1.0: "100 %"}
 DOMAINS = ("studio", "wild")
-# "studio" and "wild" show the same hands, and all others different ones.
+# "studio" and "wild" show the same hands. All other sets show different hands.
 SETS: dict[str, dict[str, Any]] = {
     "unlabelled": {"seed": 0, "context": 2.0, "scenes": True},
     "alone": {"seed": 0, "context": 2.0},
@@ -26,13 +26,13 @@ SETS: dict[str, dict[str, Any]] = {
     "studio": {"seed": 3, "domain": "studio"},
     "wild": {"seed": 3},
 }
-# For the 2.5D model that comes with the package, which is for pictures of any kind.
+# These are for the 2.5D model that comes with the package, which should work on pictures of any kind.
 MORE: dict[str, dict[str, Any]] = {"labelled, wild": {"seed": 4}, "choosing, wild": {"seed": 5}}
 HIDDEN, POINTS = 512, 64
 
 
 def source(name: str, preset: Preset) -> SyntheticHands:
-    """Describe a set of hands, right ones as all of FreiHAND's are."""
+    """Describe a set of hands. They are right hands, like all hands of FreiHAND."""
     counts = {"labelled": preset.labelled, "choosing": preset.kept, "studio": preset.tested, "wild": preset.tested}
     words = (SETS | MORE)[name]
     words = words | ({"scenes": preset.scenes} if "scenes" in words else {})
@@ -54,13 +54,13 @@ def render(preset: Preset, folder: Path, device: str, names: Iterable[str] = SET
 
 @cache
 def hands(folder: Path, name: str, device: str) -> Hand:
-    """Open a rendered set; processes on a CPU share its memory."""
+    """Open a rendered set. On a CPU, processes share its memory."""
     fields = torch.load(folder / f"{name}.pt", mmap=True, weights_only=True)
     return Hand(*(field.to(device) for field in fields))
 
 
 def build(preset: Preset) -> tuple[SiameseModel, int]:
-    """Build an encoder and the paper's head from random weights, and give the width of the features."""
+    """Build an encoder and the paper's head from random weights. Also give the width of the features."""
     encoder, width = build_encoder(preset.arch, "none")
     model = SiameseModel(encoder, make_head(width, HIDDEN, POINTS), nn.Identity())
     return model.to(memory_format=torch.channels_last), width
@@ -73,10 +73,10 @@ def fast(device: str) -> torch.autocast:
 
 
 def some(data: Hand, chosen: Tensor) -> Hand:
-    """Take the hands at the given places."""
+    """Take the hands at the given indices."""
     return Hand(*(field[chosen.to(field.device)] for field in data))
 
 
 def parts_of(data: Hand) -> list[Hand]:
-    """Cut hands into parts that fit the memory."""
+    """Split hands into parts that fit into memory."""
     return [Hand(*fields) for fields in zip(*(field.split(250) for field in data), strict=True)]

@@ -17,7 +17,7 @@ COLOURS = {"none": "0.5", "simclr": "tab:orange", "peclr": "tab:blue", "exact": 
 
 
 def draw_labels(preset: Preset, done: Results) -> Figure:
-    """Draw the errors by the number of labels."""
+    """Draw the errors against the number of labels."""
     shares = shares_of(preset)
     labels = [round(of_share(share) * preset.labelled) for share in shares]
     figure, axes = plt.subplots(2, 4, figsize=(14, 6.4), squeeze=False)
@@ -50,7 +50,7 @@ def draw_labels(preset: Preset, done: Results) -> Figure:
 
 
 def draw_questions(preset: Preset, done: Results) -> Figure:
-    """Draw what each change costs or gains, by method, with a point for each seed."""
+    """Draw how each change affects the error of each method, with a point for each seed."""
     figure, axes = plt.subplots(1, 2, figsize=(13, 5.2), squeeze=False, sharey=True)
     rows = [change for changes, _ in QUESTIONS.values() for change in changes]
     for axis, domain in zip(axes[0], DOMAINS, strict=True):

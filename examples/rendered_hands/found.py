@@ -1,4 +1,4 @@
-"""What the pieces of ``reproduce.py`` found, looked up for its tables and figures."""
+"""Look up what the pieces of ``reproduce.py`` found, for its tables and figures."""
 
 from collections.abc import Sequence
 from statistics import mean, stdev
@@ -16,7 +16,10 @@ BLIND = ("mean pose", "typical hand")
 
 
 def found(piece: Piece, done: Results, domain: str, share: str, measure: str, features: str = "pooled") -> float:
-    """Look up a figure of a piece that is done; of a pre-training, by the features that the probe was given."""
+    """Look up a result of a finished piece.
+
+    For a pre-training, ``features`` says which features the probe was given.
+    """
     for row in done[piece.key]["rows"]:
         if (row["domain"], row["share"], row.get("features", features)) == (domain, share, features):
             return float(row[measure])
@@ -24,7 +27,7 @@ def found(piece: Piece, done: Results, domain: str, share: str, measure: str, fe
 
 
 def spread(values: Sequence[float], form: str) -> str:
-    """Write a mean and the standard deviation of the sample; a dash where there is nothing yet."""
+    """Write a mean and the standard deviation of the sample, or a dash if there are no values yet."""
     if not values:
         return "–"
     return f"{form} ± {form}".format(mean(values), stdev(values)) if len(values) > 1 else form.format(values[0])
@@ -35,7 +38,7 @@ def finished(pieces: Sequence[Any], done: Results) -> list[Any]:
 
 
 def shares_of(preset: Preset) -> list[str]:
-    """List the shares of the labels that hold enough of them for a probe."""
+    """List the shares of the labels that are large enough for a probe."""
     return [SHARES[fraction] for fraction in FRACTIONS if round(fraction * preset.labelled) >= 5]
 
 
@@ -46,12 +49,12 @@ def of_share(share: str) -> float:
 def frozen(
     method: str, features: str, domain: str, share: str, measure: str, preset: Preset, done: Results
 ) -> list[float]:
-    """List what probes found in a method's frozen features, by seed."""
+    """List what probes found in the frozen features of a method, by seed."""
     runs = finished(starts(method, preset, done), done)
     return [found(run, done, domain, share, measure, features) for run in runs]
 
 
 def finetuned(method: str, domain: str, share: str, measure: str, preset: Preset, done: Results) -> list[float]:
-    """List what a method's fine-tuned models found, by seed."""
+    """List the errors of a method's fine-tuned models, by seed."""
     runs = finished(tuned(method, of_share(share), preset, done), done)
     return [found(run, done, domain, share, measure) for run in runs]

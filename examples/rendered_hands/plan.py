@@ -1,4 +1,4 @@
-"""Which runs ``reproduce.py`` is made of: its pieces, as functions of what is known so far."""
+"""The pieces of ``reproduce.py``: which runs the study needs, as functions of what is known so far."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,14 +18,14 @@ class Change:
     """How a pre-training differs from the others.
 
     Args:
-        geometry: Which of ``GEOMETRY`` the views vary in, beside colour.
-        degrees: Of the rotation to either side.
-        border: Whether views come from pictures of the hand's square alone, and are black outside.
-        hands: Which unlabelled hands: ``"unlabelled"``, whose scenes they share; ``"alone"``, each in a scene of its
-            own; ``"clips"``, eight frames of each hand in motion.
-        times: Batches to a step, of which there are so many fewer.
-        cached: Whether a step of many images is one loss over all of them (cached gradients), or the sum of the losses
-            of plain batches (accumulation).
+        geometry: The parts of ``GEOMETRY`` that vary in the views, besides colour.
+        degrees: The largest rotation to either side.
+        border: Whether views come from pictures of the hand's square alone, so that they are black outside it.
+        hands: The unlabelled hands: ``"unlabelled"`` share scenes, ``"alone"`` have a scene each, ``"clips"`` show
+            eight frames of each hand in motion.
+        times: The number of batches in a step. The number of steps is divided by it.
+        cached: How a step of several batches is computed: as one loss over all images (cached gradients), or as a sum
+            of the losses of the batches (accumulation).
     """
 
     geometry: tuple[str, ...] = GEOMETRY
@@ -48,18 +48,18 @@ CHANGES = {
     "4 batches to a step, accumulated": Change(times=4),
     "4 batches to a step, cached": Change(times=4, cached=True),
 }
-"""What else may be done, by its name."""
+"""All changes, by name."""
 
 
 @dataclass(frozen=True)
 class Pretrain:
-    """A pre-training and the probes on its frozen features.
+    """A pre-training, and the probes on its frozen features.
 
     Args:
-        method: One of ``METHODS``, or ``"none"``: random weights.
-        temperature: Of NT-Xent.
-        rate: The learning rate at its highest.
-        seed: Of everything random.
+        method: One of ``METHODS``, or ``"none"`` for random weights.
+        temperature: The temperature of NT-Xent.
+        rate: The highest learning rate.
+        seed: The seed of everything random.
         short: Whether it has ``Preset.short`` steps.
         change: One of ``CHANGES``.
     """
@@ -82,15 +82,15 @@ class Pretrain:
 
 @dataclass(frozen=True)
 class FineTune:
-    """A 2.5D model that begins with an encoder and learns from a share of the labels.
+    """A 2.5D model that starts from an encoder and learns from a share of the labels.
 
     Args:
         start: The pre-training that the encoder comes from; ``"none"`` is supervised training from scratch.
-        fraction: Of the labels.
-        rate: The learning rate of all but the encoder.
-        encoder_rate: That of the encoder over it.
-        patient: Whether its rate may first fall only after as many images as pre-training sees.
-        both: Whether it learns from as many labels of ``wild`` too.
+        fraction: The share of the labels.
+        rate: The learning rate of everything but the encoder.
+        encoder_rate: The learning rate of the encoder, as a multiple of ``rate``.
+        patient: Whether the rate may fall only after as many images as pre-training sees.
+        both: Whether it also learns from as many labels of ``wild``.
     """
 
     start: Pretrain
@@ -113,19 +113,22 @@ Piece: TypeAlias = Pretrain | FineTune
 
 
 def chooses(preset: Preset) -> range:
-    """Give the seeds by which settings are chosen: two, or those that there are."""
+    """Give the seeds with which settings are chosen: two, or one if there is only one."""
     return range(min(2, preset.seeds))
 
 
 def _least(runs: Mapping[float, list[Any]], done: Results) -> float | None:
-    """Choose a setting by what its runs found on hands that are for this only; None while one is to be done."""
+    """Choose the setting whose runs have the least mean error on hands kept for this purpose.
+
+    It is None if a run is not done yet.
+    """
     if any(run.key not in done for each in runs.values() for run in each):
         return None
     return min(runs, key=lambda setting: mean(float(done[run.key]["chosen by"]) for run in runs[setting]))
 
 
 def temperatures(method: str, preset: Preset) -> dict[float, list[Pretrain]]:
-    """List the runs by which a method's temperature is chosen."""
+    """List the runs that choose the temperature of a method."""
     return {
         t: [Pretrain(method, t, preset.rates[0], seed, short=True) for seed in chooses(preset)]
         for t in preset.temperatures
@@ -133,9 +136,11 @@ def temperatures(method: str, preset: Preset) -> dict[float, list[Pretrain]]:
 
 
 def rates(method: str, preset: Preset, done: Results) -> dict[float, list[Pretrain]]:
-    """List the runs by which a method's learning rate is chosen, at its temperature; none while that is unknown.
+    """List the runs that choose the learning rate of a method, at its temperature.
 
-    They have the whole length: short ones prefer rates that leave much to learn.
+    The list is empty while that is unknown.
+
+    These runs have the whole length. A rate that is best in short runs need not be best in long ones.
     """
     if (temperature := _least(temperatures(method, preset), done)) is None:
         return {}
@@ -143,7 +148,7 @@ def rates(method: str, preset: Preset, done: Results) -> dict[float, list[Pretra
 
 
 def settings(method: str, preset: Preset, done: Results) -> Pretrain | None:
-    """Make a method's pre-training of the first seed with what was chosen; None while that is unknown."""
+    """Make the pre-training of a method with its chosen settings and the first seed; None while they are unknown."""
     if method == "none":
         return Pretrain(method)
     runs = rates(method, preset, done)
@@ -152,13 +157,13 @@ def settings(method: str, preset: Preset, done: Results) -> Pretrain | None:
 
 
 def starts(method: str, preset: Preset, done: Results) -> list[Pretrain]:
-    """List a method's pre-trainings of all seeds; none while its settings are unknown."""
+    """List the pre-trainings of a method with all seeds. The list is empty while its settings are unknown."""
     base = settings(method, preset, done)
     return [] if base is None else [replace(base, seed=seed) for seed in range(preset.seeds)]
 
 
 def tune_rates(fraction: float, preset: Preset) -> dict[float, list[FineTune]]:
-    """List the runs by which the learning rate of training from scratch is chosen, which all else takes over."""
+    """List the runs that choose the learning rate of training from scratch. All other fine-tuning uses it too."""
     return {
         rate: [FineTune(Pretrain("none", seed=seed), fraction, rate) for seed in chooses(preset)]
         for rate in preset.tune_rates
@@ -166,7 +171,7 @@ def tune_rates(fraction: float, preset: Preset) -> dict[float, list[FineTune]]:
 
 
 def encoder_rates(method: str, fraction: float, preset: Preset, done: Results) -> dict[float, list[FineTune]]:
-    """List the runs by which the rate of a method's encoder is chosen; none while what they need is unknown."""
+    """List the runs that choose the rate of a method's encoder. The list is empty while their settings are unknown."""
     rate, begun = _least(tune_rates(fraction, preset), done), starts(method, preset, done)
     if rate is None or not begun:
         return {}
@@ -175,9 +180,11 @@ def encoder_rates(method: str, fraction: float, preset: Preset, done: Results) -
 
 
 def tuned(method: str, fraction: float, preset: Preset, done: Results) -> list[FineTune]:
-    """List a method's fine-tunings of all seeds, each at its own rates; none while they are unknown.
+    """List the fine-tunings of a method with all seeds, each at its chosen rates.
 
-    With all labels, rates are those chosen with 10 % of them.
+    The list is empty while these are unknown.
+
+    With all labels, the rates are those that were chosen with 10 % of them.
     """
     by = min(fraction, FRACTIONS[1])
     runs = tune_rates(by, preset) if method == "none" else encoder_rates(method, by, preset, done)
@@ -189,28 +196,31 @@ def tuned(method: str, fraction: float, preset: Preset, done: Results) -> list[F
 
 
 def patient(preset: Preset, done: Results) -> list[FineTune]:
-    """List the trainings from scratch that have the time of pre-training too, with few labels."""
+    """List the trainings from scratch, with few labels, that also get the time of pre-training."""
     return [replace(run, patient=True) for fraction in FRACTIONS[:2] for run in tuned("none", fraction, preset, done)]
 
 
 QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "Which transforms?": (tuple(f"{name} and colour alone" for name in GEOMETRY), METHODS),
-    "No geometry?": ((COLOUR_ALONE,), ("simclr",)),  # where the representations are the same
+    "No geometry?": ((COLOUR_ALONE,), ("simclr",)),  # without geometry, all methods are the same
     "Turns": (("turned by up to 180 degrees",), METHODS),
     "Border and scene": (("black border", "a scene for each hand", "eight frames of each hand"), ("simclr", "exact")),
     "A large batch": (("4 batches to a step, accumulated", "4 batches to a step, cached"), ("exact",)),
 }
-"""The paper's questions and ours: which changes they ask for, and of which methods."""
+"""The questions of the paper and our own: which changes they need, and for which methods."""
 
 
 def asked(method: str, change: str, preset: Preset, done: Results) -> list[Pretrain]:
-    """List the short runs of a method with a change, ``""`` being none; none while its settings are unknown."""
+    """List the short runs of a method with a change; ``""`` is no change.
+
+    The list is empty while its settings are unknown.
+    """
     base = settings(method, preset, done)
     return [] if base is None else [replace(base, seed=s, short=True, change=change) for s in chooses(preset)]
 
 
 def ready(preset: Preset, done: Results) -> list[Piece]:
-    """List all pieces that can be run with what is known, and those that are done, in the order they are wanted."""
+    """List all pieces that are done or can run with what is known, in the order in which they should run."""
     return list(dict.fromkeys(_wanted(preset, done)))
 
 
@@ -235,7 +245,7 @@ def _wanted(preset: Preset, done: Results) -> Iterator[Piece]:
 
 
 def count(preset: Preset) -> int:
-    """Count the pieces of a whole study, which are as many whatever is chosen."""
+    """Count the pieces of a whole study. The number does not depend on what is chosen."""
     done: dict[str, dict[str, float]] = {}
     while todo := missing(ready(preset, done), done):
         done |= {piece.key: {"chosen by": 0.0} for piece in todo}
@@ -243,5 +253,5 @@ def count(preset: Preset) -> int:
 
 
 def missing(pieces: Iterable[Piece], done: Results) -> list[Piece]:
-    """List the pieces that are to be done."""
+    """List the pieces that are not done yet."""
     return [piece for piece in pieces if piece.key not in done]

@@ -69,22 +69,25 @@ def tables(preset: Preset, results: Mapping[str, Any]) -> str:
 
 
 def table(title: str, header: Sequence[str], rows: Mapping[str, Iterable[str]]) -> str:
-    """Write a table with a named row each."""
+    """Write a table, with a name for each row."""
     lines = [f"**{title}**", "", "| | " + " | ".join(header) + " |", "|---" * (len(header) + 1) + "|"]
     lines += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()]
     return "\n".join(lines)
 
 
 def against(ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """Write by how many percent errors are below others of the same seeds."""
+    """Write how much our errors differ from those of the same seeds, in percent. Negative is better."""
     if len(ours) != len(theirs):
-        return "–"  # not all of them are done
+        return "–"  # some runs are not done yet
     changes = [100 * (a / b - 1) for a, b in zip(ours, theirs, strict=True)]
     return spread(changes, "{:+.1f}").replace("± +", "± ").replace("± -", "± ") + (" %" if changes else "")
 
 
 def summary_table(preset: Preset, done: Results) -> str:
-    """Write by how much the best of ours is below SimCLR frozen, and below training from scratch when fine-tuned."""
+    """Write how much our methods change the error.
+
+    Frozen features are compared with SimCLR's, fine-tuned models with training from scratch.
+    """
     shares = shares_of(preset)
     rows: dict[str, list[str]] = {}
     for method in METHODS[1:]:
@@ -97,9 +100,9 @@ def summary_table(preset: Preset, done: Results) -> str:
                     pair = [finetuned(name, domain, share, measure, preset, done) for name in (method, "none")]
                     cells.append(against(*pair))
             rows[f"{NAMES[method]}, {TITLES[measure].split(' [')[0]}"] = cells
-    tuned_heads = [f"fine-tuned with {share} over scratch" for share in shares[:-1]]
-    header = [f"{domain}, {what}" for domain in DOMAINS for what in ("frozen over SimCLR", *tuned_heads)]
-    return table("In short: errors over others' of the same seed", header, rows)
+    tuned_heads = [f"fine-tuned with {share}, against scratch" for share in shares[:-1]]
+    header = [f"{domain}, {what}" for domain in DOMAINS for what in ("frozen, against SimCLR", *tuned_heads)]
+    return table("Summary: change of the error against others of the same seed", header, rows)
 
 
 def columns(preset: Preset) -> list[tuple[str, str]]:
@@ -121,7 +124,10 @@ def _called(features: str) -> str:
 
 
 def _blind_rows(measure: str, preset: Preset, done: Results) -> dict[str, list[str]]:
-    """Write what guesses that see no image miss by. A typical hand is the same for all seeds."""
+    """Write the errors of guesses that see no image.
+
+    The typical hand is the same for all seeds, so its error has no spread.
+    """
     known = [row for run in finished(starts("none", preset, done), done) for row in done[run.key]["rows"]]
     rows: dict[str, list[str]] = {}
     for blind in BLIND:
@@ -143,13 +149,13 @@ def tuned_table(measure: str, preset: Preset, done: Results) -> str:
         [found(run, done, domain, share, measure) for run in longer if SHARES[run.fraction] == share]
         for domain, share in columns(preset)
     ]
-    rows["from scratch, for as long as pre-training too"] = [spread(values, FORMATS[measure]) for values in cells]
+    rows["from scratch, with the time of pre-training added"] = [spread(values, FORMATS[measure]) for values in cells]
     header = [", ".join(column) for column in columns(preset)]
     return table(f"Fine-tuned: {TITLES[measure]}", header, rows)
 
 
 def settings_table(preset: Preset, done: Results) -> str:
-    """Write how settings were chosen: the errors of two seeds on hands kept for this, in millimetres."""
+    """Write how settings were chosen: the errors of two seeds on hands kept for this purpose, in millimetres."""
 
     def cells(runs: Mapping[float, list[Any]]) -> Iterator[str]:
         known = {
@@ -173,8 +179,9 @@ def settings_table(preset: Preset, done: Results) -> str:
         ]
         rows[NAMES[method]] = ["; ".join(cells(runs)) or "–" for runs in swept]
     header = ["temperature", "learning rate"]
-    header += [f"fine-tuning's with {SHARES[fraction]} (the encoder's, over it)" for fraction in FRACTIONS[:2]]
-    return table("What was chosen, by the mean error of two seeds on other hands [mm]", header, rows)
+    tuning = "learning rate of fine-tuning with {} (for methods: the encoder's, as a multiple of it)"
+    header += [tuning.format(SHARES[fraction]) for fraction in FRACTIONS[:2]]
+    return table("Chosen settings, by the mean error of two seeds on other hands [mm]", header, rows)
 
 
 def question_tables(preset: Preset, done: Results) -> list[str]:

@@ -1,17 +1,18 @@
 """Does undoing a transform on the embedding help? Pre-train, probe, fine-tune and compare, on rendered hands.
 
-On two CPU cores with bfloat16, in about five hours (one GPU: --preset gpu; to try it out: --preset toy):
+Run the study on two CPU cores with bfloat16, in about five hours (on one GPU: --preset gpu; to try it out: --preset
+toy):
 
     python examples/rendered_hands/reproduce.py
 
-Unlabelled hands are of the domain "wild", labelled ones of "studio", and the tests of both. The rows: random weights,
-which are also supervised training from scratch, SimCLR, PeCLR as published, exact equivariance, and the same with scale
-left to the normalisation. Each method has those of a few temperatures and learning rates that did best on hands kept
-for this, with two seeds (the last variant pre-trains as exact does), and the same seeds, images, views and labels as
-the others. Each encoder is probed frozen, and fine-tuned with 1 %, 10 % and all of the labels until it gains no more.
+Unlabelled hands are from the domain "wild", labelled hands from "studio". Tests use both domains. The rows of the
+tables are random weights, which are also supervised training from scratch, SimCLR, PeCLR as published, and exact
+equivariance. Each method has its own temperature and learning rate: of a few values, those that did best on hands kept
+for this purpose, with two seeds. All methods have the same seeds, images, views and labels. Each encoder is probed with
+frozen features. It is also fine-tuned with 1 %, 10 % and all of the labels, until it gains no more.
 
-It consists of pieces of a few minutes. Whatever stops it, the same command goes on with the pieces that are missing.
-Writes to --out:
+The study consists of pieces, each of a few minutes. If it stops, give the same command again: it runs the missing
+pieces. Files in --out:
 
     results.json    what every piece found, with date, machine, versions and command
     results.md      the tables
@@ -36,7 +37,7 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":  # Ctrl-C while all that follows is imported ends it without a traceback
+if __name__ == "__main__":  # Ctrl-C during the imports below ends the program without a traceback
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 from equicon.training import need
@@ -53,18 +54,21 @@ from tqdm import tqdm
 from work import run
 
 import equicon as eq
-from equicon.training import Checkpoints, check_device, escape_stdout, fast_precision, interruptible, write_text
+from equicon.training import Checkpoints, Help, check_device, escape_stdout, fast_precision, interruptible, write_text
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--preset", choices=PRESETS, default="cpu", help="how large everything is")
-    parser.add_argument("--out", type=Path, default=Path("runs/ablation"), help="folder for the results")
-    parser.add_argument("--processes", type=int, help="pieces at a time; a CPU's cores are shared out among them")
-    parser.add_argument("--pieces", type=int, help="stop after so many; the same command goes on later")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to train")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], formatter_class=Help)
+    preset = "size of the study: networks, data and steps; toy only shows that everything runs"
+    parser.add_argument("--preset", choices=PRESETS, default="cpu", help=preset)
+    out = "folder for the results; an unfinished study in it goes on"
+    parser.add_argument("--out", type=Path, default=Path("runs/ablation"), metavar="FOLDER", help=out)
+    processes = "pieces to run at a time, which share the cores of a CPU; if not given, the preset says"
+    parser.add_argument("--processes", type=int, metavar="N", help=processes)
+    pieces = "stop after N pieces; the same command goes on later; if not given, run all"
+    parser.add_argument("--pieces", type=int, metavar="N", help=pieces)
+    device = "device to train on, such as cpu, cuda or cuda:1"
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help=device)
     args = parser.parse_args(argv)
     check_device(parser, args.device)
     for name in ("processes", "pieces"):
@@ -92,18 +96,18 @@ def reproduce(args: argparse.Namespace) -> None:
     except OSError as error:
         sys.exit(str(error))
     if missing(ready(preset, results["pieces"]), results["pieces"]):
-        print(f"{len(results['pieces'])} of {count(preset)} pieces are done; the same command goes on.")
+        print(f"{len(results['pieces'])} of {count(preset)} pieces are done. Give the same command to go on.")
         return
     print(write_report(args.out, preset, results))
 
 
 def open_results(args: argparse.Namespace, preset: Preset) -> dict[str, Any]:
-    """Read what is done, or begin."""
+    """Read the results so far, or begin new ones."""
     path = args.out / "results.json"
     sizes = preset.written
     if not path.exists():
         begun: dict[str, Any] = {"preset": args.preset, "sizes": sizes, "sessions": [], "pieces": {}}
-        write_results(args, begun)  # before there are hands, which are of these sizes
+        write_results(args, begun)  # before hands of these sizes are rendered
         return begun
     results: dict[str, Any] = json.loads(path.read_bytes())
     if results["sizes"] != sizes:
@@ -112,7 +116,7 @@ def open_results(args: argparse.Namespace, preset: Preset) -> dict[str, Any]:
 
 
 def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> None:
-    """Run the pieces that are missing, and write down each as it ends."""
+    """Run the missing pieces, and record each when it ends."""
     done, left = results["pieces"], args.pieces or count(preset)
     threads = max(1, (os.cpu_count() or 1) // preset.processes) if args.device == "cpu" else 0
     if not missing(ready(preset, done), done):
@@ -126,7 +130,7 @@ def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> N
                 begun = set(running.values())
                 for piece in missing(ready(preset, done), done):
                     if left and len(running) < preset.processes and piece not in begun:
-                        # Processes inherit it: Ctrl-C is for this one alone, which ends them.
+                        # Workers inherit the blocked signal. Only this process gets Ctrl-C, and then it ends them.
                         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
                         running[pool.submit(run, piece, preset, args.out, args.device, threads)] = piece
                         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -135,7 +139,7 @@ def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> N
                     return
                 bar.set_postfix_str("; ".join(piece.key for piece in running.values()))
                 while not (ended := wait(running, timeout=1, return_when=FIRST_COMPLETED).done):
-                    bar.refresh()  # a piece takes minutes: its clock goes on
+                    bar.refresh()  # a piece takes minutes: keep the clock going
                 for future in sorted(ended, key=lambda future: future.exception() is not None):
                     piece = running.pop(future)
                     done[piece.key] = future.result() | {"session": len(results["sessions"]) - 1}
@@ -143,9 +147,9 @@ def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> N
                     bar.update()
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
-            for child in active_children():  # which would otherwise go on to the ends of their pieces
+            for child in active_children():  # otherwise, workers would finish their pieces
                 child.terminate()
-            said = f"\nStopped after {len(done)} of {count(preset)} pieces; the same command goes on."
+            said = f"\nStopped after {len(done)} of {count(preset)} pieces. Give the same command to go on."
             print(said, file=sys.stderr)
             sys.exit(128 + signal.SIGINT)
 
@@ -155,7 +159,7 @@ def write_results(args: argparse.Namespace, results: dict[str, Any]) -> None:
 
 
 def machine(args: argparse.Namespace) -> dict[str, str]:
-    """Say when, where and with what a session runs."""
+    """Record when, where and with which versions a session runs."""
     device = torch.cuda.get_device_name() if args.device.startswith("cuda") else cpu_name()
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -171,13 +175,13 @@ def machine(args: argparse.Namespace) -> dict[str, str]:
 
 
 def command() -> str:
-    """Give the command as it was typed, but for where on this machine its folders are."""
+    """Give the command as it was typed, without the folders of this machine."""
     words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     return shlex.join(["python", f"examples/rendered_hands/{Path(sys.argv[0]).name}", *words])
 
 
 def commit() -> str:
-    """Say of which commit the code is, with a star where it was changed since."""
+    """Give the commit of the code, with a star if the code has changed since."""
     words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=*", "--exclude=*"]
     try:
         return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,12 +1,13 @@
-"""Make the encoders that come with the package again, and the 2.5D model, with the settings that the study chose.
+"""Make the encoders and the 2.5D model that come with the package, with the settings that the study chose.
 
     python examples/rendered_hands/ship.py
 
-Runs what --out lacks of four pieces of the study (forty minutes on two cores, if all), and writes to --to:
+The program needs four pieces of the study. It runs those that --out lacks (forty minutes on two cores for all four).
+Files in --to:
 
-    hands-r18-quarter-*.safetensors    the weights, which say what they are
+    hands-r18-quarter-*.safetensors    the weights, with a description of themselves
     hands-r18-quarter-*.json           the card of each: data, seed, steps, figures, licence
-    sha256.json                        their sums, which equicon.pretrained checks
+    sha256.json                        the checksums, which equicon.pretrained compares
 """
 
 import argparse
@@ -29,10 +30,10 @@ from work import run
 import equicon as eq
 from equicon._pretrained.files import ENCODER, FOLDER, POSE, write_stored
 from equicon.hands import SyntheticHands, bone_length, predict
-from equicon.hands.recipes import METHODS
+from equicon.hands.recipes import METHODS as REPRESENTATIONS
 from equicon.metrics import epe
 from equicon.probes import extract_features, probe
-from equicon.training import load_state, write_text
+from equicon.training import Help, load_state, write_text
 
 ROOT = Path(__file__).parents[2]
 NAME = "hands-r18-quarter-{}"
@@ -47,15 +48,15 @@ CHECKED = {"labels": 400, "hands": 200}
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument(
-        "--results", type=Path, default=ROOT / "docs/results/study.json", help="of the study, which has chosen settings"
-    )
-    parser.add_argument("--out", type=Path, default=Path("runs/study"), help="folder of the study, for its pieces")
-    parser.add_argument("--to", type=Path, default=FOLDER, help="where to write")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to train")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], formatter_class=Help)
+    results = "results of the study, from which the chosen settings are read"
+    default = ROOT / "docs/results/study.json"
+    parser.add_argument("--results", type=Path, default=default, metavar="FILE", help=results)
+    out = "folder of the study; pieces that it lacks are run there"
+    parser.add_argument("--out", type=Path, default=Path("runs/study"), metavar="FOLDER", help=out)
+    parser.add_argument("--to", type=Path, default=FOLDER, metavar="FOLDER", help="folder for the files")
+    device = "device to train on, such as cpu, cuda or cuda:1"
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help=device)
     return parser.parse_args(argv)
 
 
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     results = json.loads(args.results.read_bytes())
     preset, done = PRESETS[results["preset"]], results["pieces"]
     if results["sizes"] != preset.written:
-        sys.exit(f"--results: {args.results} is of other sizes than the preset '{results['preset']}' has today.")
+        sys.exit(f"--results: the sizes in {args.results} are not those of the preset '{results['preset']}' today.")
     preset = replace(preset, tune_steps=preset.tune_steps * 3 // 2)  # for the labels of both domains
     render(preset, args.out / "hands", args.device, [*SETS, *MORE])
     chosen = {method: settings(method, preset, done) for method in METHODS}
@@ -92,16 +93,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def pose(preset: Preset, done: dict[str, Any]) -> FineTune:
-    """Choose what the 2.5D model begins with: the pre-training of the first seed whose probe missed least."""
+    """Choose where the 2.5D model starts: from the pre-training of the first seed with the least error of its probe."""
     starts = [start for method in METHODS if (start := settings(method, preset, done)) and start.key in done]
     if not starts:
-        sys.exit("--results: no method is pre-trained yet at its own settings; reproduce.py goes on.")
+        sys.exit("--results: no method has a pre-training with its chosen settings yet. Run reproduce.py first.")
     best = min(starts, key=lambda start: float(done[start.key]["chosen by"]))
     return FineTune(best, 1.0, POSE_RATE, both=True)
 
 
 def made(piece: Piece, preset: Preset, args: argparse.Namespace, results: dict[str, Any]) -> dict[str, Any]:
-    """Give what a piece found, and by what machine and code; it is run where its weights are not in --out."""
+    """Give what a piece found, and on which machine and with which code it ran.
+
+    If its weights are not in --out, the piece is run.
+    """
     if isinstance(piece, FineTune):
         made(piece.start, preset, args, results)
     study, own = (
@@ -124,7 +128,7 @@ def write(path: Path, piece: Piece, preset: Preset, args: argparse.Namespace, ca
     about |= {"mean": eq.Normalize.imagenet().mean, "std": eq.Normalize.imagenet().std}
     if isinstance(piece, Pretrain):
         tensors = load_state(args.out / "encoders" / f"{piece.key}.pt")
-        about |= {"kind": ENCODER, "representation": type(METHODS[piece.method]).__name__}
+        about |= {"kind": ENCODER, "representation": type(REPRESENTATIONS[piece.method]).__name__}
     else:
         tensors = load_state(args.out / "models" / f"{piece.key}.pt")
         labelled = hands(args.out / "hands", "labelled", args.device)
@@ -135,7 +139,7 @@ def write(path: Path, piece: Piece, preset: Preset, args: argparse.Namespace, ca
 
 
 def check(path: Path | str) -> float:
-    """Measure one figure that a test can measure again: the 2D error [px] on hands that nobody has seen."""
+    """Measure a figure that a test can measure again: the 2D error [px] on hands that the model never saw."""
     labels, tested = (
         SyntheticHands(CHECKED[name], 64, seed, "studio", side="right").render(range(CHECKED[name]))
         for name, seed in (("labels", 101), ("hands", 102))

@@ -1,4 +1,4 @@
-"""How large everything is in ``reproduce.py``."""
+"""The sizes of the study: networks, data and steps of ``reproduce.py``, by preset."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -7,26 +7,30 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Preset:
-    """How large everything is.
+    """The sizes of a study.
 
     Args:
-        arch: One of ``equicon.hands.recipes.ARCHS``.
-        size: Side of the views [pixels].
-        scenes: That the unlabelled hands share.
-        unlabelled: Hands of the domain ``wild`` to pre-train on.
-        labelled: Hands of the domain ``studio`` to fit probes on and to fine-tune on.
-        kept: Other hands of ``studio``, to choose settings by, and by which fine-tuning ends.
-        tested: Hands of either domain to test on.
-        steps: Of pre-training, ``batch`` hands (each seen twice) of ``groups`` scenes to a step.
-        short: Of runs that choose temperatures or answer questions.
-        temperatures: To choose from, for each method.
-        rates: Learning rates of pre-training to choose from, for each method; temperatures are chosen at the first.
-        tune_steps: Of fine-tuning at most, ``tune_batch`` hands to a step.
-        tune_every: Steps from one validation to the next.
-        tune_rates: Learning rates of fine-tuning to choose from, for training from scratch.
-        encoder_rates: Those of the encoder over that of all else to choose from, for each method.
-        seeds: Of the rows of the tables.
-        processes: Pieces at a time.
+        arch: The encoder, one of ``equicon.hands.recipes.ARCHS``.
+        size: The side of the views [pixels].
+        scenes: The number of scenes that the unlabelled hands share.
+        unlabelled: The number of hands of the domain ``wild`` to pre-train on.
+        labelled: The number of hands of the domain ``studio`` for fitting probes and for fine-tuning.
+        kept: The number of other hands of ``studio`` that choose settings and end fine-tuning.
+        tested: The number of test hands in each domain.
+        steps: The steps of pre-training. A step has ``batch`` hands (each in two views) from ``groups`` scenes.
+        short: The steps of runs that choose temperatures or answer questions.
+        batch: The number of hands in a step of pre-training.
+        groups: The number of scenes in a step of pre-training.
+        temperatures: The temperatures that each method can choose from.
+        rates: The learning rates of pre-training that each method can choose from. Temperatures are chosen at the
+            first.
+        tune_steps: The largest number of steps of fine-tuning.
+        tune_batch: The number of hands in a step of fine-tuning.
+        tune_every: The number of steps between validations.
+        tune_rates: The learning rates that training from scratch can choose from.
+        encoder_rates: The rates of the encoder that each method can choose from, as multiples of the learning rate.
+        seeds: The number of seeds in the tables.
+        processes: The number of pieces to run at a time.
     """
 
     arch: str
@@ -52,7 +56,7 @@ class Preset:
 
     @property
     def written(self) -> dict[str, Any]:
-        """What decides the results, as JSON has it."""
+        """The sizes that decide the results, as JSON stores them."""
         sizes: dict[str, Any] = json.loads(json.dumps(asdict(self) | {"processes": None}))
         return sizes
 
@@ -103,7 +107,7 @@ PRESETS = {
         processes=2,
     ),
 }
-# For one GPU: a piece is meant to take eight minutes at most. Neither has been run.
+# For one GPU, where a piece should take at most eight minutes. Neither of these two presets has been run.
 PRESETS["gpu"] = replace(
     PRESETS["cpu"],
     arch="resnet18",

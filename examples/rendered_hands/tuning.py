@@ -18,16 +18,17 @@ from equicon.training import Batches, load_state, plain_state, seed_of, write_st
 
 LOSS_WEIGHTS = (10.0, 1.0, 0.2)
 DROP, PATIENCE = 0.3, 3
-"""To what share fine-tuning lowers its rates, and after how many validations without a gain."""
+"""Fine-tuning multiplies its rates by ``DROP`` after ``PATIENCE`` validations without a gain."""
 LATEST = (0.7, 0.85)
-"""After which share of all steps it does so at the latest, for the first and the second time; then it may end."""
+"""The shares of all steps after which fine-tuning lowers its rates at the latest, for the first and the second time."""
 
 
 def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, Any]:
     """Fine-tune a 2.5D model from an encoder and a share of the labels, and test it on both domains.
 
-    It ends when the error on hands kept for this has not fallen for a while, at a third rate that is lower than the
-    two before. The best model so far is what it goes on from, and what is tested.
+    The rate is lowered twice. Fine-tuning ends when, at the lowest rate, the error on hands kept for this has not
+    fallen for a while. It goes on from the best model so far when it lowers the rate, and that model is tested at the
+    end.
     """
     seed = piece.start.seed
     begun, width = build(preset)
@@ -40,7 +41,7 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
         data, choosing = (both(*pair) for pair in zip((data, choosing), wild, strict=True))
     known = max(1, round(piece.fraction * len(data.image)))
     chosen = torch.randperm(len(data.image), generator=torch.Generator().manual_seed(seed))[:known]
-    data = some(data, chosen)  # the labels that the probes of this seed know too
+    data = some(data, chosen)  # the probes of this seed use the same labels
     repeated = -(-preset.tune_batch // known)
     patience = 2 * preset.steps * preset.batch // preset.tune_batch if piece.patient else 0
     last = preset.tune_steps + patience

@@ -1,4 +1,4 @@
-"""What a piece of ``reproduce.py`` does: pre-train and probe here, or fine-tune."""
+"""The work of a piece of ``reproduce.py``: pre-train and probe here, or fine-tune."""
 
 import math
 import time
@@ -24,7 +24,7 @@ WARMUP = 0.05
 
 
 def run(piece: Piece, preset: Preset, out: Path, device: str, threads: int) -> dict[str, Any]:
-    """Run a piece in a process of its own, and say what came out."""
+    """Run a piece in its own process, and give its results."""
     if threads:
         torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
@@ -34,14 +34,14 @@ def run(piece: Piece, preset: Preset, out: Path, device: str, threads: int) -> d
 
 
 def make_views(change: Change) -> eq.Compose:
-    """Make PeCLR's views, or some of them."""
+    """Make PeCLR's views, with all or some of their transforms."""
     scale, _, translation, colour = eq.presets.peclr().transforms
     geometry = {"scale": scale, "rotation": eq.RandomRotation(change.degrees), "translation": translation}
     return eq.Compose([*(geometry[name] for name in change.geometry), colour, eq.Normalize.imagenet()])
 
 
 def pretrain(piece: Pretrain, preset: Preset, out: Path, device: str) -> dict[str, Any]:
-    """Pre-train an encoder, keep it, and probe it frozen on both domains."""
+    """Pre-train an encoder, keep it, and probe its frozen features on both domains."""
     torch.manual_seed(piece.seed)
     model = build(preset)[0].to(device)
     losses: list[Tensor] = []
@@ -70,7 +70,10 @@ def pretrain(piece: Pretrain, preset: Preset, out: Path, device: str) -> dict[st
 
 
 def typical(train: Features, test: Features, domain: str) -> dict[str, Any]:
-    """Measure a hand that is always the same: of a hundred, the one that most others of theirs are like, aligned."""
+    """Measure a guess that is always the same hand.
+
+    This hand is chosen from a hundred. It is the one that the others resemble most, after alignment.
+    """
     few = train.xyz[:100].double()  # type: ignore[index]  # rendered hands have it
     pairs = [epe(procrustes_align(one.expand_as(few), few), few).item() for one in few]
     best = min(range(len(few)), key=pairs.__getitem__)
@@ -87,7 +90,7 @@ def typical(train: Features, test: Features, domain: str) -> dict[str, Any]:
 
 
 def batches(piece: Pretrain, preset: Preset, steps: int, device: str) -> Iterator[Tensor]:
-    """Draw batches of indices, from a few scenes each: the same ones for every method."""
+    """Draw batches of indices, from a few scenes each. They are the same for every method."""
     change = CHANGES[piece.change]
     known = source(change.hands, preset)
     grouped: dict[str, Any] = {"groups": known.groups, "groups_per_batch": preset.groups} if known.scenes else {}
@@ -120,7 +123,7 @@ def learn(model: SiameseModel, piece: Pretrain, preset: Preset, out: Path, devic
         parts = []
         for k in range(change.times):
             images, frame = data.image[next(following)], square
-            if change.border:  # of the hand's square alone, as if nothing were known around it
+            if change.border:  # keep the hand's square alone, as if nothing around it were known
                 images = (255 * square.warp(images, size)).round().to(torch.uint8)
                 frame = eq.Affine.from_linear(torch.eye(2, device=device).expand(len(images), 2, 2))
             torch.manual_seed(seed_of(piece.seed, 1, step, k))  # so all methods see the same views
@@ -143,13 +146,13 @@ def learn(model: SiameseModel, piece: Pretrain, preset: Preset, out: Path, devic
 
 
 class Reader(nn.Module):
-    """Gives what one may read out of a model at once: pooled features, a 4 × 4 map of them, the head's points."""
+    """Gives all features that a probe may use, side by side: pooled, a 4 × 4 map, and the points of the head."""
 
     def __init__(self, model: SiameseModel, size: int) -> None:
         super().__init__()
         self.model = model
         self.maps: list[Tensor] = []
-        layer = model.encoder.get_submodule(f"layer{round(math.log2(size)) - 3}")  # which has 4 × 4 of them
+        layer = model.encoder.get_submodule(f"layer{round(math.log2(size)) - 3}")  # the layer with 4 × 4 features
         layer.register_forward_hook(lambda _, __, out: self.maps.append(out))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -159,7 +162,7 @@ class Reader(nn.Module):
 
 
 def embed(model: SiameseModel, data: Hand, preset: Preset) -> dict[str, Features]:
-    """Take the features of whole images, by their names."""
+    """Compute the features of whole images, by their names."""
     reader = Reader(model, preset.size)
     views = (
         (eq.Normalize.imagenet()(part.image / 255)[0].contiguous(memory_format=torch.channels_last), part.xy, part.xyz)

@@ -1,4 +1,4 @@
-"""Equivariant contrastive learning in PyTorch: views that know their matrix, and a loss that undoes it."""
+"""Equivariant contrastive learning in PyTorch: views come with their matrix, and the loss undoes it on embeddings."""
 
 from equicon import draw, metrics, presets
 from equicon._groups.affine import Affine

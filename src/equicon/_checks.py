@@ -1,8 +1,8 @@
 """Shape, type and range checks, with one wording for every error.
 
 A message reads ``argument: expected what, got what. What to do about it.`` Configuration is checked where it is given
-(``__post_init__``), tensors once at the public boundary. No check looks at the value of a tensor that may live on an
-accelerator: that would wait for the device.
+(``__post_init__``), tensors once at the public boundary. No check reads the values of a tensor on an accelerator, since
+that would wait for the device.
 """
 
 import operator
@@ -21,14 +21,14 @@ from equicon._torch import in_function_transform, is_tracing
 Size: TypeAlias = tuple[int, int]
 """Height and width in pixels."""
 Counted: TypeAlias = Tensor | Sized | int
-"""A batch, or how many it has."""
+"""A batch, or its length."""
 
 LARGEST = 1e4
-"""Of factors, and 1 over it the smallest: a product of several is then finite in float32, as is its inverse, and one
-alone in half precision. Beyond it nothing is left of a picture."""
+"""Largest factor that is accepted; the smallest is 1 / LARGEST. Products of several such factors and their inverses are
+finite in float32, and a single factor is finite in half precision. Beyond it nothing is left of a picture."""
 
 _FINITE = sys.float_info.max
-# As tuples: a compiled graph cannot join types by |, and to join them takes longer than to look.
+# Tuples, because a compiled graph cannot evaluate int | float, and to evaluate it takes longer than the check.
 _NUMPY = (np.ndarray, np.generic)
 _TEXT = (str, bytes, bytearray)
 _WHOLE = (int, torch.SymInt)
@@ -53,34 +53,34 @@ def type_error(argument: str, expected: str, got: object, fix: str = "") -> Type
 
 
 def _message(argument: str, expected: str, got: object, fix: str) -> str:
-    # A text is a description made by the caller, who gives a value that may be one by ``describe``: in quotes.
+    # A str is a finished description. A caller whose value may be a str itself passes describe(value), in quotes.
     came = got if isinstance(got, str) else describe(got)
     text = f"{argument}: expected {expected}, got {came}.{' ' + fix if fix else ''}"
-    # Names of files need not be UTF-8, and what Python makes of those ends a programme that prints it.
+    # File names need not be UTF-8. Python holds such names with surrogates, and to print those raises an error.
     return text.encode(errors="backslashreplace").decode()
 
 
 def plain(value: Any) -> Any:
-    """Turn numpy's numbers and arrays into Python's numbers and tuples of them, and lists of any kind into tuples."""
-    if type(value) is float or type(value) is int:  # nearly all that come, a dozen for each transform that is drawn
+    """Turn numpy's numbers and arrays into Python's numbers and tuples, and lists of any kind into tuples."""
+    if type(value) is float or type(value) is int:  # the usual case: each draw of a transform checks about a dozen
         return value
     if isinstance(value, _NUMPY):
         value = value.tolist()
-    several = isinstance(value, Sequence) and not isinstance(value, _TEXT)  # a list, or one of a configuration's
+    several = isinstance(value, Sequence) and not isinstance(value, _TEXT)  # also a configuration library's list
     return tuple(plain(item) for item in value) if several else value
 
 
 def plain_fields(config: object) -> None:
-    """Make the fields of a frozen dataclass plain: it hashes, compares and prints, and nobody changes it from outside.
+    """Make the fields of a frozen dataclass plain, so that it hashes, compares and prints, and nobody can change it.
 
-    It comes before the checks, which then see what is kept.
+    Call it before the checks, so that they see the values that are stored.
     """
     for name, value in vars(config).items():
         object.__setattr__(config, name, plain(value))
 
 
 def check_number(argument: str, value: Any, *, low: float = -float("inf"), high: float = float("inf")) -> float:
-    """Check for a finite number in [low, high], of Python or numpy, and return it as a float."""
+    """Check for a finite Python or numpy number in [low, high] and return it as a float."""
     number = plain(value)
     if not _is_number(number):
         raise type_error(argument, "a number", describe(value), _fix_number(value))
@@ -109,13 +109,13 @@ def check_probability(argument: str, value: Any) -> float:
 
 
 def check_int(argument: str, value: Any, *, low: int) -> int:
-    """Check for a whole number of at least ``low``, of Python or numpy, and return it as Python's."""
+    """Check for a whole Python or numpy number of at least ``low`` and return it as an int."""
     number = plain(value)
     if isinstance(number, bool) or not isinstance(number, _WHOLE):
         raise type_error(argument, "a whole number", describe(value), _fix_number(value))
     if number < low:
         raise value_error(argument, f"a whole number of at least {low}", number)
-    return number  # type: ignore[return-value]  # a size that torch.export leaves open is a number to its graph
+    return number  # type: ignore[return-value]  # a SymInt, torch.export's open size, acts as an int in its graph
 
 
 def check_index(index: int, length: int) -> int:
@@ -134,7 +134,7 @@ def check_generator(value: object) -> None:
 
 
 def check_progress(value: object) -> None:
-    """Check for what shows progress, or None for nothing."""
+    """Check for a progress bar, which is a callable such as ``tqdm``, or None."""
     if value is not None and not callable(value):
         raise type_error("progress", "a callable such as tqdm", describe(value))
 
@@ -149,7 +149,7 @@ def check_range(
     argument: str, value: Any, *, low: float = -float("inf"), high: float = float("inf")
 ) -> tuple[float, float]:
     """Check for a pair (lowest, highest) inside [low, high] and return it as floats."""
-    lowest, highest = _pair(argument, value, "(lowest, highest)", "Write (a, a) for a alone.")
+    lowest, highest = _pair(argument, value, "(lowest, highest)", "For one fixed value a, write (a, a).")
     first, last = (check_number(argument, v, low=low, high=high) for v in (lowest, highest))
     if first > last:
         raise value_error(argument, "lowest <= highest", (lowest, highest), "Swap the two.")
@@ -176,7 +176,7 @@ def check_symmetric(argument: str, value: Any, *, limit: float) -> None:
 
 
 def symmetric(value: float | tuple[float, float]) -> tuple[float, float]:
-    """Read the range of what ``check_symmetric`` has let pass."""
+    """Turn a value that passed ``check_symmetric`` into a range (lowest, highest)."""
     return value if isinstance(value, tuple) else (-value, value)
 
 
@@ -201,7 +201,7 @@ def check_size(argument: str, value: Any) -> Size:
 def check_images(images: Any, *, masks: bool = False) -> Tensor:
     """Check for a batch of images (B, C, H, W), uint8 or floating, that is not empty in C, H or W.
 
-    Where masks will do, it is of whole numbers or bool as well.
+    With ``masks``, whole numbers of any type and bool are allowed too.
     """
     if not isinstance(images, Tensor):
         fix = "Convert it with torch.from_numpy or torch.stack."
@@ -209,7 +209,7 @@ def check_images(images: Any, *, masks: bool = False) -> Tensor:
     if images.ndim != 4:
         raise value_error("images", "a batch of shape (B, C, H, W)", images, fix_images(images))
     if images.dtype.is_complex or not (masks or images.dtype == torch.uint8 or images.is_floating_point()):
-        fix = "Masks are moved by Affine's warp(masks, mode='nearest'); divide a picture by its type's largest value."
+        fix = "For masks, call Affine.warp(masks, mode='nearest'). Divide a picture by its type's largest value."
         raise type_error("images", "uint8, or a floating type with values in [0, 1]", images, fix)
     if 0 in images.shape[1:]:
         raise value_error("images", "at least one channel and one pixel", images)
@@ -228,7 +228,7 @@ def check_floating(argument: str, value: Any, shape: str, *, last: tuple[int, ..
 
 
 def count(batch: Counted) -> int:
-    """Count a batch. ``len`` would make a fixed number of a size that ``torch.export`` leaves open."""
+    """Return the length of a batch. ``len`` would fix a size that ``torch.export`` leaves open."""
     if isinstance(batch, Tensor):
         return batch.shape[0]
     return batch if isinstance(batch, _WHOLE) else batch.__len__()
@@ -255,19 +255,19 @@ def check_choice(argument: str, value: object, known: Sequence[str]) -> None:
 
 
 def concrete(tensor: Tensor) -> bool:
-    """Whether values stand behind a tensor: not while compiling or tracing, inside ``vmap``, or on the meta device."""
+    """Whether a tensor holds values. It does not while compiling or tracing, inside ``vmap``, or on the meta device."""
     if torch.compiler.is_compiling() or is_tracing():
         return False
     return type(tensor) in (Tensor, torch.nn.Parameter) and not (tensor.is_meta or in_function_transform())
 
 
 def readable(tensor: Tensor) -> bool:
-    """Whether values may be looked at: they are there, and not on a device that would have to be waited for."""
+    """Whether the values of a tensor can be read without waiting for a device: it holds values and is on the CPU."""
     return tensor.device.type == "cpu" and concrete(tensor)
 
 
 def check_positive_values(argument: str, values: Tensor) -> None:
-    """Check that numbers (...) are finite, above 0 and may be divided by, where they may be looked at."""
+    """Check that numbers (...) are finite, above 0, and have a finite reciprocal, if they are ``readable``."""
     if readable(values):
         good = (values.isfinite() & (values > 0) & values.reciprocal().isfinite()).flatten()
         if (bad := first_bad(good)) is not None:
@@ -275,7 +275,7 @@ def check_positive_values(argument: str, values: Tensor) -> None:
 
 
 def first_bad(good: Tensor) -> int | None:
-    """Find the first of (n,) that is not good; None where all are."""
+    """Return the index of the first False in ``good`` (n,), or None if there is none."""
     return None if bool(good.all()) else int((~good).nonzero()[0])
 
 
@@ -284,7 +284,7 @@ def _is_number(value: object) -> bool:
 
 
 def _fix_number(value: object) -> str:
-    """Say how to get at a number that a tensor holds: to read it here would wait for its device."""
+    """Suggest how to read a number out of a tensor. It is not read here, since that would wait for the device."""
     return f"Read it first: .{'item' if value.numel() == 1 else 'tolist'}()." if isinstance(value, Tensor) else ""
 
 

@@ -1,4 +1,4 @@
-"""What a kind of device lacks, in one place, and what is done there instead."""
+"""What some kinds of device lack, and what the library does there instead."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -9,17 +9,17 @@ from torch import Tensor
 
 NO_AUTOCAST = {"meta"}  # torch.autocast raises
 NO_FLOAT64 = {"mps"}
-NO_ROUNDING = {"mps"}  # of products of float32 matrices: no setting changes them
-NO_BORDER = {"mps"}  # of grid_sample's padding modes; from torch 2.13 on it is there
+NO_ROUNDING = {"mps"}  # products of float32 matrices are exact there, and no setting changes that
+NO_BORDER = {"mps"}  # grid_sample has no padding_mode="border" there before torch 2.13
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """Switch autocast off, where there is any."""
+    """Switch autocast off on devices that have it."""
     return nullcontext() if device.type in NO_AUTOCAST else torch.autocast(device.type, enabled=False)
 
 
 def fast_type(device: torch.device | str) -> torch.dtype:
-    """Choose half precision where it is faster than float32: on a CPU only where it has the instructions."""
+    """Choose half precision where it is faster than float32. A CPU must have instructions for bfloat16."""
     kind = torch.device(device).type
     if kind == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
@@ -28,13 +28,13 @@ def fast_type(device: torch.device | str) -> torch.dtype:
 
 
 def in_float64(tensor: Tensor) -> Tensor:
-    """Bring a tensor to float64: to the CPU too, where its device has no such type."""
+    """Convert a tensor to float64, and move it to the CPU if its device has no float64."""
     return (tensor.cpu() if tensor.device.type in NO_FLOAT64 else tensor).double()
 
 
 @contextmanager
 def seeded(device: torch.device, seed: int) -> Iterator[None]:
-    """Seed the global generators of the CPU and of a device, and put them back afterwards."""
+    """Seed the global generators of the CPU and of a device, and restore them afterwards."""
     cuda, mps = device.type == "cuda", device.type == "mps"
     with torch.random.fork_rng(devices=[device] if cuda else []):
         torch.default_generator.manual_seed(seed)
@@ -44,7 +44,7 @@ def seeded(device: torch.device, seed: int) -> Iterator[None]:
         if not mps:
             yield
             return
-        state = torch.mps.get_rng_state()  # which fork_rng asks for in a way that MPS does not know
+        state = torch.mps.get_rng_state()  # fork_rng would ask for it by a call that MPS lacks
         torch.mps.manual_seed(seed)
         try:
             yield

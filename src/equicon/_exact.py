@@ -1,7 +1,7 @@
-"""Computation that no setting of the program rounds: not autocast, nor TF32, nor ``set_float32_matmul_precision``.
+"""Matrix products in full precision, whatever autocast, TF32 and ``set_float32_matmul_precision`` are set to.
 
-What a user sets for a network is not meant for geometry, losses and measures. Most of them are sums of products, which
-torch leaves alone; what multiplies large matrices does it here.
+Users choose those settings for their network. Geometry, losses and metrics must not lose precision by them. Most of
+that code sums elementwise products, which the settings do not affect. Code that multiplies large matrices does it here.
 """
 
 import threading
@@ -22,7 +22,7 @@ _before: list[str] = []
 
 
 def rounded_to(device: torch.device) -> str:
-    """Tell what products of float32 matrices are rounded to on a device; nothing where they are not."""
+    """Return the type that a device rounds products of float32 matrices to, or "" if it does not round them."""
     if device.type in NO_ROUNDING:
         return ""
     backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
@@ -32,9 +32,9 @@ def rounded_to(device: torch.device) -> str:
 
 @contextmanager
 def exact_products() -> Iterator[None]:
-    """Leave products of float32 matrices unrounded meanwhile, on every device. Not for a call that is compiled.
+    """Keep products of float32 matrices unrounded inside this context, on every device. Compiled code must not use it.
 
-    The setting is one for all threads: it is kept for as long as any of them is in here, and put back by the last.
+    All threads share the setting. It stays changed while any thread is inside; the last thread to leave restores it.
     """
     global _inside, _before
     with _LOCK:
@@ -54,7 +54,7 @@ def exact_products() -> Iterator[None]:
 def _set(precisions: list[str]) -> None:
     for backend, precision in zip(_BACKENDS, precisions, strict=True):
         if backend.fp32_precision != precision:
-            backend.fp32_precision = "none"  # then it is that of all backends, which may be what is wanted
+            backend.fp32_precision = "none"  # now the setting for all backends applies, which may be as wanted
         if backend.fp32_precision != precision:
             backend.fp32_precision = precision
 
@@ -62,8 +62,8 @@ def _set(precisions: list[str]) -> None:
 def product(a: Tensor, b: Tensor) -> Tensor:
     """Multiply matrices (n, k) and (k, m), or batches of them (B, n, k) and (B, k, m), of one floating type.
 
-    Autocast is to be switched off around it, and may be on in the backward pass. It can be differentiated twice, by
-    ``torch.func`` and in forward mode too.
+    The caller must switch autocast off; during the backward pass it may be on. Second derivatives, ``torch.func`` and
+    forward-mode differentiation work.
     """
     if torch.compiler.is_compiling():
         result: Tensor = _compiled(a, b)
@@ -78,7 +78,7 @@ def product(a: Tensor, b: Tensor) -> Tensor:
 def _multiply(a: Tensor, b: Tensor) -> Tensor:
     out = a.new_empty(*a.shape[:-1], b.shape[-1])
     with exact_products() if a.dtype == torch.float32 and rounded_to(a.device) else nullcontext():
-        # Autocast leaves alone what writes to a given tensor.
+        # Autocast does not touch a product that writes to out=.
         return torch.mm(a, b, out=out) if a.ndim == 2 else torch.bmm(a, b, out=out)
 
 
@@ -95,7 +95,8 @@ class _Product(torch.autograd.Function):
         return _gradients(ctx, grad, _Product.apply)
 
 
-# One step that a compiler leaves alone: it cannot know how the program will be set. Outside of it, it is slow to call.
+# A custom operator, which a compiler does not look into: it cannot know the precision settings that the program will
+# run with. Outside compiled code the operator is slow to call.
 _compiled = torch.library.custom_op("equicon::product", _multiply, mutates_args=())
 
 
@@ -111,7 +112,7 @@ def _gradients(
     da = multiply(grad, b.mT) if of_a else None
     if not of_b or b.stride(-1) == 1:
         return da, multiply(a.mT, grad) if of_b else None
-    return da, multiply(grad.mT, a).mT  # in memory as b is, to which it may be added
+    return da, multiply(grad.mT, a).mT  # has the memory layout of b, to which it may be added
 
 
 _compiled.register_autograd(

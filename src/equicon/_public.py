@@ -1,4 +1,4 @@
-"""Where public things say they live: in the package that exports them, so that saved files survive a move inside it."""
+"""Set ``__module__`` of public objects to the package that exports them, so that pickles survive moves inside it."""
 
 import inspect
 from collections.abc import Iterable
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def claim(names: Iterable[str], namespace: dict[str, Any]) -> None:
-    """Let the classes and functions of a module's ``__all__`` name that module as their own.
+    """Set ``__module__`` of the classes and functions in a module's ``__all__`` to the name of that module.
 
     Args:
-        names: ``__all__``.
+        names: ``__all__`` of the module.
         namespace: ``globals()`` of the module.
     """
     for name in names:

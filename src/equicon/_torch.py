@@ -1,4 +1,4 @@
-"""What torch has and does not document, in one place: a new version of torch may ask for changes here alone."""
+"""Undocumented parts of torch, gathered here so that a new version of torch asks for changes in this file alone."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -20,30 +20,30 @@ def is_tracing() -> bool:
 
 
 def in_function_transform() -> bool:
-    """Whether a transform of ``torch.func`` is at work: ``grad``, ``vmap``, ``jvp`` and their like."""
+    """Whether a transform of ``torch.func`` is active, such as ``grad``, ``vmap`` or ``jvp``."""
     return torch._C._are_functorch_transforms_active()
 
 
 def has_tangent(tensor: Tensor) -> bool:
-    """Whether a tensor has a derivative in forward mode."""
+    """Whether a tensor carries a tangent for forward-mode differentiation."""
     return unpack_dual(tensor).tangent is not None
 
 
 def norms_with_statistics(module: nn.Module) -> list[_NormBase]:
-    """List the parts of a module that keep running statistics, batch and instance norms."""
+    """List the submodules that keep running statistics: batch norms and instance norms."""
     return [part for part in module.modules() if isinstance(part, _NormBase)]
 
 
 def flatten(tree: Any, is_leaf: Callable[[Any], bool]) -> tuple[list[Any], Tree]:
-    """Take tuples, named tuples, lists and dicts apart, also nested, to what they hold or ``is_leaf`` keeps whole."""
+    """Flatten nested tuples, named tuples, lists and dicts into a list. What ``is_leaf`` accepts is not taken apart."""
     return tree_flatten(tree, is_leaf)
 
 
 def unflatten(leaves: list[Any], tree: Tree) -> Any:
-    """Put together again what ``flatten`` took apart."""
+    """Rebuild the nested structure that ``flatten`` took apart."""
     return tree_unflatten(leaves, tree)
 
 
 def collate_by(kind: type, join: Callable[[Any], Any]) -> None:
-    """Tell the ``DataLoader`` how to join what its items hold of a kind."""
+    """Register how the ``DataLoader`` joins objects of type ``kind`` that its items hold."""
     default_collate_fn_map[kind] = lambda batch, *, collate_fn_map=None: join(batch)

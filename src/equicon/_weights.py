@@ -1,4 +1,4 @@
-"""State dicts: read without running anything that is in the file, and loaded whole or not at all."""
+"""State dicts: read them without running code from the file, and load them completely or not at all."""
 
 import re
 from collections import Counter
@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 
 def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Load a state dict into a module: all of it, or, where anything differs, nothing.
+    """Load a state dict into a module, or raise an error and change nothing.
 
-    ``load_state_dict(strict=True)`` with an error that can be read, and that comes before the first weight is changed.
+    It does what ``load_state_dict(strict=True)`` does, but compares names and shapes first. So its error is short, and
+    no weight has changed when it is raised.
 
     Convention: names are those of ``module.state_dict()``.
 
@@ -25,7 +26,8 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str) ->
         source: What to call the state dict in an error, such as its file's name.
 
     Raises:
-        ValueError: If names are missing or unexpected, or shapes differ: how many, and the first three of each.
+        ValueError: If names are missing or unexpected, or shapes differ. The message says how many, and gives the first
+            three names of each kind.
 
     Examples:
         >>> encoder = torch.nn.Linear(8, 2)
@@ -39,7 +41,7 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str) ->
 
 
 def check_weights(shapes: Mapping[str, Iterable[int]], state: Mapping[str, Tensor], source: str) -> None:
-    """Check that tensors have just these names and shapes."""
+    """Check that tensors have exactly these names and shapes."""
     missing, unexpected = sorted(shapes.keys() - state.keys()), sorted(state.keys() - shapes.keys())
     wrong = sorted(
         name for name in shapes.keys() & state.keys() if getattr(state[name], "shape", None) != tuple(shapes[name])
@@ -57,18 +59,20 @@ def listed(what: str, names: list[str]) -> str:
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
-    """Read a state dict, or the one under ``"state_dict"``, without the prefix of ``DistributedDataParallel``.
+    """Read a state dict from a file, where it is the whole content or the entry ``"state_dict"``.
+
+    The prefix ``module.``, which ``DistributedDataParallel`` puts before all names, is removed.
 
     Raises:
         OSError: If the file cannot be opened.
-        ValueError: If it is damaged, or holds anything else.
+        ValueError: If the file is damaged or does not hold a state dict.
     """
     found = _read(path)
     if isinstance(found, dict) and {"kind", "step", "model", "optimizer"} <= found.keys():
         raise ValueError(
-            f"{path} is a checkpoint of a run ({found['kind']}, step {found['step']}), from which --resume goes on, "
-            "and no state dict. Give the weights that the run wrote to the folder above: best.pt of fine-tuning, or "
-            "encoder.pt of pre-training, which is fine-tuned first (finetune_freihand.py --weights FILE)."
+            f"{path} is a checkpoint of a run ({found['kind']}, step {found['step']}), not a state dict. "
+            "Only --resume reads it. Give the weights that the run wrote to the folder above: best.pt of fine-tuning, "
+            "or encoder.pt of pre-training. An encoder must be fine-tuned first (finetune_freihand.py --weights FILE)."
         )
     state = found.get("state_dict", found) if isinstance(found, dict) else found
     if not isinstance(state, dict):
@@ -86,10 +90,11 @@ def _read(path: str | Path) -> Any:
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
         except UnpicklingError as error:
-            # Checkpoints of trainers hold settings and states of classes that are not to be run, nor need be installed.
+            # Checkpoints of trainers name classes of settings and states. Their code must not run, and they need not be
+            # installed: stand-ins take their place.
             try:
                 names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-            except (ValueError, UnpicklingError):  # torch's format before 1.6, or pickled by another protocol
+            except (ValueError, UnpicklingError):  # written by torch before 1.6, or in another pickle protocol
                 raise error from None
             with torch.serialization.safe_globals([(_stand_in(name), name) for name in names]):
                 return torch.load(path, map_location="cpu", weights_only=True)
@@ -108,7 +113,7 @@ def _read(path: str | Path) -> Any:
 
 
 def _begins_oddly(path: Path) -> str:
-    """Say how a file begins, unless it does so as those of ``torch.save``: a zip or a pickle."""
+    """Describe how a file begins, or return "" if it begins as files of ``torch.save`` do: as a zip or a pickle."""
     if not path.is_file():
         return ""
     with path.open("rb") as file:
@@ -119,7 +124,7 @@ def _begins_oddly(path: Path) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Say what torch found, without its advice: ``weights_only=False``, which would run what is in the file."""
+    """Say what torch found, without its advice to set ``weights_only=False``, which would run code from the file."""
     refused = re.search(r"GLOBAL (\S+)", str(error))
     if refused:
         return f"it refers to {refused[1]}, which is refused."
@@ -129,7 +134,7 @@ def _reason(error: Exception) -> str:
 
 
 def _stand_in(name: str) -> Any:
-    """Make what takes a name's place in a pickle, whether that is called, filled, given a state, or only named."""
+    """Make a class that stands in for a name in a pickle, whether it is called, filled, given a state or only named."""
 
     class StandIn:
         def __new__(cls, *_: object) -> Any:

@@ -1,6 +1,7 @@
-"""Draws of parameters for transforms: (B,) numbers where the generator lives, else on the CPU.
+"""Random parameters for transforms: numbers (B,) on the device of the generator, or on the CPU without a generator.
 
-So every device sees the same numbers, and none is waited for. A transform of your own draws by these in its ``_draw``.
+So one CPU generator gives the same numbers for every device, and nothing waits for a device. The ``_draw`` of your own
+transform calls these functions.
 """
 
 import math
@@ -19,11 +20,11 @@ from equicon._checks import (
 
 __all__ = ["bernoulli", "device_of", "integers", "log_uniform", "uniform"]
 
-_LARGEST = 1e38  # the span between two such, and 1 over one, are float32's still
+_LARGEST = 1e38  # the difference of two such numbers, and 1 over one of them, fit in float32
 
 
 def device_of(generator: torch.Generator | None) -> torch.device:
-    """Tell where parameters are drawn: where the generator lives, on the CPU where there is none.
+    """Return the device where parameters are drawn: the generator's, or the CPU if there is no generator.
 
     Examples:
         >>> draw.device_of(None)
@@ -34,13 +35,13 @@ def device_of(generator: torch.Generator | None) -> torch.device:
 
 
 def uniform(batch_size: int, low: float, high: float, generator: torch.Generator | None = None) -> Tensor:
-    """Draw numbers (B,), float32, evenly from [low, high), as float32 rounds it.
+    """Draw numbers (B,), float32, uniformly from [low, high). Rounding to float32 may give ``high`` itself.
 
     Args:
-        batch_size: how many.
-        low: the lowest, in [-1e38, 1e38].
-        high: the end of the range, at least ``low``.
-        generator: the source of randomness; torch's global CPU generator where None.
+        batch_size: How many numbers to draw.
+        low: Lower end of the range, in [-1e38, 1e38].
+        high: Upper end of the range, in [low, 1e38].
+        generator: Source of randomness; None takes torch's global CPU generator.
 
     Examples:
         >>> degrees = draw.uniform(8, -45, 45, torch.Generator().manual_seed(0))
@@ -53,13 +54,13 @@ def uniform(batch_size: int, low: float, high: float, generator: torch.Generator
 
 
 def log_uniform(batch_size: int, low: float, high: float, generator: torch.Generator | None = None) -> Tensor:
-    """Draw numbers (B,), float32, from [low, high), evenly on a log scale.
+    """Draw numbers (B,), float32, from [low, high), uniformly on a log scale.
 
     Args:
-        batch_size: how many.
-        low: the lowest, in [1e-38, 1e38].
-        high: the end of the range, at least ``low``.
-        generator: the source of randomness; torch's global CPU generator where None.
+        batch_size: How many numbers to draw.
+        low: Lower end of the range, in [1e-38, 1e38].
+        high: Upper end of the range, in [low, 1e38].
+        generator: Source of randomness; None takes torch's global CPU generator.
 
     Examples:
         >>> factors = draw.log_uniform(8, 1 / 2, 2)
@@ -72,12 +73,12 @@ def log_uniform(batch_size: int, low: float, high: float, generator: torch.Gener
 
 
 def bernoulli(batch_size: int, p: float, generator: torch.Generator | None = None) -> Tensor:
-    """Draw (B,) of type bool, True with probability p.
+    """Draw values (B,) of type bool that are True with probability p.
 
     Args:
-        batch_size: how many.
-        p: in [0, 1].
-        generator: the source of randomness; torch's global CPU generator where None.
+        batch_size: How many values to draw.
+        p: The probability, in [0, 1].
+        generator: Source of randomness; None takes torch's global CPU generator.
 
     Examples:
         >>> draw.bernoulli(3, 1.0)
@@ -88,13 +89,13 @@ def bernoulli(batch_size: int, p: float, generator: torch.Generator | None = Non
 
 
 def integers(batch_size: int, low: int, high: int, generator: torch.Generator | None = None) -> Tensor:
-    """Draw whole numbers (B,), int64, evenly from [low, high).
+    """Draw whole numbers (B,), int64, uniformly from [low, high).
 
     Args:
-        batch_size: how many.
-        low: the lowest.
-        high: the end of the range, above ``low``.
-        generator: the source of randomness; torch's global CPU generator where None.
+        batch_size: How many numbers to draw.
+        low: The lowest number, at least −2⁶³.
+        high: End of the range, above ``low`` and below 2⁶³. It is not drawn itself.
+        generator: Source of randomness; None takes torch's global CPU generator.
 
     Examples:
         >>> quarters = draw.integers(8, 0, 4)
@@ -115,7 +116,7 @@ def integers(batch_size: int, low: int, high: int, generator: torch.Generator | 
 def _rand(batch_size: int, generator: torch.Generator | None) -> Tensor:
     check_generator(generator)
     if generator is None:
-        # Without the argument, not with None: that does not compile for a batch size that changes.
+        # The argument is left out: generator=None does not compile for a batch size that changes.
         return torch.rand(batch_size, dtype=torch.float32, device="cpu")
     return torch.rand(batch_size, generator=generator, dtype=torch.float32, device=generator.device)
 

@@ -1,9 +1,9 @@
-"""How far predicted keypoints are from the true ones: the measures of FreiHAND's official evaluation, in batches.
+"""Errors of predicted keypoints: the metrics of FreiHAND's official evaluation, in batches.
 
-They are for any K keypoints in 2D or 3D, those of a hand or others. Each is a mean over keypoints of a measure per
-keypoint, as the official program computes them (https://github.com/lmb-freiburg/freihand, ``eval.py``). Every keypoint
-has the same number of samples here, so for the mean and for PCK that is the mean over everything; for the median it is
-not. All is computed in float32 at least.
+They take any K keypoints in 2D or 3D, of hands or of other things. Like the official program
+(https://github.com/lmb-freiburg/freihand, ``eval.py``), they compute each metric per keypoint and then average over
+the keypoints. Here every keypoint has the same number of samples. So for the mean and for PCK the result equals the
+average over everything; for the median it does not. Computation is in float32 at least.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ def epe(pred: Tensor, target: Tensor, *, reduction: Literal["mean", "median", "n
         return distances
     if reduction == "mean":
         return distances.mean()
-    # torch.median takes the lower of two middle values, so its mirror image takes the upper.
+    # torch.median takes the lower of two middle values. The median of the negated distances takes the upper.
     return (distances.median(dim=0).values - distances.neg().median(dim=0).values).mean() / 2
 
 
@@ -56,7 +56,8 @@ def pck(pred: Tensor, target: Tensor, thresholds: Tensor | Sequence[float]) -> T
     """Measure the share of correct keypoints: those no farther from the truth than each threshold.
 
     Args:
-        pred: Predicted keypoints (N, K, 3), or (N, K, 2), in any unit. One that is not finite is not correct.
+        pred: Predicted keypoints (N, K, 3), or (N, K, 2), in any unit. A keypoint that is not finite
+            counts as wrong.
         target: True keypoints, of the same shape and unit.
         thresholds: Distances (T,), finite and at least 0, in the same unit.
 
@@ -77,13 +78,15 @@ def pck(pred: Tensor, target: Tensor, thresholds: Tensor | Sequence[float]) -> T
 
 
 def auc(pred: Tensor, target: Tensor, thresholds: Tensor | Sequence[float] | None = None) -> Tensor:
-    """Measure the area under the curve of ``pck`` by the trapezoidal rule, as a share of the whole.
+    """Measure the area under the curve of ``pck`` over the thresholds, divided by the range of the thresholds.
+
+    The area is computed by the trapezoidal rule.
 
     Args:
         pred: Predicted keypoints (N, K, 3), or (N, K, 2), in any unit; in metres if no thresholds are given.
         target: True keypoints, of the same shape and unit.
-        thresholds: Distances (T,), finite, at least 0, increasing, T at least 2; by default FreiHAND's, 100 from
-            0 to 0.05 metres, which suit things of the size of a hand.
+        thresholds: Distances (T,) with T at least 2: finite, at least 0 and increasing. By default they are FreiHAND's:
+            100 from 0 to 0.05 metres, which suit objects of the size of a hand.
 
     Returns:
         A scalar in [0, 1].
@@ -110,21 +113,22 @@ def auc(pred: Tensor, target: Tensor, thresholds: Tensor | Sequence[float] | Non
 def procrustes_align(pred: Tensor, target: Tensor) -> Tensor:
     """Align each prediction to its target by the best translation, scale and orthogonal matrix.
 
-    It minimises the sum of squared distances over ``scale · pred @ R + shift`` with an orthogonal R. As in the official
-    evaluation R may be a reflection, so a left hand can be aligned to a right one.
+    The aligned prediction is ``scale · pred @ R + shift`` with an orthogonal R. It minimises the sum of squared
+    distances to the target. As in the official evaluation, R may be a reflection, so a left hand can be aligned to a
+    right one.
 
     Args:
         pred: Predicted keypoints (N, K, 3), or (N, K, 2); the official evaluation takes metres.
         target: True keypoints, of the same shape.
 
     Returns:
-        The aligned predictions, of the same shape. A prediction whose points are all equal, or that has one point
-        only, is put on the target's centre, where the official formula puts it too.
+        The aligned predictions, of the same shape. If the points of a prediction are all equal, or there is only one,
+        they are put on the target's centre, as the official formula does.
 
     Raises:
         TypeError: If the keypoints are not floating tensors.
         ValueError: If the shapes are wrong, differ or are empty or, where they are on the CPU, a value is not finite.
-        torch.linalg.LinAlgError: If a value elsewhere is not finite.
+        torch.linalg.LinAlgError: If a value on another device is not finite.
 
     Examples:
         >>> target = torch.rand(8, 21, 3, dtype=torch.float64)
@@ -135,11 +139,11 @@ def procrustes_align(pred: Tensor, target: Tensor) -> Tensor:
     _check_finite("pred", pred)
     _check_finite("target", target)
     kept, device = pred.dtype, pred.device
-    pred, target = (in_float64(value) for value in (pred, target))  # which nothing rounds: autocast would, of a product
+    pred, target = (in_float64(value) for value in (pred, target))  # autocast rounds no float64 products
     center = target.mean(dim=-2, keepdim=True)
     arms = pred - pred.mean(dim=-2, keepdim=True)
     u, s, vh = torch.linalg.svd(arms.mT @ (target - center))
-    # The official program adds 1e-8 to the norm; it is also what sends equal points to the centre, and not to NaN.
+    # The official program adds 1e-8 to the norm. The addition also sends equal points to the centre instead of to NaN.
     norm = torch.linalg.vector_norm(arms, dim=(-2, -1), keepdim=True) + 1e-8
     scale = s.sum(dim=-1)[:, None, None] / norm.square()
     aligned: Tensor = scale * (arms @ (u @ vh)) + center
@@ -147,10 +151,11 @@ def procrustes_align(pred: Tensor, target: Tensor) -> Tensor:
 
 
 def _curve(distances: Tensor, thresholds: Tensor) -> Tensor:
-    # Sorting once needs far less memory than (N, K, T) comparisons. NaN would mislead the search; it is no hit.
+    # Sorting once needs far less memory than (N, K, T) comparisons. NaN would mislead the search; as ∞ it
+    # is never correct.
     ordered = distances.masked_fill(distances.isnan(), float("inf")).flatten().sort().values
     share = torch.searchsorted(ordered, thresholds, right=True).to(distances.dtype) / len(ordered)
-    # On an accelerator a threshold is not looked at; one that is none gives no share.
+    # Thresholds on an accelerator are not checked: one that is not finite gives NaN.
     return share.masked_fill(~thresholds.isfinite(), float("nan"))
 
 
@@ -182,7 +187,7 @@ def _check_pair(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 def _check_finite(argument: str, keypoints: Tensor) -> None:
     if readable(keypoints) and (bad := first_bad(keypoints.isfinite().flatten(1).all(-1))) is not None:
-        raise value_error(argument, "finite keypoints", f"others at index {bad}")
+        raise value_error(argument, "finite keypoints", f"NaN or infinity at index {bad}")
 
 
 def _check_keypoints(argument: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""Named recipes of augmentation, with their source, and where they approximate it."""
+"""Named recipes of augmentation. Each states its source, and where it only approximates that source."""
 
 from equicon._checks import check_factors, check_int, check_number, describe, is_several, type_error
 from equicon._transforms.base import Compose, RandomApply
@@ -24,27 +24,29 @@ def peclr(
 ) -> Compose:
     """The augmentations that PeCLR trains with: rotation, translation, scale and colour jitter.
 
-    Use it with ``frame=Affine.from_points(joints, size)``, the crop around a hand that the paper's margins are
-    relative to.
+    The paper's margins are relative to a crop around the hand. Pass that crop to the call:
+    ``frame=Affine.from_points(joints, size)``.
 
-    It approximates the authors' program where that works in other units. Margins of 0.9 to 1.5 are scales of 1/1.5 to
-    1/0.9, drawn evenly in scale and not in margin. Shifts of 0 to 15 pixels to one side, which the program divides by
-    128, go to both sides. The program multiplies channels of HSV: value by 0.5 to 1.5 plus up to 20 of 255,
-    saturation by 0.5 to 1.5, hue by 0.99 to 1.01; here brightness and saturation take those factors, contrast stands
-    in for the offset, and hue turns in YIQ.
+    The authors' program works in other units, so this preset approximates it:
+
+    - Margins of 0.9 to 1.5 become scales of 1/1.5 to 1/0.9, drawn uniformly in scale and not in margin.
+    - The program shifts by 0 to 15 pixels to one side and divides them by 128. Here shifts go to both sides.
+    - The program multiplies the channels of HSV: value by 0.5 to 1.5, plus up to 20 of 255; saturation by 0.5 to 1.5;
+      hue by 0.99 to 1.01. Here brightness and saturation take those factors, contrast replaces the offset, and hue is
+      rotated in YIQ.
 
     Args:
-        margin: half-side of the crop over that of the frame, lowest and highest, in [1e-4, 1e4]; the scales are
-            1 / margin.
-        degrees: rotation to either side, at most.
-        translate: shift to either side, at most, as a share of the view's side.
-        jitter: brightness, contrast, saturation and hue, as ``ColorJitter`` takes them.
+        margin: (lowest, highest) half-side of the crop divided by the half-side of the frame, in [1e-4, 1e4].
+            The scales are 1 / margin.
+        degrees: Largest rotation to either side, in degrees.
+        translate: Largest shift to either side, as a share of the view's side.
+        jitter: Brightness, contrast, saturation and hue, as ``ColorJitter`` takes them.
 
     Returns:
-        A ``Compose``; build your own from its ``transforms`` to change another thing.
+        A ``Compose``. To change anything else, build your own from its ``transforms``.
 
     Raises:
-        ValueError: if a figure is out of range.
+        ValueError: If a number is out of range.
 
     Examples:
         >>> views, g = presets.peclr(degrees=90)(torch.rand(4, 3, 224, 224), size=(128, 128))
@@ -53,7 +55,7 @@ def peclr(
     """
     low, high = check_factors("margin", margin)
     if not is_several(jitter) or len(jitter) != 4:
-        raise type_error("jitter", "four: brightness, contrast, saturation and hue", describe(jitter))
+        raise type_error("jitter", "four values: brightness, contrast, saturation and hue", describe(jitter))
     return Compose(
         [
             RandomScale((1 / high, 1 / low)),
@@ -68,11 +70,12 @@ def simclr(side: int = 224, strength: float = 1.0) -> Compose:
     """The augmentations of SimCLR: resized crop, flip, colour jitter, grey, blur.
 
     Args:
-        side: height and width of the views in pixels; the blur's kernel is a tenth of it, made odd.
-        strength: of the colour jitter, in [0, 2.5]: 1 for ImageNet, 0.5 for CIFAR-10, which also leaves out the blur.
+        side: Height and width of the views in pixels. The blur's kernel is a tenth of it, made odd.
+        strength: Strength of the colour jitter, in [0, 2.5]. SimCLR takes 1 for ImageNet and 0.5 for CIFAR-10, where it
+            also leaves out the blur.
 
     Returns:
-        A ``Compose``; build your own from its ``transforms`` to change one.
+        A ``Compose``. To change one of its parts, build your own from its ``transforms``.
 
     Examples:
         >>> views, g = presets.simclr(64)(torch.rand(4, 3, 64, 64))

@@ -1,4 +1,4 @@
-"""Asserters that hold your own transforms, representations, encoders and pipelines against the library's laws."""
+"""Assertions that check your own transforms, representations, encoders and pipelines against the library's laws."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -45,25 +45,25 @@ def assert_transform(
     tolerance: float = 0.05,
     generator: torch.Generator | None = None,
 ) -> None:
-    """Assert that a transform keeps its promises, above all that points move where pixels move.
+    """Assert that a transform keeps its laws, above all that points move where the pixels under them move.
 
-    It draws a blob in each image, makes the view, finds the blob again by its centre of mass, and compares with where
-    the returned matrix says. Besides: exact replay, the same parameters from the same generator, no input changed,
-    finite views of the right shape and type, an invertible matrix, a draw for each image, and images that are left
-    alone where ``RandomApply`` leaves them out. Images have three channels.
+    It draws a blob in each image, makes the view, and finds the blob by its centre of mass. The blob must be where the
+    returned matrix says. It also checks these: an action replays exactly, the same generator gives the same parameters,
+    the input does not change, views are finite and have the right shape and type, the matrix is invertible, each image
+    has a draw of its own, and ``RandomApply`` leaves images that it skips unchanged. The images have three channels.
 
     Args:
-        transform: what to test.
+        transform: The transform to test.
         source: (H, W) of the images.
         view: (h, w) of the views; the images' by default.
-        batch_size: how many images, each with a draw of its own.
-        filters: whether the blob goes through the filters (blur, noise, ``Appearance``) too. Pass False for a transform
-            that may cover a part of it, as ``RandomErasing`` does.
-        tolerance: largest distance in pixels of the view between the blob and the point.
-        generator: the source of randomness; seeded with 0 where None.
+        batch_size: How many images to draw, each with its own parameters.
+        filters: Whether the blob goes through the filters (blur, noise, ``Appearance``) too. Pass False for a transform
+            that may cover a part of the blob, as ``RandomErasing`` does.
+        tolerance: Largest distance between the blob and the point, in pixels of the view.
+        generator: Source of randomness; None takes a new one with seed 0.
 
     Raises:
-        AssertionError: if a promise is broken; it says which.
+        AssertionError: If a law is broken. The message says which.
 
     Examples:
         >>> assert_transform(RandomRotation(45))
@@ -113,9 +113,9 @@ def assert_transform(
 def _assert_parts(
     transform: EquivariantTransform, action: Action, images: Tensor, views: Tensor, out: tuple[int, int]
 ) -> None:
-    """Assert that each image has its own draw, and that one which is left out is left alone."""
+    """Assert that each image has its own draw, and that an image which is left out does not change."""
     last = len(images) - 1
-    if not any(isinstance(drawn, Wrapped) for drawn in action.filters):  # whose draws belong to the whole batch
+    if not any(isinstance(drawn, Wrapped) for drawn in action.filters):  # which draws for the whole batch
         chosen = [last, 0, last]
         message = f"{transform!r}: action[{chosen}] of these images gave other pixels than the whole action"
         _assert_close(action[chosen](images[chosen], size=out), views[chosen], 1e-5, message)
@@ -145,7 +145,7 @@ def _assert_points_follow(
     blob = torch.exp(-(seen - target[:, None]).square().sum(-1) / (2 * sigma**2)).reshape(-1, 1, *size)
 
     plain = torch.full((len(action), 3, *size), 0.25, dtype=torch.float64, device=g.device)
-    # What noise or an offset adds is in both; a global change, as contrast makes, stays below the threshold.
+    # Noise and offsets are in both and cancel. A global change, as by contrast, stays below the threshold.
     difference = (action(plain + blob / 2, size=out) - action(plain, size=out)).abs().sum(1)
     mass = (difference - 0.2 * difference.amax((1, 2), keepdim=True)).clamp(min=0)
     y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64, device=g.device) for n in out), indexing="ij")
@@ -176,24 +176,24 @@ def assert_representation(
     batch_size: int = 8,
     generator: torch.Generator | None = None,
 ) -> None:
-    """Assert the laws of a representation, in float64; one that learns is given as ``.double()``.
+    """Assert the laws of a representation, in float64. Call ``.double()`` on a representation that learns.
 
     ``act(e, z) = z``; ``canonicalize(g, act(g, z)) = canonicalize(e, z)``; ``act(g @ h, z) = act(g, act(h, z))``.
 
     Args:
-        representation: what to test.
-        width: D of the embeddings (B, D) to test it on; of others, the shape of one, without the batch.
-        homomorphism: whether to ask for the third law, which ``PeCLRPoints`` does not keep.
-        transform: where group elements are drawn from; rotation, translation, scale and flips by default, and shear too
-            where ``homomorphism`` is asked for.
-        elements: (g, h), two batches of one length and of float64, of a group other than ``Affine``; instead of
-            ``transform`` and ``batch_size``.
-        batch_size: how many elements are drawn.
-        generator: the source of randomness; seeded with 0 where None.
+        representation: The representation to test.
+        width: D, for embeddings (B, D). For other embeddings, the shape of one, without the batch dimension.
+        homomorphism: Whether to check the third law too, which ``PeCLRPoints`` does not keep.
+        transform: Draws the group elements. The default draws rotation, translation, scale and flips, and also shear if
+            ``homomorphism`` is True.
+        elements: (g, h), two batches of group elements of one length, in float64. Give them instead of ``transform``
+            and ``batch_size`` to test a group other than ``Affine``.
+        batch_size: How many elements to draw.
+        generator: Source of randomness; None takes a new one with seed 0.
 
     Raises:
-        AssertionError: if a law is broken; it says which.
-        ValueError: if both ``transform`` and ``elements`` are given.
+        AssertionError: If a law is broken. The message says which.
+        ValueError: If both ``transform`` and ``elements`` are given.
 
     Examples:
         >>> assert_representation(Points(), 128)
@@ -218,7 +218,7 @@ def _assert_laws(
     generator: torch.Generator,
 ) -> None:
     g, h = (check_element(f"elements[{i}]", element) for i, element in enumerate(elements))
-    e = g.inverse() @ g  # of the elements' own type, which identity() does not know
+    e = g.inverse() @ g  # has the elements' own type, which identity() does not know
     z = torch.randn(len(g), *shape, generator=generator, dtype=torch.float64, device=generator.device).to(g.device)
     name = repr(representation)
     _assert_close(representation.act(e, z), z, 1e-9, f"{name}: act(e, z) is not z")
@@ -248,23 +248,24 @@ def assert_equivariant(
     tolerance: float = 0.05,
     generator: torch.Generator | None = None,
 ) -> None:
-    """Assert that an encoder is equivariant: its embedding of a view, brought back, is that of the image.
+    """Assert that an encoder is equivariant: canonicalising the embedding of a view gives the embedding of the image.
 
-    ``canonicalize(g, encoder(view)) ≈ canonicalize(e, encoder(image))``, measured as the median over the batch of the
-    distance over the norm. Train with ``PeCLRLoss``, then ask here how far it got.
+    That is ``canonicalize(g, encoder(view)) ≈ canonicalize(e, encoder(image))`` for the identity e. The error is the
+    distance between the two over the norm of the second, as the median over the batch. Train with ``PeCLRLoss``, and
+    then measure here how equivariant the encoder has become.
 
     Args:
-        encoder: images (B, C, H, W) to embeddings (B, D); call ``.eval()`` on a module first.
+        encoder: Maps images (B, C, H, W) to embeddings (B, D). Call ``.eval()`` on a module first.
         images: (B, C, H, W).
-        transform: where views are drawn from.
-        representation: how the embeddings should move.
-        size: (h, w) that images are brought to for the encoder; their own by default.
-        padding_mode: what lies outside the images, as the encoder was trained: ``zeros``, ``border`` or ``reflection``.
-        tolerance: largest median relative distance.
-        generator: the source of randomness; seeded with 0 where None.
+        transform: Draws the views.
+        representation: How the embeddings should move.
+        size: (h, w) of what the encoder gets; the images' own by default.
+        padding_mode: What lies outside the images: ``zeros``, ``border`` or ``reflection``. Give the mode of training.
+        tolerance: Largest median relative distance.
+        generator: Source of randomness; None takes a new one with seed 0.
 
     Raises:
-        AssertionError: if the encoder is further from equivariance than that.
+        AssertionError: If the median relative distance is above ``tolerance``.
 
     Examples:
         >>> y, x = torch.meshgrid(*[(2 * torch.arange(64) - 63) / 64] * 2, indexing="ij")

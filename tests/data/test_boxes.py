@@ -78,7 +78,7 @@ def test_names_in_another_normalisation_are_told(tmp_path: Path) -> None:
     boxes = save(tmp_path / "boxes.json", {"0.jpg": [1, 1, 2, 2], composed: [1, 1, 2, 2]})
     message = (
         rf"got 2 that are not there, the first being '0\.jpg'\. '{apart}' is there, which differs in its Unicode "
-        r"normalisation alone: it is written 'sub/cafe\\u0301\.jpg', and what was asked for 'sub/caf\\xe9\.jpg'\. "
+        r"normalisation alone: it is written 'sub/cafe\\u0301\.jpg', but you asked for 'sub/caf\\xe9\.jpg'\. "
         r"Write names as the folder has them: unicodedata\.normalize\('NFD', name\)\."
     )
     with pytest.raises(ValueError, match=message):

@@ -40,7 +40,7 @@ def test_names_look_alike_only_if_they_differ_and_have_one_normal_form(text, fir
     said = look_alike(["z", "\xf6", wanted], ["a", there, "\xfc"])
     assert bool(said) == (wanted != there)
     if said:
-        assert f"written {there!a}, and what was asked for {wanted!a}. Write names" in said
+        assert f"written {there!a}, but you asked for {wanted!a}. Write names" in said
         assert said.isprintable() or not (wanted + there).isprintable()
 
 

@@ -188,7 +188,7 @@ def test_a_picture_cut_short_is_an_error_whatever_its_kind(tmp_path: Path, kind:
 
 def test_values_without_a_white_are_an_error(tmp_path: Path) -> None:
     drawn("F").save(tmp_path / "a.png", "TIFF")
-    with pytest.raises(CorruptImage, match=r"got this: grey values of 32 bits \(mode F\), none of which is known"):
+    with pytest.raises(CorruptImage, match=r"got this: grey values of 32 bits \(mode F\), for which no value is known"):
         read_rgb(tmp_path / "a.png")
 
 
@@ -213,7 +213,7 @@ def test_without_pillow_what_takes_it_says_so_and_is_not_called_corrupt(
         ("la.png", "a PNG of grey with alpha"),
         ("other.jpg", "a PNG that is named otherwise"),
     ):
-        with pytest.raises(ModuleNotFoundError, match=rf"{name}': {what} takes Pillow, .*'equicon\[train\]'"):
+        with pytest.raises(ModuleNotFoundError, match=rf"{name}': {what} needs Pillow, .*'equicon\[train\]'"):
             read_rgb(tmp_path / name)
     with pytest.raises(CorruptImage, match=r"none\.jpg: expected a JPEG image, got this: "):
         read_rgb(tmp_path / "none.jpg")

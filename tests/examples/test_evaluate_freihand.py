@@ -110,7 +110,10 @@ def test_without_labels_nothing_is_measured(tiny, model, root, tmp_path, capsys)
     shutil.copytree(root, tmp_path / "data")
     (tmp_path / "data" / "evaluation_xyz.json").unlink()
     evaluate(model, "--data", tmp_path / "data")
-    assert f"{COUNT} hands. There are no labels in {tmp_path / 'data'} to measure by." in capsys.readouterr().out
+    assert (
+        f"{COUNT} hands. {tmp_path / 'data'} has no labels, so there are no errors to report."
+        in capsys.readouterr().out
+    )
     assert {path.name for path in tmp_path.iterdir()} == {
         "arguments.json", "best.pt", "data", "pred.zip", "predictions.png",
     }  # fmt: skip
@@ -273,7 +276,7 @@ def test_a_corrupt_image_is_named_in_one_line(tiny, model, root, tmp_path, worke
         (["--first", "0"], "argument --first: expected a number above 0, got 0"),
         (["--arch", "vgg11"], "argument --arch: invalid choice: 'vgg11'"),
         (["--size", "4"], "argument --size: expected at least 8, got 4"),
-        (["--device", "nonsense"], "--device: expected one that is there, got nonsense"),
+        (["--device", "nonsense"], "--device: expected a device of this machine, got nonsense"),
     ],
 )
 def test_wrong_options_are_named(model, words, message, capsys):

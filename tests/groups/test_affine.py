@@ -125,7 +125,7 @@ def test_singular_matrices_are_named_by_index_wherever_a_person_builds_one():
         eq.Affine.from_boxes(torch.tensor([[0.0, 0.0, 4.0, 4.0], [3.0, 3.0, 3.0, 3.0]]), (8, 8))
     with pytest.raises(ValueError, match="If these are x, y, width and height, add the first two to the last two"):
         eq.Affine.from_boxes(torch.tensor([[10.0, 0.0, 0.0, 20.0]]), (32, 32))
-    with pytest.raises(ValueError, match=r"xy: expected at least two different points.*got points that are all one"):
+    with pytest.raises(ValueError, match=r"xy: expected at least two different points.*got points that are all equal"):
         eq.Affine.from_points(torch.ones(1, 21, 2), (8, 8))
     with pytest.raises(ValueError, match=r"NaN or infinity .* at index 0\. .*known=~xy\.isnan\(\)\.any"):
         eq.Affine.from_points(torch.full((1, 21, 2), float("nan")), (8, 8))

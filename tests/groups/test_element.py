@@ -13,7 +13,7 @@ def test_what_is_no_element_is_told_how_to_become_one():
     for value, fix in [
         (
             torch.eye(3)[None],
-            r"Wrap a matrix in pixels with Affine.from_pixels\(matrix, source, view\), one in the unit",
+            r"Wrap a pixel matrix with Affine.from_pixels\(matrix, source, view\), a unit-frame",
         ),
         (action, r"Take the element of the Action: action\.affine\.$"),
         (Half(), r"It lacks __matmul__, to\.$"),

@@ -96,7 +96,7 @@ GELU = nn.Sequential(nn.Linear(128, 8), nn.BatchNorm1d(8), nn.GELU(), nn.Linear(
         ),
         (
             {"head": projection_head(128, 24, 7)},
-            r"head: expected an even width, which are points .*, got a width of 7",
+            r"head: expected an even width, for points .*, got a width of 7",
         ),
         ({"head": nn.Linear(128, 8)}, r"head: expected Linear, BatchNorm1d, ReLU, Linear without a bias, got"),
         ({"head": projection_head(64, 24, 8)}, r"head holds another network: .* 1 of another shape \(0.weight\)"),
@@ -130,7 +130,7 @@ def test_the_normalisation_is_one(kept, tmp_path):
 def test_a_wrong_or_damaged_file_is_refused_by_name(kept, tmp_path):
     path = kept[0]
     with pytest.raises(
-        FileNotFoundError, match=r"nowhere is no file, and none of the names of what comes with equicon"
+        FileNotFoundError, match=r"nowhere is neither a file nor the name of a model that comes with equicon"
     ):
         eq.pretrained("nowhere")
     whole = path.read_bytes()
@@ -139,28 +139,26 @@ def test_a_wrong_or_damaged_file_is_refused_by_name(kept, tmp_path):
         with pytest.raises(ValueError, match=r"mine\.safetensors is damaged, or no file of safetensors"):
             eq.pretrained(path)
     path.write_bytes(safetensors.torch.save({"a": torch.ones(1)}))
-    with pytest.raises(ValueError, match=r"mine\.safetensors holds weights that do not say what they are"):
+    with pytest.raises(ValueError, match=r"mine\.safetensors holds weights without a description"):
         eq.pretrained(path)
     about = {"kind": "encoder", "arch": "quarter_resnet18", "size": [8, 8], "mean": [0.5] * 3, "std": [0.2] * 3}
     about |= {"format": 1, "representation": None, "card": {}}
     for said, match in (
         ({"format": 2}, "is of format 2, and this equicon reads 1"),
-        ({}, "does not say enough of itself: a kind that is known missing"),
-        ([], "does not say enough of itself: a kind that is known missing"),
-        (about | {"kind": "a poem"}, "does not say enough of itself: a kind that is known missing"),
-        ({"format": 1, "kind": "encoder", "arch": "quarter_resnet18"}, "card, mean, representation, size, std missing"),
-        (about | {"kind": "2.5D model"}, "bone_length, focal missing"),
+        ({}, "lacks a known kind"),
+        ([], "lacks a known kind"),
+        (about | {"kind": "a poem"}, "lacks a known kind"),
+        ({"format": 1, "kind": "encoder", "arch": "quarter_resnet18"}, "lacks card, mean, representation, size, std"),
+        (about | {"kind": "2.5D model"}, "lacks bone_length, focal"),
         (about | {"arch": "vit_b_16"}, "is of an architecture or a representation that this equicon does not know"),
         (about | {"representation": "Curves"}, "is of an architecture or a representation that this"),
         (about, "holds another network: 120 missing"),
     ):
         path.write_bytes(safetensors.torch.save({"a": torch.ones(1)}, {"equicon": json.dumps(said)}))
-        with pytest.raises(ValueError, match=rf"mine\.safetensors {match}|mine.safetensors does not .*{match}"):
+        with pytest.raises(ValueError, match=rf"mine\.safetensors {match}|mine.safetensors has a .*{match}"):
             eq.pretrained(path)
     path.write_bytes(safetensors.torch.save({"a": torch.ones(1)}, {"equicon": "{not JSON"}))
-    with pytest.raises(
-        ValueError, match=r"mine\.safetensors does not say enough of itself: a kind that is known missing"
-    ):
+    with pytest.raises(ValueError, match=r"mine\.safetensors has a description that lacks a known kind"):
         eq.pretrained(path)
 
 

@@ -83,6 +83,6 @@ def test_every_reader_takes_the_name(name):
 
 
 def test_the_table_in_the_documents_is_that_of_the_cards():
-    page = (DOCS / "pretrained.md").read_text(encoding="utf-8")
+    page = (DOCS / "how_to" / "pretrained.md").read_text(encoding="utf-8")
     assert ship.table(FOLDER) in page
     assert len(re.findall(r"\| `hands-", page)) == len(NAMES)

@@ -245,7 +245,7 @@ def test_refuses_features_that_do_not_fit(train: Features, test: Features, messa
         ({"root": -1}, ValueError, "root: expected a whole number of at least 0"),
         ({"root": "wrist"}, TypeError, "root: expected a whole number"),
         ({"names": ["wrist"]}, ValueError, "names: expected 21, one for each keypoint, got 1"),
-        ({"names": [str(k % 20) for k in range(21)]}, ValueError, "names: expected each keypoint's own, got list"),
+        ({"names": [str(k % 20) for k in range(21)]}, ValueError, "names: expected a name of its own for each"),
         ({"names": "abcdefghijklmnopqrstu"}, TypeError, "names: expected a list of texts, got str 'abc"),
         ({"names": list(range(21))}, TypeError, "names: expected a list of texts, got list [0, 1"),
         ({"progress": True}, TypeError, "progress: expected a callable such as tqdm"),

@@ -113,7 +113,7 @@ def test_of_groups_an_epoch_has_its_shares_too(case, salt):
 
 
 def test_groups_are_of_all_images():
-    with pytest.raises(ValueError, match=r"groups: expected one of each of 12 images, got .*\(10,\)"):
+    with pytest.raises(ValueError, match=r"groups: expected one for each of 12 images, got .*\(10,\)"):
         Batches(12, 4, 0, 0, 3, groups=torch.zeros(10, dtype=torch.long))
     with pytest.raises(ValueError, match="groups_per_batch: expected a number that divides 4"):
         Batches(12, 4, 0, 0, 3, groups=torch.zeros(12, dtype=torch.long), groups_per_batch=3)

@@ -100,7 +100,7 @@ def test_too_little_room_is_said_before_it_runs_out(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(0, 0, 7 * 2**20))
     checkpoints = Checkpoints(tmp_path, keep=3)
     checkpoints.check_room(7 * 2**20 // 4)
-    with pytest.raises(OSError, match="has room for 7 MiB, and 4 checkpoints take 8 MiB more: make room, keep fewer"):
+    with pytest.raises(OSError, match=r"has room for 7 MiB, but 4 checkpoints take 8 MiB more\. Make room, keep few"):
         checkpoints.check_room(2 * 2**20)
     checkpoints.save(1, {})
     checkpoints.check_room(2 * 2**20)

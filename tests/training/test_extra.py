@@ -12,7 +12,7 @@ find = PathFinder.find_spec
 def find_others(name, path=None, target=None):
     hidden = name.split('.')[0] in ('torchvision', 'tqdm', 'matplotlib', 'tensorboard')
     return None if hidden else find(name, path, target)
-PathFinder.find_spec = find_others
+PathFinder.find_spec = staticmethod(find_others)
 """
 JOURNAL = """
 import torch
@@ -46,7 +46,7 @@ def test_scripts_say_which_extra_they_need(tmp_path, script):
         cwd=tmp_path,
     )
     assert "ModuleNotFoundError: not installed: torchvision, tqdm, matplotlib" in done.stderr
-    assert "pip install 'equicon[train]', or in a clone -e '.[train]'" in done.stderr
+    assert "pip install 'equicon[train]', or in a clone pip install -e '.[train]'" in done.stderr
     assert not [*tmp_path.iterdir()]
 
 
@@ -73,7 +73,7 @@ def test_what_is_missing_is_said_with_what_to_install():
         (JOURNAL.format(True), ""),
         (
             JOURNAL.format(False),
-            "tensorboard. Install the extra: pip install 'equicon[train]', or in a clone -e '.[train]'.",
+            "tensorboard. Install the extra: pip install 'equicon[train]', or in a clone pip install -e '.[train]'.",
         ),
     ],
     ids=["kit", "recipes", "quiet journal", "journal"],

@@ -70,7 +70,7 @@ def run_at(folder, shares, *, first=0, steps=100, state=None) -> Journal:
     return book
 
 
-SAID = "The loss has been at its floor for 10 steps: 2.080, where unrelated images give 2.000 and chance is"
+SAID = "The loss has been at its floor for 10 steps: it is 2.080. Unrelated images give 2.000 (the floor), and"
 
 
 @pytest.mark.parametrize(

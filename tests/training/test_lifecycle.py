@@ -120,7 +120,7 @@ def test_a_restart_goes_on_in_its_own_folder_though_nothing_is_in_it_yet(tmp_pat
     [
         ({"weights": "gone.pt"}, "--weights: gone.pt is no file."),
         ({"degrees": -1.0}, "views: degrees: expected"),
-        ({"batch_size": 41}, "--batch-size: expected at most 40, the images to train on, got 41."),
+        ({"batch_size": 41}, "--batch-size: expected at most 40, the number of images to train on, got 41."),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_saved(tmp_path, changed, message):
@@ -156,10 +156,10 @@ def test_a_folder_is_taken_once_and_by_one_kind(tmp_path):
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     checkpoints.save(3, start(tmp_path).state() | {"kind": "another"})
     with pytest.raises(
-        SystemExit, match=r"--out: .* holds a run already\. Go on with it \(--resume\), or give another f"
+        SystemExit, match=r"--out: .* holds a run already\. Add --resume to go on with it, or give another f"
     ):
         open_folder(Toy(options(out=tmp_path), checkpoints))
-    with pytest.raises(SystemExit, match=r"--out: .* holds another run than one of toy\. Give another folder\."):
+    with pytest.raises(SystemExit, match=r"--out: .* holds a run of another kind, not of toy\. Give another folder\."):
         open_folder(Toy(options(out=tmp_path, resume=True), checkpoints))
 
 
@@ -211,7 +211,7 @@ def test_a_run_that_ends_early_says_why_and_what_to_do(tmp_path, capsys):
     for text in ("a.jpg: bad.", *(f"{worker}{name}a.jpg: bad.\n" for name in names)):
         assert last_line(CorruptImage(text)) == "a.jpg: bad."
         code = ended(CorruptImage(text), tmp_path)
-        assert code == "a.jpg: bad. Here, that is --skip-corrupt, and --resume if the run had begun."
+        assert code == "a.jpg: bad. Here, --skip-corrupt does that. Add --resume too if the run had begun."
     assert ended(NotFiniteError("The loss is nan."), tmp_path) == (
         "The loss is nan. There is no checkpoint yet. Add --resume and a lower --lr to go on from there."
     )
@@ -220,7 +220,7 @@ def test_a_run_that_ends_early_says_why_and_what_to_do(tmp_path, capsys):
     assert ended(OSError("No space."), tmp_path) == f"No space. The last good checkpoint is {path}."
     assert last_good(Checkpoints(tmp_path / "checkpoints")) == f"The last good checkpoint is {path}."
     assert ended(KeyboardInterrupt(), tmp_path) == 130
-    assert f"Stopped. The last good checkpoint is {path}. --resume goes on." in capsys.readouterr().err
+    assert f"Stopped. The last good checkpoint is {path}. Add --resume to go on." in capsys.readouterr().err
     with pytest.raises(ZeroDivisionError):
         conclude(lambda: 1 // 0, Checkpoints(tmp_path / "checkpoints"), ALONE)
 
@@ -273,4 +273,5 @@ def test_a_run_that_a_signal_stopped_says_so_once(tmp_path, capsys, number, code
             leave(number, run)
         assert stopped.value.code == code
         name = (number or signal.SIGTERM).name
-        assert (f"Stopped by {name} and saved after step 3 of 20: --resume goes on." in capsys.readouterr().out) == said
+        text = f"Stopped by {name} and saved after step 3 of 20. Add --resume to go on."
+        assert (text in capsys.readouterr().out) == said

@@ -90,7 +90,7 @@ def test_a_device_that_is_not_there_is_named(capsys):
     check_device(parser, "cpu")
     with pytest.raises(SystemExit):
         check_device(parser, "nonsense")
-    assert "--device: expected one that is there, got nonsense" in capsys.readouterr().err
+    assert "--device: expected a device of this machine, got nonsense" in capsys.readouterr().err
 
 
 def test_precision_is_what_the_machine_is_fast_at(monkeypatch):
@@ -133,5 +133,5 @@ def test_what_is_not_free_stays_as_it_was_begun(capsys):
     check_begun(parser, args, begun | {"lr": 1.0}, {"lr"})
     with pytest.raises(SystemExit):
         check_begun(parser, args, begun | {"batch_size": 8}, {"lr"})
-    message = "--batch-size: the run in runs/a was begun with 8, got 4. Leave --batch-size out, or begin another run"
+    message = "--batch-size: the run in runs/a was begun with 8, got 4. Leave --batch-size out, or start a new run"
     assert message in capsys.readouterr().err

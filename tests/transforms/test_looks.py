@@ -20,13 +20,13 @@ GEOMETRY = eq.RandomRotation(45)
 MEAN, STD = torch.tensor(NORMALIZE.mean)[:, None, None], torch.tensor(NORMALIZE.std)[:, None, None]
 
 FAULTS = {
-    "normalised": ((IMAGES - MEAN) / STD, r"got -2\.\d* to 2\.\d*\. Colour would clamp \d\d% .* a mean is subtracted"),
+    "normalised": ((IMAGES - MEAN) / STD, r"got -2\.\d* to 2\.\d*\. Colour would clamp \d\d% .* mean is already"),
     "0 to 255": (IMAGES * 255, r"got 0\.\d* to 25\d\. Colour would clamp \d+% of them: divide by 255"),
     "0 to 255, less a mean": (
         IMAGES * 255 - 124,
         r"got -12\d to 13\d\. .* of them: divide by 255",
     ),
-    "fractions as bytes": ((IMAGES * 1.2).byte(), "got none above 1, which is black"),
+    "fractions as bytes": ((IMAGES * 1.2).byte(), "got none above 1, so the images are black"),
     "not numbers": (IMAGES.clone().fill_(torch.nan), r"expected values in \[0, 1\], got NaN"),
 }
 
@@ -85,7 +85,7 @@ def test_nothing_is_looked_at_where_it_would_have_to_be_waited_for():
 
 
 def test_figures_for_0_to_255():
-    with pytest.warns(UserWarning, match="a mean of 123.675 is one for 0 to 255. Divide mean and std of Normalize"):
+    with pytest.warns(UserWarning, match="a mean of 123.675 is for values of 0 to 255. Divide mean and std"):
         eq.Normalize((123.675, 116.28, 103.53), (58.4, 57.1, 57.4))(IMAGES)
 
 
@@ -104,7 +104,7 @@ def test_channels_last():
         (v2.Compose([v2.Identity(), v2.RandomApply([v2.GaussianBlur(3)])]), "torchvision's RandomApply draws once"),
         (torchvision.transforms.Compose([torchvision.transforms.RandomInvert()]), "torchvision's RandomInvert draws"),
         (nn.Sequential(nn.Identity(), v2.RandomSolarize(0.5)), "torchvision's RandomSolarize draws once"),
-        (v2.RandomHorizontalFlip(), "RandomHorizontalFlip moves pixels, which the returned matrix will not know"),
+        (v2.RandomHorizontalFlip(), "RandomHorizontalFlip moves pixels, which the returned matrix will not contain"),
         (v2.RandAugment(), "RandAugment moves pixels"),
         (augmentation.RandomAffine(30), "RandomAffine moves pixels"),
         (augmentation.AugmentationSequential(augmentation.RandomRotation(30)), "RandomRotation moves pixels"),

@@ -1,4 +1,4 @@
-"""``Affine``: a batch of invertible affine maps of the plane, in a frame that has no pixels."""
+"""``Affine``: a batch of invertible affine maps of the plane, in a frame that does not depend on pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,13 +41,13 @@ class Affine(MatrixBatch, PlaneMap):
     of the shorter side as the unit. Sizes are (height, width). Pixel centres are integers, as in Kornia and OpenCV.
 
     Args:
-        matrix: (B, 3, 3), last row (0, 0, 1). Half precision is kept as float32: in bfloat16 a coordinate of 200 is
+        matrix: (B, 3, 3), last row (0, 0, 1). Half precision becomes float32, since in bfloat16 a coordinate of 200 is
             off by a pixel.
 
     Raises:
-        ValueError: if the shape is wrong or, where the matrix is on the CPU, it is not finite and affine, or no inverse
-            undoes it in its own type: 1e-30 times the identity has none in float32.
-        TypeError: if it is not a floating tensor.
+        ValueError: If the shape is wrong. On the CPU also if a matrix is not finite, not affine, or has no inverse in
+            its own type: in float32, 1e-30 times the identity has none.
+        TypeError: If it is not a floating tensor.
 
     Examples:
         >>> turn = Affine.from_linear(torch.tensor([[[0.0, 1.0], [-1.0, 0.0]]]))
@@ -99,7 +99,7 @@ class Affine(MatrixBatch, PlaneMap):
 
     @classmethod
     def from_pixels(cls, matrix: Tensor, source: tuple[int, int], view: tuple[int, int] | None = None) -> Self:
-        """Take pixel matrices, as Kornia's and OpenCV's warps do, to the unit frame.
+        """Convert pixel matrices, as the warps of Kornia and OpenCV take them, to the unit frame.
 
         Args:
             matrix: (B, 3, 3) or (B, 2, 3), from source pixels to view pixels.
@@ -130,7 +130,7 @@ class Affine(MatrixBatch, PlaneMap):
         Args:
             boxes: (B, 4) as x1, y1, x2, y2 in pixels, corners at integer pixel centres.
             source: (H, W) of the source.
-            margin: side of the square over the longer side of the box, in [1e-4, 1e4].
+            margin: Side of the square divided by the longer side of the box, in [1e-4, 1e4].
 
         Examples:
             >>> Affine.from_boxes(torch.tensor([[8.0, 8.0, 24.0, 24.0]]), (64, 64)).linear[0, 0, 0]
@@ -145,20 +145,21 @@ class Affine(MatrixBatch, PlaneMap):
     ) -> Self:
         """Crop squares around points, such as a hand's joints: each square goes to [−1, 1]².
 
-        The square is centred on the points' mean; its half-side is the largest distance from it, times ``margin``.
+        The square is centred on the mean of the points. Its half-side is the largest distance of a point from the mean,
+        times ``margin``.
 
         Args:
             xy: (B, N, 2) in pixels of the source.
             source: (H, W) of the source.
-            margin: half-side of the square over the largest distance; the paper draws it from 0.9 to 1.5 (Spurr et
-                al. 2021).
-            known: (B, N) of type bool, the points that count, all by default: ``~xy.isnan().any(-1)`` where NaN stands
-                for those that nobody saw.
+            margin: Half-side of the square divided by the largest distance, in [1e-4, 1e4]. The paper draws it from 0.9
+                to 1.5 (Spurr et al. 2021).
+            known: (B, N) of type bool: which points count; by default all. If NaN marks points that nobody saw, give
+                ``~xy.isnan().any(-1)``.
 
         Raises:
-            ValueError: if a shape does not fit or, on the CPU, the points that count are not finite, or fewer than two
-                different ones. On an accelerator the matrix of such a row is not finite.
-            TypeError: if the points are not floating, or known is not of type bool.
+            ValueError: If a shape does not fit. On the CPU also if the points that count are not finite, or all equal.
+                On an accelerator, the matrix of such a row is not finite.
+            TypeError: If the points are not floating, or known is not of type bool.
 
         Examples:
             >>> joints = torch.tensor([[[10.0, 10.0], [20.0, 10.0]]])
@@ -196,12 +197,13 @@ class Affine(MatrixBatch, PlaneMap):
 
     @property
     def degrees(self) -> Tensor:
-        """The angles (B,) in (−180, 180] by which the picture is turned, counter-clockwise on the screen.
+        """The angles (B,) in degrees, in (−180, 180], by which the picture is turned counter-clockwise on the screen.
 
-        It is the angle of the orthogonal polar factor; where that reflects, of what remains after a horizontal flip.
+        It is the angle of the orthogonal polar factor. If the factor reflects, it is a horizontal flip and then a
+        rotation, and the angle is that of the rotation.
         """
         degrees = torch.rad2deg(polar_angle(self.linear)[0])
-        # Rounding makes half a turn either one.
+        # Rounding may give half a turn either sign.
         return degrees.masked_fill(degrees.abs() >= 180, 180.0)
 
     def __matmul__(self, other: "Affine") -> "Affine":
@@ -209,7 +211,7 @@ class Affine(MatrixBatch, PlaneMap):
         return self._after(other) if isinstance(other, Affine) else NotImplemented
 
     def _after(self, other: "Affine") -> "Affine":
-        # The library composes by this name: in a compiled graph, torch 2.11 knows no @ but that of tensors.
+        # The library composes by this method, since in a compiled graph torch 2.11 supports @ for tensors only.
         check_batch("right operand of @", other, self, "the left operand")
         return Affine._of(matmul(self.matrix, other.matrix))
 
@@ -228,20 +230,21 @@ class Affine(MatrixBatch, PlaneMap):
     ) -> "Affine":
         """Magnify each element about the view's centre by the least factor that leaves nothing outside the source.
 
-        What shows nothing outside comes back as it is. No view is magnified by more than twice the factor that it would
-        need in the middle of the source. One that lies too far out for this is *pulled in*: it moves towards the
-        middle, on the axis on which it lies out, until twice that factor is enough. Angle, shear and flips stay.
+        An element whose view shows nothing outside does not change. The factor has a limit: twice the factor that the
+        view would need in the middle of the source. A view that lies too far out for this is *pulled in*: it moves
+        towards the middle, on each axis on which it is too far out, until the limit suffices. Angle, shear and flips
+        do not change.
 
         The result is another element: warp with it, move labels with it, and **give it to the loss**.
 
         Args:
             source: (H, W) of the source, at least 2 × 2.
             view: (h, w) of the view; the source's by default.
-            frame: what is applied before the element, as ``Action`` takes it; it is no part of the result.
+            frame: Applied before the element, as in a call of ``Action``. It is not part of the result.
 
         Returns:
             The elements, in their own type. ``(result @ frame).coverage(source, view)`` is 1 up to rounding: at least
-            1 − 1e-4 in float32. Asked for again, the result stays as it is.
+            1 − 1e-4 in float32. A second call of ``inside`` changes nothing.
 
         Raises:
             ValueError: if a size or batch size does not fit, or the source is one pixel wide or high.
@@ -265,7 +268,7 @@ class Affine(MatrixBatch, PlaneMap):
 
 
 def check_affine(argument: str, value: object) -> Affine:
-    """Check for an ``Affine``, and tell the owner of a bare matrix how to make one."""
+    """Check for an ``Affine``. The error for a bare matrix says how to make one of it."""
     if not isinstance(value, Affine):
         raise type_error(argument, "an equicon.Affine", describe(value), FIX_MATRIX)
     return value

@@ -1,4 +1,4 @@
-"""A batch of matrices as a container: its type and device, moving it, taking part of it."""
+"""A batch of matrices as a container: its type and device, how to move it, and how to index it."""
 
 from typing import Any, NoReturn, Self
 
@@ -10,7 +10,7 @@ from equicon._plane.matrix import rows
 
 
 class MatrixBatch:
-    """A batch of matrices (B, 3, 3), of which a group makes its elements."""
+    """A batch of matrices (B, 3, 3): the base class of group elements that are matrices."""
 
     matrix: Tensor
 
@@ -41,10 +41,11 @@ class MatrixBatch:
         """Move to a device or a type.
 
         Args:
-            device: where to; where it is by default. A type in its place, as tensors take it, is ``dtype``.
+            device: The device to move to; by default the matrices stay where they are. A dtype given here counts as
+                ``dtype``, as for tensors.
             dtype: float32 or float64; half precision becomes float32.
-            non_blocking: whether to go on while the matrices travel. By default it goes on where they leave the host's
-                memory, which is safe, and waits where they come to it.
+            non_blocking: Whether to continue while the matrices are copied. By default a copy from the CPU to a device
+                does not block, which is safe, and a copy to the CPU does.
         """
         if isinstance(device, torch.dtype):
             if dtype is not None:
@@ -56,18 +57,18 @@ class MatrixBatch:
         return self._of(self.matrix.to(device=device, dtype=kept, non_blocking=goes_on))
 
     def pin_memory(self) -> Self:
-        """Copy to page-locked memory, as a ``DataLoader`` with ``pin_memory=True`` does with what its items hold."""
+        """Copy to page-locked memory. A ``DataLoader`` with ``pin_memory=True`` calls this for its batches."""
         return self._of(self.matrix.pin_memory())
 
     def cpu(self) -> Self:
-        """Move to the host's memory, and wait for it."""
+        """Move to the CPU, and wait for the copy."""
         return self.to("cpu", non_blocking=False)
 
     def __len__(self) -> int:
         return self.matrix.shape[0]
 
     def __getitem__(self, index: Any) -> Self:
-        """Take part of the batch by an int, a slice, a list, or a tensor (N,); one index gives a batch of one."""
+        """Select part of the batch by an int, a slice, a list or a tensor (N,). An int gives a batch of one."""
         return self._of(rows(self.matrix, index))
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ from equicon._plane.values import has_inverse
 
 
 def check_labelled(xy: Any, known: Any) -> None:
-    """Check for points (B, N, 2), at least one to a row, and for a bool for each, or None."""
+    """Check for points (B, N, 2) with N at least 1, and that ``known`` is None or has a bool for each point."""
     check_floating("xy", xy, "(B, N, 2)", last=(2,), ndim=3)
     if xy.shape[1] == 0:
         raise value_error("xy", "at least one point", xy)
@@ -28,10 +28,10 @@ def check_labelled(xy: Any, known: Any) -> None:
 
 
 def around_boxes(boxes: Tensor, source: Size, margin: float) -> Tensor:
-    """Crop squares about boxes (B, 4), of side margin times the longer side of each: matrices (B, 3, 3)."""
+    """Make matrices (B, 3, 3) that crop squares around boxes (B, 4), of side ``margin`` times their longer side."""
     corners = unit_points(at_least_float32(boxes).unflatten(-1, (2, 2)), source)
     extent = corners[:, 1] - corners[:, 0]
-    # A box that is turned inside out on one axis is as wrong as an empty one.
+    # A box with x1 > x2 or y1 > y2 is as wrong as an empty one.
     half = torch.where((extent < 0).any(-1), extent.amin(-1), extent.amax(-1)) / 2 * margin
     if (bad := _first_degenerate(half)) is not None:
         expected = "finite x1 <= x2 and y1 <= y2, not both equal"
@@ -40,9 +40,10 @@ def around_boxes(boxes: Tensor, source: Size, margin: float) -> Tensor:
 
 
 def around_points(xy: Tensor, source: Size, margin: float, known: Tensor | None) -> Tensor:
-    """Crop squares about the means of points (B, N, 2), of half-side margin times the largest distance.
+    """Make matrices (B, 3, 3) that crop squares around the means of points (B, N, 2).
 
-    Where ``known`` (B, N) is given, the others do not count.
+    The half-side is ``margin`` times the largest distance of a point from the mean. If ``known`` (B, N) is given, only
+    the points where it is True count.
     """
     points = unit_points(at_least_float32(xy), source)
     if known is None:
@@ -54,7 +55,7 @@ def around_points(xy: Tensor, source: Size, margin: float, known: Tensor | None)
     half = (points - center[:, None]).norm(dim=-1).amax(-1) * margin
     if (bad := _first_degenerate(half)) is not None:
         count = xy.shape[1] if known is None else int(known[bad].sum())
-        came, fix = "points that are all one", "A crop wants two that differ: leave this row out."
+        came, fix = "points that are all equal", "A crop needs two different points: leave this row out."
         if count < 2:
             came = f"{count}"
         elif not half[bad].isfinite():
@@ -64,7 +65,7 @@ def around_points(xy: Tensor, source: Size, margin: float, known: Tensor | None)
 
 
 def _first_degenerate(half: Tensor) -> int | None:
-    """Find the first half-side of (B,) that is not finite and above 0, where they may be looked at."""
+    """Return the index of the first half-side in (B,) that is not finite and above 0, if they are ``readable``."""
     return first_bad(half.isfinite() & (half > 0)) if readable(half) else None
 
 
@@ -74,5 +75,5 @@ def _square(argument: str, center: Tensor, half: Tensor) -> Tensor:
     if readable(matrix) and not (undone := has_inverse(matrix)).all():
         index = int(undone.argmin())
         got = f"an extent of {float(half[index]):g} units at index {index}"
-        raise value_error(argument, "an extent and a place within reach of a picture", got)
+        raise value_error(argument, "an extent and a place that a crop of a picture can have", got)
     return matrix

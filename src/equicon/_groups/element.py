@@ -1,4 +1,4 @@
-"""``GroupElement``: what losses, representations and ``GradCache`` ask of a batch of transforms."""
+"""``GroupElement``: the methods that losses, representations and ``GradCache`` need of a batch of transforms."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, Self, runtime_checkable
@@ -16,8 +16,8 @@ _ASKED = ("__len__", "__getitem__", "__matmul__", "inverse", "to", "device", "id
 class GroupElement(Protocol):
     """A batch of elements of a group: what a transform did to each image, and how to undo it.
 
-    ``Affine`` is one. Any class with these methods is another, without deriving from this: rotations of space,
-    permutations, whatever acts on an embedding through a ``Representation`` of its own.
+    ``Affine`` is a group element. Any other class with these methods is one too, without deriving from this protocol:
+    rotations of space, permutations, or whatever acts on an embedding through a ``Representation`` of its own.
 
     Laws: ``(f @ g) @ h = f @ (g @ h)``, ``g.inverse() @ g = identity(len(g))``, ``cat([g[:n], g[n:]]) = g``.
 
@@ -47,7 +47,7 @@ class GroupElement(Protocol):
         ...
 
     def __getitem__(self, index: Any, /) -> Self:
-        """Take part of the batch; the result is a batch."""
+        """Select part of the batch; the result is a batch."""
         ...
 
     def __matmul__(self, other: Any, /) -> Self:
@@ -64,13 +64,13 @@ class GroupElement(Protocol):
 
 
 def is_element(value: object) -> TypeIs[GroupElement]:
-    """Whether a value has all that is asked of a group element."""
-    # Not isinstance, which torch.compile does not follow into a protocol.
+    """Whether a value has all methods of a group element."""
+    # Not isinstance, because torch.compile does not support it for protocols.
     return all(hasattr(value, name) for name in _ASKED)
 
 
 def check_element(argument: str, value: object) -> GroupElement:
-    """Check for a group element, and tell the owner of a bare matrix how to make one."""
+    """Check for a group element. The error for a bare matrix says how to make one of it."""
     if not is_element(value):
         if isinstance(value, torch.Tensor):
             fix = FIX_MATRIX

@@ -1,4 +1,4 @@
-"""Magnify maps by as little as keeps their views inside the source, in closed form."""
+"""Magnify maps by the least factor that keeps their views inside the source, in closed form."""
 
 import torch
 from torch import Tensor
@@ -7,11 +7,11 @@ from equicon._checks import Size, value_error
 from equicon._plane.frames import half_spans
 from equicon._plane.matrix import affine_matrix, inverse_affine, matvec
 
-_SLACK = 16  # roundings of the source's size, which its pixels are read to: 4 of them were the most that was missing
+_SLACK = 16  # margin, in rounding errors of the source's size; of those, views missed at most 4 without a margin
 
 
 def check_holds(source: Size) -> None:
-    """Check that views can lie inside a source: between its outermost pixels' centres there must be something."""
+    """Check that views can lie inside a source, between its outermost pixel centres: it is at least 2 × 2 pixels."""
     if min(source) < 2:
         fix = "Take padding_mode='border' for what is one pixel wide."
         raise value_error("source", "at least 2 × 2 pixels, to hold a view", f"{source[0]} × {source[1]}", fix)
@@ -35,10 +35,10 @@ def magnified(matrix: Tensor, total: Tensor, source: Size, view: Size) -> Tensor
     least = reach / (2 * in_the_middle)
     limit = span - least
     pull = center - torch.minimum(torch.maximum(center, -limit), limit)
-    # Not x less the new |c|: where little of the source is seen, rounding would leave nothing of it.
+    # Not x minus the new |c|: if a view shows little of the source, rounding would leave nothing of that difference.
     room = torch.maximum(span - center.abs(), least)
     kind = torch.finfo(room.dtype)
-    # What lies inside stays, bit for bit. A view of one pixel may see a point of the border: 0 over 0.
+    # A view that lies inside stays as it is, bit for bit. A view of one pixel may lie on the border, which gives 0 / 0.
     enough = torch.maximum(room - _SLACK * kind.eps * span, room / 2).clamp(min=kind.tiny)
     scale = torch.where(reach > room, reach / enough, 1.0).amax(-1)
     translation = matrix[:, :2, 2] + matvec(total[:, :2, :2], pull)

@@ -1,4 +1,4 @@
-"""What a map of the plane does to a picture and to what lies on it: pixels, points, boxes, intrinsics."""
+"""How a map of the plane moves a picture and its labels: pixels, points, boxes and intrinsics."""
 
 from typing import get_args
 
@@ -26,19 +26,19 @@ from equicon._views.warp import Mode, PaddingMode
 
 
 class PlaneMap:
-    """A batch of maps of the plane by matrices in the unit frame, and what they do to pictures and labels."""
+    """A batch of maps of the plane, given by matrices in the unit frame, that move pictures and labels."""
 
     matrix: Tensor
 
     def pixels(self, source: tuple[int, int], view: tuple[int, int] | None = None) -> Tensor:
-        """Give the pixel matrices (B, 3, 3) from a source to a view.
+        """Return the pixel matrices (B, 3, 3) from a source to a view.
 
         Args:
             source: (H, W) of the source.
             view: (h, w) of the view; the source's by default.
 
         Convention: integer pixel centres, for ``kornia.geometry.transform.warp_affine(..., align_corners=True)`` and
-        ``cv2.warpAffine``. Source and view lie on each other by their shorter sides.
+        ``cv2.warpAffine``. The identity makes the centres and the shorter sides of source and view coincide.
 
         Examples:
             >>> Affine.identity(1).pixels((4, 4), (2, 2))[0, 0]
@@ -56,24 +56,26 @@ class PlaneMap:
         mode: Mode = "bilinear",
         padding_mode: PaddingMode = "zeros",
     ) -> Tensor:
-        """Move the pictures: one resampling per image, as Kornia's warp does, from a pyramid where the map shrinks it.
+        """Warp pictures, with one resampling per image.
+
+        The result is that of Kornia's warp. Where the map shrinks an image, the image is read from a pyramid.
 
         Args:
             images: (B, C, H, W), uint8 or floating; with ``nearest`` also masks of whole numbers and bool. uint8 gives
                 float32 in [0, 1]; half precision is computed in float32 and given back in its own type.
             size: (h, w) of the views; the source's by default.
-            antialias: low-pass an image first where the map shrinks it, as far as it shrinks it, up to twice the ratio
-                of the sizes.
-            mode: ``bilinear``, or ``nearest`` for masks: never anti-aliased, and whole numbers and bool keep their type
-                and every value.
-            padding_mode: what lies outside the source: ``zeros``, ``border`` or ``reflection``.
+            antialias: Whether to low-pass filter an image that the map shrinks. The filter follows the shrink, up to
+                twice the ratio of the sizes.
+            mode: ``bilinear``, or ``nearest`` for masks. ``nearest`` is never anti-aliased, and masks of whole numbers
+                or bool keep their type and their values.
+            padding_mode: What lies outside the source: ``zeros``, ``border`` or ``reflection``.
 
         Returns:
             Views (B, C, h, w).
 
         Raises:
-            ValueError: if shapes, batch sizes or devices do not fit, or a mode is not known.
-            TypeError: if images hold whole numbers other than uint8, or bool, and mode is ``bilinear``.
+            ValueError: If shapes, batch sizes or devices do not fit, or a mode is not known.
+            TypeError: If mode is ``bilinear``, and images are bool or of a whole-number type other than uint8.
 
         Examples:
             >>> Affine.identity(2).warp(torch.rand(2, 3, 48, 64), (24, 24)).shape
@@ -106,10 +108,10 @@ class PlaneMap:
         return from_words(views, images.dtype) if whole else views
 
     def coverage(self, source: tuple[int, int], view: tuple[int, int] | None = None) -> Tensor:
-        """Tell how much of each pixel of a view is the source: the share of its bilinear read that lies on pixels.
+        """Compute for each pixel of a view the share that shows the source: the part of its bilinear read on pixels.
 
-        It is what the warp of a white picture would be, with zeros outside. Its ``.mean((1, 2, 3))`` is the share of
-        each view that shows the source. With a frame, ask ``(g @ frame)``.
+        It equals the warp of a white picture with zeros outside. Its ``.mean((1, 2, 3))`` is the share of each view
+        that shows the source. With a frame, call ``(g @ frame).coverage(...)``.
 
         Args:
             source: (H, W) of the source.
@@ -134,9 +136,9 @@ class PlaneMap:
         """Move points to where the pixels under them go.
 
         Args:
-            xy: (B, ..., 2): in units where ``source`` is None, else in pixels of a source of that size.
+            xy: (B, ..., 2), in pixels of the source, or in units if ``source`` is None.
             source: (H, W) of the source.
-            view: (h, w) of the view, in whose pixels the points are given back; the source's by default.
+            view: (h, w) of the view; the source's by default. The points come back in its pixels.
 
         Examples:
             >>> Affine.identity(1).points(torch.tensor([[[0.0, 0.0]]]), (4, 4), (2, 2))
@@ -160,12 +162,12 @@ class PlaneMap:
         """Move boxes: the smallest upright boxes around the moved corners.
 
         Args:
-            boxes: (B, ..., 4) as x1, y1, x2, y2, x1 <= x2, y1 <= y2, in units or pixels like ``points``.
+            boxes: (B, ..., 4) as x1, y1, x2, y2 with x1 <= x2 and y1 <= y2, in units or pixels as in ``points``.
             source: (H, W) of the source, in pixels.
             view: (h, w) of the view; the source's by default.
 
         Raises:
-            ValueError: if a shape or size does not fit or, where boxes are on the CPU, one is turned inside out.
+            ValueError: If a shape or size does not fit. On the CPU also if a box has x1 > x2 or y1 > y2.
             TypeError: if boxes are not floating.
 
         Examples:
@@ -185,18 +187,18 @@ class PlaneMap:
         return torch.cat([moved.amin(-2), moved.amax(-2)], -1)
 
     def intrinsics(self, K: Tensor, source: tuple[int, int], view: tuple[int, int] | None = None) -> Tensor:
-        """Move pinhole intrinsics: projecting with the result is projecting with K and then moving the points.
+        """Move pinhole intrinsics: to project with the result is to project with K and then move the points.
 
         Args:
-            K: (B, 3, 3), pixels of the source, last row (0, 0, 1), invertible.
+            K: (B, 3, 3) in pixels of the source, last row (0, 0, 1), invertible.
             source: (H, W) of the source, in pixels.
             view: (h, w) of the view; the source's by default.
 
         Returns:
-            (B, 3, 3), of which the rotation of the picture makes a full upper block.
+            (B, 3, 3). If the map turns the picture, the upper left 2 × 2 block has no zeros.
 
         Raises:
-            ValueError: if a shape or size does not fit or, where K is on the CPU, it cannot be intrinsics.
+            ValueError: If a shape or size does not fit. On the CPU also if K cannot be intrinsics.
             TypeError: if K is not floating.
 
         Examples:
@@ -211,5 +213,5 @@ class PlaneMap:
 
 
 def size_or(argument: str, given: tuple[int, int] | None, otherwise: tuple[int, int]) -> tuple[int, int]:
-    """Check a size, and take another where none is given."""
+    """Check a size, or return ``otherwise`` if none is given."""
     return otherwise if given is None else check_size(argument, given)

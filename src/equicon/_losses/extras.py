@@ -1,4 +1,4 @@
-"""What comes with the embeddings of a loss, and how it is checked: a temperature, weights and labels."""
+"""Checks of what a loss takes beside embeddings: a temperature, weights and labels."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 from equicon._checks import check_positive, describe, readable, type_error, value_error
 
-_LEAST = 2.0**-20  # 1e-6, as every type can hold it
+_LEAST = 2.0**-20  # about 1e-6, and exact in every floating type
 
 
 def check_temperature(value: Any) -> Any:
-    """Check for a number that is not too low, given back as a float, or for a floating tensor that stands for one."""
+    """Check for a number that is not too low, and return it as a float, or for a floating tensor of shape ()."""
     if not isinstance(value, Tensor):
         return _check_low(check_positive("temperature", value))
     if value.ndim:
@@ -25,9 +25,9 @@ def check_temperature(value: Any) -> Any:
 
 
 def _check_low(temperature: float) -> float:
-    # Cosines are rounded by 1e-7 in float32. Divided by less than this, the exponentials of two that are equal differ.
+    # float32 rounds cosines by 1e-7. At a lower temperature, cosines that should be equal get different exponentials.
     if not temperature >= _LEAST:
-        fix = "From 0.01 to 1 is usual. One that learns stays there by a clamp after each step."
+        fix = "Usual are 0.01 to 1. Keep a learned temperature there by a clamp after each step."
         raise value_error("temperature", "at least 1e-6", temperature, fix)
     return temperature
 
@@ -39,7 +39,7 @@ def check_tensor(name: str, value: Any) -> None:
 
 
 def check_rows(count: int, weights: Any, labels: Any) -> None:
-    """Check weights and labels of so many images, where there are some."""
+    """Check the weights and labels of ``count`` images, if any are given."""
     for name, value in (("weights", weights), ("labels", labels)):
         if value is not None:
             check_tensor(name, value)

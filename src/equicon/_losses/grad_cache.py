@@ -15,28 +15,31 @@ from equicon._torch import flatten, norms_with_statistics, unflatten
 
 
 class GradCache(nn.Module):
-    """Run a module on a few rows of a batch at a time, and keep the activations of no more than those for the gradient.
+    """Run a module on a few rows of a batch at a time, so that only the activations of these rows take memory.
 
-    What comes out are the embeddings of the whole batch, for a loss that compares all of them. Its ``backward`` runs
-    the module again, chunk by chunk, and each chunk's activations are gone before the next one's are made: gradients
-    are those of the whole batch, for one more forward pass. Random numbers are drawn again as they were, from the
-    global generators of the CPU and of the inputs' device, so dropout is the same and so are views, if the module
-    makes them. Autocast, gradient scalers and accumulation work as ever. Compile the module and not this, and wrap
-    this for many ranks: ``DistributedDataParallel(GradCache(torch.compile(model), 128))``. Gradients are reduced once.
+    The output is the embeddings of the whole batch, for a loss that compares all of them. ``backward`` runs the module
+    again, chunk by chunk, and frees the activations of each chunk before it makes those of the next. So the gradients
+    are those of the whole batch, for the price of one more forward pass.
 
-    Batch norm sees a chunk, as in a loop over small batches, and not the whole batch; its running statistics move
-    once for each chunk. Synchronised, it asks for as many chunks on every rank. What else a module changes while it
-    runs, such as the vectors of spectral norm, it changes twice. Without those nothing differs from the whole batch.
+    Random numbers are drawn again as before, from the global generators of the CPU and of the inputs' device. So
+    dropout is the same, and so are views, if the module makes them. Autocast, gradient scalers and accumulation work as
+    usual. Compile the module, not this wrapper. For many ranks, wrap this wrapper:
+    ``DistributedDataParallel(GradCache(torch.compile(model), 128))``. Then gradients are reduced once.
+
+    Batch norm sees one chunk and not the whole batch, as in a loop over small batches. Its running statistics are
+    updated once for each chunk. Synchronised batch norm needs the same number of chunks on every rank. Any other state
+    that a module changes while it runs, such as the vectors of spectral norm, changes twice. Without such modules, the
+    result equals that of the whole batch.
 
     Args:
-        module: takes tensors and group elements of B rows, and gives the same, row by row: one, or tuples, named
-            tuples, lists and dicts of them, also nested.
-        chunk_size: rows at a time, at most. Chunks differ by no more than one row.
+        module: Takes tensors and group elements of B rows. Returns one of these, or nested tuples, named tuples, lists
+            and dicts of them; each output row must depend on the same input row only.
+        chunk_size: Largest number of rows in a chunk, at least 1. Chunks differ by at most one row.
 
     Raises:
-        ValueError: if ``chunk_size`` is below 1; when called, if inputs or outputs have not the same number of rows.
-        TypeError: if the module is none, or is wrapped for many ranks already; when called, for other inputs and
-            outputs.
+        ValueError: If ``chunk_size`` is below 1. In a call, if inputs or outputs differ in their number of rows.
+        TypeError: If the module is not a module, or is already wrapped for many ranks. In a call, if inputs or outputs
+            are of another type.
 
     Examples:
         >>> model = GradCache(torch.nn.Linear(12, 128), chunk_size=64)
@@ -57,7 +60,7 @@ class GradCache(nn.Module):
         self.chunk_size = check_int("chunk_size", chunk_size, low=1)
 
     def forward(self, *inputs: Any) -> Any:
-        """Give what the module gives for all rows of the inputs (B, ...)."""
+        """Return the output of the module for all rows of the inputs (B, ...)."""
         rows = _count("inputs", inputs)
         if rows <= self.chunk_size:
             output = self.module(*inputs)
@@ -65,7 +68,7 @@ class GradCache(nn.Module):
             return output
         pieces, number = [], -(-rows // self.chunk_size)
         for i in range(number):
-            start, stop = (rows * k // number for k in (i, i + 1))  # never a small rest
+            start, stop = (rows * k // number for k in (i, i + 1))  # equal chunks, up to one row
             chunk = [value[start:stop] for value in inputs]
             output = checkpoint(self.module, *chunk, use_reentrant=False, context_fn=self._contexts)
             leaves, tree = flatten(output, is_element)
@@ -82,7 +85,7 @@ class GradCache(nn.Module):
 
 
 class _StillStatistics:
-    """Keeps running statistics of norms, which have moved already when a chunk is run again."""
+    """Keeps the running statistics of norms while a chunk runs again: the first run has updated them."""
 
     def __init__(self, module: nn.Module) -> None:
         self._norms = norms_with_statistics(module)
@@ -100,7 +103,7 @@ class _StillStatistics:
 
 
 def _count(name: str, values: Sequence[Any], expected: int | None = None) -> int:
-    """Count the rows of tensors and group elements, which must have as many."""
+    """Return the number of rows of tensors and group elements, and check that all have the same number."""
     for value in values:
         if value.ndim == 0 if isinstance(value, Tensor) else not is_element(value):
             raise type_error(name, "tensors (B, ...) or group elements", describe(value))

@@ -1,4 +1,4 @@
-"""What NT-Xent is where a network knows nothing, and where it tells all images apart: between them, it teaches."""
+"""The levels of NT-Xent: its value by chance, and its floor. The loss teaches between these two values."""
 
 import functools
 import math
@@ -14,12 +14,12 @@ from equicon._losses.ranks import Batch, exchange, gather_others, many_ranks, re
 
 
 class LossLevels(NamedTuple):
-    """What a loss is by chance, and at its floor: numbers, or tensors of shape () where the device knows them.
+    """The values of a loss by chance and at its floor: numbers, or tensors of shape () if they depend on tensors.
 
     Args:
-        chance: where all similarities are equal: nothing is told from anything.
-        floor: where the views of an image are equal and all images orthogonal: unrelated. Little is left to learn
-            there. A loss may come to lie a little lower, where images are more than unrelated.
+        chance: The loss if all similarities are equal, so that no image is told from another.
+        floor: The loss if the views of an image are equal, and different images are orthogonal. Little is left to learn
+            there. A loss may fall a little below it, if the cosines of different images are negative.
 
     Examples:
         >>> chance, floor = nt_xent_levels(64, temperature=0.1)
@@ -41,30 +41,31 @@ def nt_xent_levels(
     negatives: int = 0,
     gather_distributed: bool = False,
 ) -> LossLevels:
-    """Compute between which values ``nt_xent`` teaches, for a batch of that many images.
+    """Compute the two values between which ``nt_xent`` teaches, for a batch of ``images`` images.
 
-    With n negatives, a row's loss is ``ln(1 + n)`` by chance, where all similarities are equal. At the floor it is
-    ``ln(1 + n · exp(−1 / τ))``: its partner is at a cosine of 1, and its negatives at 0. The levels are the means over
-    the rows, each times its weight. At τ = 0.5 the floor is high, and a network gets there by telling images apart by
-    whatever is easiest.
+    A row is one embedding. If it has n negatives, its loss is ``ln(1 + n)`` by chance, where all similarities are
+    equal. At the floor it is ``ln(1 + n · exp(−1 / τ))``: the cosine with its partner is 1, and with each negative 0.
+    The levels are the means over all rows, each times its weight. At τ = 0.5 the floor is high, and a network reaches
+    it by telling images apart by whatever is easiest.
 
     Args:
-        images: B, the images of this batch; with ``gather_distributed``, of this rank's.
+        images: B, the number of images in the batch; with ``gather_distributed``, in this rank's batch.
         temperature: τ, at least 1e-6: a number, or a tensor of shape ().
-        views: how many views of each image are compared.
-        weights: (B,), a factor for each image, as the loss gets it.
-        labels: (B,), whole numbers, as the loss gets them: images with the same one are not each other's negatives.
-        negatives: K, how many more each row has, such as the length of a queue.
-        gather_distributed: whether the other ranks' images are negatives too. Then all ranks call this together;
-            levels are those of their images as one batch.
+        views: How many views of each image are compared, at least 2.
+        weights: (B,), a factor for each image, as given to the loss.
+        labels: (B,), whole numbers, as given to the loss. Images with equal labels are not each other's negatives.
+        negatives: K, how many more negatives each row has, such as the length of a queue.
+        gather_distributed: Whether the images of other ranks are negatives too. Then all ranks must call this together,
+            and the levels are those of all their images as one batch.
 
     Returns:
-        The levels: numbers where they follow from numbers, else tensors in float32 at least and without a gradient, on
-        the device of what was given. Nothing waits for it.
+        The levels. They are numbers if they follow from numbers. Else they are tensors in float32 at least, without a
+        gradient, on the device of the arguments; nothing waits for the device.
 
     Raises:
-        ValueError: if a number or a shape does not fit; on every rank if some have labels or weights and others do not.
-        TypeError: if something is of another type.
+        ValueError: If a number or a shape does not fit. On every rank also if some ranks give labels or weights, and
+            others do not.
+        TypeError: If an argument is of the wrong type.
 
     Examples:
         >>> print("chance {:.2f}, floor {:.2f}".format(*nt_xent_levels(64, temperature=0.5)))
@@ -78,7 +79,7 @@ def nt_xent_levels(
         temperature = check_temperature(temperature)
         check_rows(images, weights, labels)
         queue = check_int("negatives", negatives, low=0)
-    ranks = [(images, queue)]  # this one first, as what is gathered is put behind what is its own
+    ranks = [(images, queue)]  # this rank first: gathered tensors are appended to its own
     if gather:
         ranks, labels, weights = _gather(images, views, queue, labels, weights)
     total = sum(count for count, _ in ranks)
@@ -101,7 +102,7 @@ def nt_xent_levels(
 
 
 def _count_equal(labels: Tensor) -> Tensor:
-    """Count for each label how often it comes; on any device without waiting for it, and in memory of their number."""
+    """Count how often each label occurs, without waiting for the device, and in memory linear in their number."""
     ordered = labels.sort().values
     return torch.searchsorted(ordered, labels, right=True) - torch.searchsorted(ordered, labels)
 
@@ -109,14 +110,14 @@ def _count_equal(labels: Tensor) -> Tensor:
 def _gather(
     images: int, views: int, queue: int, labels: Tensor | None, weights: Tensor | None
 ) -> tuple[list[tuple[int, int]], Tensor | None, Tensor | None]:
-    """Learn of the images, the queue, the labels and the weights of all ranks, this one's first."""
+    """Gather the numbers of images and of queue entries, the labels and the weights of all ranks, this rank's first."""
     weighed = "without weights" if weights is None else "with weights"
     counts = [batch.images for batch in exchange(Batch(images, views, 0, weighed, labels is not None))]
     queues = [queue] * len(counts)
     dist.all_gather_object(queues, queue)
     others = [pair for rank, pair in enumerate(zip(counts, queues, strict=True)) if rank != dist.get_rank()]
     if labels is not None:
-        labels = torch.cat([labels.long(), gather_others(labels.long(), counts)])  # of one type on all
+        labels = torch.cat([labels.long(), gather_others(labels.long(), counts)])  # one type on all ranks
     if weights is not None:
         weights = torch.cat([weights.detach(), gather_others(weights, counts)])
     return [(images, queue), *others], labels, weights

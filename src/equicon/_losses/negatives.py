@@ -1,7 +1,7 @@
-"""The logarithm of the sum of exponentials over each row's negatives: densely, or in blocks of linear memory.
+"""The log-sum-exp over the negatives of each row: densely, or in blocks with linear memory.
 
-A row's negatives are the keys of another image. The rows are the first of the keys; what follows are those of other
-ranks, and then a queue. Scores between rows are computed once for both, as they are symmetric.
+A row's negatives are the keys of other images. The keys are the rows themselves, then the rows of other ranks, then a
+queue. The scores between two rows are symmetric, so they are computed once.
 """
 
 import math
@@ -22,12 +22,12 @@ _BLOCK_ELSEWHERE = 4096  # and 128 MB of a device's memory
 
 
 def block_size(device: torch.device) -> int:
-    """Choose how many rows and keys are compared at a time; as many keys in all are compared densely."""
+    """Choose how many rows and keys are compared at a time. Up to this many keys are compared densely."""
     return _BLOCK.get(device.type, _BLOCK_ELSEWHERE)
 
 
 def gradient_is_enough(keys: Tensor, temperature: float | Tensor) -> bool:
-    """Whether only a gradient may be asked for, as blocks have: not by ``torch.func``, nor in forward mode."""
+    """Whether a gradient suffices, which is all that blocks have: no ``torch.func``, and no forward mode."""
     if torch.compiler.is_compiling():
         return True
     learned = isinstance(temperature, Tensor) and has_tangent(temperature)
@@ -38,10 +38,11 @@ def dense_negatives(keys: Tensor, rows: int, views: int, labels: Tensor | None, 
     """Compute log Σ exp(s / τ) over the negatives of each row, with memory for all scores.
 
     Args:
-        keys: (M, D), of length 1; the first are the rows.
-        rows: n, how many of the keys are rows.
-        views: how many neighbouring rows show one image.
-        labels: (N,), of the first N keys: keys of the same label are no negatives. Those after them are every row's.
+        keys: (M, D), normalised to length 1. The first n are the rows.
+        rows: n, the number of rows.
+        views: How many neighbouring rows show one image.
+        labels: (N,), of the first N keys. Keys with equal labels are not each other's negatives. Later keys are
+            negatives of every row.
         temperature: τ, a number or a tensor of shape () that gets a gradient.
 
     Returns:
@@ -49,14 +50,14 @@ def dense_negatives(keys: Tensor, rows: int, views: int, labels: Tensor | None, 
     """
     images = torch.arange(rows, device=keys.device) // views if labels is None else labels
     scores, queue = product(keys[:rows] / temperature, keys.T), keys.shape[0] - images.shape[0]
-    # Of a size that a compiler leaves open nothing is asked: it would be one program for each answer.
+    # Sizes that a compiler leaves open must not be compared, or it compiles a program for each answer.
     several = labels is None and not torch.compiler.is_compiling() and rows > views
     if several or queue > 0:
         same = images[:rows, None] == images
         same = pad(same, (0, queue)) if queue else same
         return scores.masked_fill_(same, -math.inf).logsumexp(1)
-    # Of −∞ alone the gradient of logsumexp is not a number. So where no row has negatives, as all images are the same,
-    # all keys are left in until the end, by labels that are not theirs.
+    # The gradient of logsumexp over −∞ alone is NaN. So if all images are the same, and no row has negatives, wrong
+    # labels keep all keys in until the end.
     none = (images == images[0]).all()
     same = (images[:rows, None] + none) == images
     return scores.masked_fill_(same, -math.inf).logsumexp(1).masked_fill(none, -math.inf)
@@ -74,14 +75,15 @@ def blockwise_negatives(
     """Compute what ``dense_negatives`` does, one block of scores at a time; scores are recomputed for the gradient.
 
     Args:
-        keys: as above. Only the rows get gradients, but also those that they get as keys of the other ranks' rows: a
-            number or two from each of those is all it takes.
-        rows: as above.
-        views: as above.
-        labels: as above.
-        temperature: as above. Across ranks its gradient is this rank's share: they add up to that of all.
-        block: how many rows are compared with how many keys at a time, a multiple of ``views``.
-        counts: how many rows each rank has; empty where there is one rank.
+        keys: As in ``dense_negatives``. Only the rows get gradients. These include the gradients as keys of other
+            ranks' rows, for which one or two numbers of each of those rows suffice.
+        rows: As in ``dense_negatives``.
+        views: As in ``dense_negatives``.
+        labels: As in ``dense_negatives``.
+        temperature: As in ``dense_negatives``. Across ranks, its gradient is this rank's share; the shares add up to
+            the whole gradient.
+        block: How many rows are compared with how many keys at a time, a multiple of ``views``.
+        counts: The number of rows of each rank; empty if there is one rank.
 
     Returns:
         (n,); −∞ for a row that has no negatives.
@@ -104,12 +106,12 @@ def _blockwise(
     block: int,
     counts: Sequence[int],
 ) -> Tensor:
-    """Compute it for the temperature that is a number, or that is learned where one is given."""
+    """Compute the result with the temperature ``learned``, or with ``number`` if that is None."""
     temperature = number if learned is None else learned
     bound = _bound(temperature, z.dtype)
     result = z.new_full((len(z),), -math.inf if bound is None else 0.0)
     for i, j, scores, spare in _blocks(z, others, labels, views, temperature, block, counts):
-        mirrored = i.start < j.start < len(z)  # the keys are rows too, and their scores with rows i are these
+        mirrored = i.start < j.start < len(z)  # the keys are rows too, with the same scores for rows i
         if bound is None:
             if mirrored:
                 result[j] = torch.logaddexp(result[j], _log_sum_exp(scores, 0, spare))
@@ -136,9 +138,9 @@ def _blockwise_backward(
     result: Tensor,
     grad: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Differentiate for z, and for the temperature where it is learned: else that gradient is empty.
+    """Compute the gradients for z and for a learned temperature. If none is learned, the second gradient is empty.
 
-    ``result`` and ``grad`` are those of all keys, where a key is no row ∞ and 0.
+    ``result`` and ``grad`` have an entry for each key. For a key that is not a row, these are ∞ and 0.
     """
     temperature = number if learned is None else learned
     bound, dz = _bound(temperature, z.dtype), torch.zeros_like(z)
@@ -146,7 +148,7 @@ def _blockwise_backward(
     dz_queue = dz if learned is None else torch.zeros_like(z)
     factors = grad if bound is None else torch.exp(bound - result) * grad
     for i, j, scores, spare in _blocks(z, others, labels, views, temperature, block, counts):
-        # Keys as the rows' negatives, and rows as those of the keys.
+        # The keys are negatives of the rows, and the rows are negatives of the keys.
         if bound is None:
             torch.sub(scores, result[i, None], out=spare).exp_().mul_(grad[i, None])
             scores.sub_(result[j]).exp_().mul_(grad[j]).add_(spare)
@@ -158,8 +160,8 @@ def _blockwise_backward(
             dz[j].addmm_(scores.T, z[i])
     if learned is None:
         return dz.div_(number), z.new_empty(0)
-    # A score changes by −s / τ with τ, and by s / τ with the length of either of its embeddings. So the gradient for
-    # z, times z, is that for τ: half of it where both are rows and have a gradient, of this rank or another.
+    # A score c / τ has the derivative −c / τ² for τ. The sum of z · dz holds c of each score: twice if both embeddings
+    # are rows, of this rank or another, since both have a gradient; once if one is in the queue.
     change = (z * dz).sum() / 2 + (z * dz_queue).sum()
     return dz.add_(dz_queue).div_(learned), (-change / learned.square()).to(learned.dtype)
 
@@ -173,10 +175,10 @@ def _blocks(
     block: int,
     counts: Sequence[int],
 ) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
-    """Yield slices of rows and of keys, their scores with −∞ where a key is no negative, and a tensor to spare.
+    """Yield a slice of rows, a slice of keys, their scores, and a spare tensor of the same shape.
 
-    Of two blocks of rows, the scores come once. The tensors are overwritten by the next block. No slice of keys has
-    both rows of other ranks and of the queue.
+    Scores are −∞ where a key is not a negative of a row. The scores between two blocks of rows come once. The next
+    block overwrites both tensors. No slice of keys has both rows of other ranks and of the queue.
     """
     ends = (len(z), _queue_start(z, counts), len(z) + len(others))
     size = min(block, len(z)) * min(block, max(len(z), len(others)))
@@ -187,14 +189,14 @@ def _blocks(
             keys = _keys(z, others, j)
             shape = (i.stop - i.start, len(keys))
             scores, spare = (buffer[: math.prod(shape)].view(shape) for buffer in (first, second))
-            torch.mm(scaled[i], keys.T, out=scores)  # autocast leaves alone what writes to a given tensor
+            torch.mm(scaled[i], keys.T, out=scores)  # autocast does not touch a product that writes to out=
             if i == j or labels is not None:
                 _exclude(scores, views, None if labels is None else (labels[i], labels[j]))
             yield i, j, scores, spare
 
 
 def _exclude(scores: Tensor, views: int, labels: tuple[Tensor, Tensor] | None) -> None:
-    """Write −∞ where a key is no negative of a row: on a block of the diagonal, or by the labels of rows and keys."""
+    """Write −∞ where a key is not a negative of a row: by their labels, or without labels on a diagonal block."""
     if labels is not None:
         same = labels[0][:, None] == labels[1]
         scores[:, : same.shape[1]].masked_fill_(same, -math.inf)
@@ -217,9 +219,9 @@ def _slices(start: int, stop: int, step: int) -> Iterator[slice]:
 
 
 def _bound(temperature: float | Tensor, dtype: torch.dtype) -> float | None:
-    """Bound all scores, where the exponential of none of them, less the bound, can vanish.
+    """Return an upper bound of all scores if exp(score − bound) cannot underflow, else None.
 
-    Of a temperature on an accelerator nothing is known without waiting for it: the way without a bound is always right.
+    A temperature on an accelerator cannot be read without waiting. So the result is None, which is always correct.
     """
     if isinstance(temperature, Tensor):
         if temperature.device.type != "cpu":
@@ -266,8 +268,8 @@ _blockwise.register_autograd(_differentiate, setup_context=_setup)
 
 def _refuse(ctx: Any, *grads: Tensor) -> None:
     raise RuntimeError(
-        "nt_xent: the blocks of a large batch can be differentiated once, and a second derivative was asked for. Take "
-        "the dense path: chunk_size=len(z1) * views + len(negatives), or more. Across ranks there is none."
+        "nt_xent: the blocks of a large batch can be differentiated once, but a second derivative was asked for. Take "
+        "the dense path: chunk_size=len(z1) * views + len(negatives), or more. Across ranks there is no dense path."
     )
 
 

@@ -18,8 +18,8 @@ from equicon._losses.ranks import Batch, exchange, gather_others, many_ranks, re
 from equicon._plane.matrix import at_least_float32, normalize
 
 _ALONE = (
-    "z1: expected a batch of several images, got one, which has nothing to be told from: the loss is 0, and so is its "
-    "gradient. Take larger batches, or leave out a last one of one image (drop_last=True)."
+    "z1: expected a batch of several images, got one, which has no negatives: the loss is 0, and so is its gradient. "
+    "Take larger batches, or leave out a last batch of one image (drop_last=True)."
 )
 
 
@@ -35,44 +35,45 @@ def nt_xent(
     gather_distributed: bool = False,
     chunk_size: int | None = None,
 ) -> Tensor:
-    """Compare each embedding with its partner against all others: normalised, temperature-scaled cross-entropy.
+    """Compute NT-Xent, the normalised temperature-scaled cross-entropy of each embedding's partner among all others.
 
     ``ℓ(i, j) = −log( exp(s(i, j) / τ) / (exp(s(i, j) / τ) + Σ_{k ∈ N(i)} exp(s(i, k) / τ)) )``
 
-    averaged over all ordered pairs (i, j) of views of one image, where s is the cosine similarity and N(i) the
-    embeddings of the other images. A batch of one image has no negatives, and a loss of 0: a ``UserWarning`` says so.
+    averaged over all ordered pairs (i, j) of views of one image. Here s is the cosine similarity, and N(i) are the
+    embeddings of the other images. A batch of one image has no negatives, so its loss is 0; a ``UserWarning`` says so.
 
-    The result is exact however large the batch is: above ``chunk_size``, scores are made in blocks and made again for
-    the gradient, so memory grows with the number of embeddings and not with its square.
+    The result is exact for batches of any size. Above ``chunk_size`` embeddings, scores are computed in blocks, and
+    again for the gradient. So memory grows with the number of embeddings and not with its square.
 
     Args:
-        z1: (B, D), the first view of each image.
-        z2: (B, D), the second.
-        temperature: τ, at least 1e-6: a number, or a tensor of shape () that gets a gradient. The value of a tensor
-            is looked at on a CPU alone, as another device would be waited for; keep it above 0 by learning its
-            logarithm, or by a clamp after each step.
-        more_views: further views of the images, each (B, D). Each pair of views counts, and none is a negative of
-            another.
-        weights: (B,), a factor for the pairs of each image; the loss is the mean of ℓ times its weight.
-        labels: (B,), whole numbers: images with the same one are not each other's negatives.
-        negatives: (K, D), more negatives for every row, such as a queue of earlier embeddings; without a gradient.
-        gather_distributed: whether the other ranks' images are negatives too. The value is then that of all ranks'
-            batches as one, on every rank. Gradients are such that their mean over the ranks, as
-            ``DistributedDataParallel`` takes it, is the gradient of that value. Batches may differ in B; ``negatives``
-            are each rank's own.
-        chunk_size: how many embeddings are compared with how many at a time. If all fit in one, the path is dense, and
-            can be differentiated twice; across ranks it never is, and for ``torch.func`` and forward-mode derivatives
-            always. Chosen by the device where None. What ``torch.export`` makes is dense where None, else in blocks.
+        z1: (B, D), embeddings of the first view of each image.
+        z2: (B, D), embeddings of the second view.
+        temperature: τ, at least 1e-6: a number, or a tensor of shape () that gets a gradient. The value of a tensor is
+            checked on a CPU only, since elsewhere the check would wait. Keep it above 0: learn its logarithm, or clamp
+            it after each step.
+        more_views: Embeddings of further views, each (B, D). Each pair of views of an image counts. Views of one image
+            are not each other's negatives.
+        weights: (B,), a factor for the pairs of each image. The loss is the mean of ℓ times its weight.
+        labels: (B,), whole numbers. Images with equal labels are not each other's negatives.
+        negatives: (K, D), more negatives for every row, such as a queue of earlier embeddings. They get no gradient.
+        gather_distributed: Whether the images of other ranks are negatives too. Then every rank gets the value for all
+            ranks' batches as one batch. The mean of the gradients over the ranks, which ``DistributedDataParallel``
+            takes, is the gradient of that value. B may differ between ranks; ``negatives`` are each rank's own.
+        chunk_size: How many embeddings are compared with how many at a time; None lets the device decide. If all
+            embeddings fit in one block, the path is dense, and can be differentiated twice. Across ranks it is never
+            dense; for ``torch.func`` and forward-mode derivatives it always is. An exported program is dense if this
+            is None, else it works in blocks.
 
     Returns:
-        The loss, a scalar, computed in float32 at least. Nothing rounds it: neither autocast, nor TF32, nor
-        ``torch.set_float32_matmul_precision``, whose rounding a low temperature would magnify.
+        The loss, a scalar, computed in float32 at least. Neither autocast, nor TF32, nor
+        ``torch.set_float32_matmul_precision`` rounds it. A low temperature would magnify such rounding.
 
     Raises:
-        ValueError: if shapes do not fit, the temperature is below 1e-6, or ``negatives`` want a gradient; on every
-            rank if they gather batches that differ in more than B.
-        TypeError: if an embedding is not floating, or labels are not whole numbers.
-        RuntimeError: if another rank refused its batch; from ``backward``, if blocks are differentiated twice.
+        ValueError: If shapes do not fit, the temperature is below 1e-6, or ``negatives`` require a gradient. On every
+            rank also if the batches of the ranks differ in more than B.
+        TypeError: If an embedding is not floating, or labels are not whole numbers.
+        RuntimeError: If another rank had an error with its batch. From ``backward``, if blocks are differentiated
+            twice.
 
     Examples:
         >>> z = torch.eye(4)
@@ -91,13 +92,13 @@ def nt_xent(
         _check_extras(z1, weights, labels, negatives, temperature)
         if chunk_size is not None:
             chunk_size = check_int("chunk_size", chunk_size, low=1)
-    with without_autocast(z1.device):  # also of what stacks: it would bring all to one type
+    with without_autocast(z1.device):  # autocast would make torch.stack convert types
         z = normalize(torch.stack([at_least_float32(view) for view in views.values()], 1))
     (count, number, width), keys = z.shape, z.flatten(0, 1)  # views of an image are neighbours
     rows, total = count * number, count
     counts: tuple[int, ...] = ()
     if labels is not None:
-        labels = labels.long().repeat_interleave(number)  # of one type on all ranks
+        labels = labels.long().repeat_interleave(number)  # one type on all ranks
     if gather:
         batches = exchange(Batch(count, number, width, str(z.dtype), labels is not None))
         counts, total = tuple(number * batch.images for batch in batches), sum(batch.images for batch in batches)
@@ -110,12 +111,12 @@ def nt_xent(
         warnings.warn(_ALONE, UserWarning, stacklevel=2)
     block = block_size(z.device) if chunk_size is None else chunk_size
     with without_autocast(z.device):
-        # An exported program has one way for batches of any size.
+        # An exported program takes one path for batches of any size.
         fits = chunk_size is None if torch.compiler.is_exporting() else keys.shape[0] <= block
         if not gather and (fits or not gradient_is_enough(keys, temperature)):
             sums = dense_negatives(keys, rows, number, labels, temperature)
         else:
-            block = -(-block // number) * number  # all views of an image in one
+            block = -(-block // number) * number  # all views of an image in one block
             sums = blockwise_negatives(keys, rows, number, labels, temperature, block, counts)
     sums, terms = sums.view(count, number), []
     for u, v in [(first, second) for second in range(number) for first in range(second)]:
@@ -128,7 +129,7 @@ def nt_xent(
 
 
 def _mean_of_ranks(share: Tensor) -> Tensor:
-    """Add up the ranks' shares of the loss, with a gradient whose mean over the ranks is that of the sum."""
+    """Add up the ranks' shares of the loss. The mean of its gradients over the ranks is the gradient of the sum."""
     whole = share.detach().clone()
     dist.all_reduce(whole)
     local = share * dist.get_world_size()
@@ -140,7 +141,7 @@ def _check_embeddings(argument: str, z: Any) -> None:
     if not isinstance(z, Tensor):
         raise type_error(argument, "embeddings (B, D)", describe(z))
     if z.ndim != 2 or 0 in z.shape:
-        raise value_error(argument, "embeddings of shape (B, D), neither 0", z, "Flatten each with z.flatten(1).")
+        raise value_error(argument, "embeddings of shape (B, D), both above 0", z, "Flatten each with z.flatten(1).")
     if not z.is_floating_point():
         raise type_error(argument, "embeddings of a floating type", z)
 
@@ -190,8 +191,8 @@ class NTXentLoss(nn.Module):
 
     Args:
         temperature: τ, at least 1e-6: a number, or a ``torch.nn.Parameter`` of shape () to learn it.
-        gather_distributed: whether the other ranks' images are negatives too.
-        chunk_size: how many embeddings are compared with how many at a time; chosen by the device where None.
+        gather_distributed: Whether the images of other ranks are negatives too.
+        chunk_size: How many embeddings are compared with how many at a time; None lets the device decide.
 
     Raises:
         ValueError: if the temperature is below 1e-6 or a parameter of another shape, or ``chunk_size`` is below 1.
@@ -250,7 +251,7 @@ class NTXentLoss(nn.Module):
         labels: Tensor | None = None,
         negatives: int = 0,
     ) -> LossLevels:
-        """Say what the loss of such a batch is by chance, and at its floor; see ``nt_xent_levels``."""
+        """Compute the loss of such a batch by chance and at its floor; see ``nt_xent_levels``."""
         return nt_xent_levels(
             images,
             self.temperature,
@@ -265,5 +266,5 @@ class NTXentLoss(nn.Module):
         """Show the temperature, and what differs from the defaults."""
         gather = ", gather_distributed=True" if self.gather_distributed else ""
         chunks = "" if self.chunk_size is None else f", chunk_size={self.chunk_size}"
-        learned = isinstance(self.temperature, Tensor)  # whose value would have to be waited for
+        learned = isinstance(self.temperature, Tensor)  # to read its value would wait for the device
         return f"temperature={'Parameter' if learned else f'{self.temperature:g}'}{gather}{chunks}"

@@ -16,25 +16,25 @@ from equicon._representations.peclr import PeCLRPoints
 
 
 class _Default(float):
-    """A default that can be told from the same number when somebody gives it."""
+    """A default that can be told from the same number given by a caller."""
 
 
 class PeCLRLoss(nn.Module):
     """The equivariant contrastive loss: bring all embeddings back to the canonical frame, then compare them.
 
     Args:
-        temperature: of NT-Xent, above 0: a number, or a ``torch.nn.Parameter`` to learn it; 0.5 by default, the
-            paper's.
-        representation: how a group element acts on an embedding; the paper's ``PeCLRPoints()`` by default,
-            ``Points()`` for the exact action. Of one that is a ``torch.nn.Module``, the loss has the parameters.
-        base_loss: any function or module ``(z1, z2, **keywords) -> scalar`` to compare with; NT-Xent by default, and
-            then ``temperature``, ``gather_distributed`` and ``chunk_size`` are its own.
-        gather_distributed: whether NT-Xent takes the other ranks' images for negatives too; see ``nt_xent``.
-        chunk_size: how many embeddings NT-Xent compares with how many at a time; chosen by the device where None.
+        temperature: Temperature of NT-Xent, at least 1e-6: a number, or a ``torch.nn.Parameter`` to learn it. The
+            default is the paper's 0.5.
+        representation: How a group element acts on an embedding. The default is the paper's ``PeCLRPoints()``;
+            ``Points()`` is the exact action. If it is a ``torch.nn.Module``, the loss registers its parameters.
+        base_loss: Any function or module ``(z1, z2, **keywords) -> scalar`` that compares embeddings. The default is
+            NT-Xent, which takes ``temperature``, ``gather_distributed`` and ``chunk_size``.
+        gather_distributed: Whether the images of other ranks are negatives of NT-Xent too; see ``nt_xent``.
+        chunk_size: How many embeddings NT-Xent compares with how many at a time; None lets the device decide.
 
     Raises:
-        ValueError: if ``base_loss`` is given together with something that configures the default loss.
-        TypeError: if ``representation`` is not a ``Representation``, or ``base_loss`` cannot be called.
+        ValueError: If ``base_loss`` is given together with an argument that configures the default loss.
+        TypeError: If ``representation`` is not a ``Representation``, or ``base_loss`` cannot be called.
 
     Examples:
         >>> augment, criterion = RandomRotation(45), PeCLRLoss(temperature=0.5)
@@ -85,13 +85,13 @@ class PeCLRLoss(nn.Module):
         Args:
             z1: (B, ...), embeddings of the first views.
             z2: (B, ...), embeddings of the second views.
-            g1: what the first views' transform returned, B elements.
-            g2: that of the second.
-            more_views: further views of the images, as pairs (z, g); the base loss gets a list of the embeddings,
-                brought back too.
-            **keywords: what else the base loss takes. NT-Xent takes ``weights`` (B,), ``labels`` (B,) and
-                ``negatives`` (K, D); see ``nt_xent``. A queue is **in the canonical frame**, of earlier batches
-                ``representation.canonicalize(g, z).detach()``.
+            g1: B group elements, which the transform returned for the first views.
+            g2: B group elements, which the transform returned for the second views.
+            more_views: Further views of the images, as pairs (z, g). The base loss gets a list of their embeddings,
+                which are brought back to the canonical frame too.
+            **keywords: Further arguments of the base loss. NT-Xent takes ``weights`` (B,), ``labels`` (B,) and
+                ``negatives`` (K, D); see ``nt_xent``. A queue must be **in the canonical frame**: put
+                ``representation.canonicalize(g, z).detach()`` of earlier batches in it.
 
         Returns:
             What ``base_loss`` returns: a scalar.
@@ -118,14 +118,14 @@ class PeCLRLoss(nn.Module):
         return self.base_loss(home[0], home[1], **keywords)
 
     def levels(self, images: int, **keywords: Any) -> LossLevels:
-        """Say what the loss of such a batch is by chance, and at its floor.
+        """Compute the loss of such a batch by chance and at its floor; see ``nt_xent_levels``.
 
         Args:
-            images: B.
-            **keywords: as ``nt_xent_levels`` takes them: ``views``, ``weights``, ``labels`` and ``negatives``.
+            images: B, the number of images in the batch.
+            **keywords: ``views``, ``weights``, ``labels`` and ``negatives``, as for ``nt_xent_levels``.
 
         Raises:
-            TypeError: if ``base_loss`` is not NT-Xent, and has no ``levels`` of its own.
+            TypeError: If ``base_loss`` is not NT-Xent, and has no ``levels`` of its own.
         """
         levels = getattr(self.base_loss, "levels", None)
         if levels is None:
@@ -134,7 +134,7 @@ class PeCLRLoss(nn.Module):
         return found
 
     def _bring_back(self, z_name: str, z: Tensor, g_name: str, g: GroupElement, z1: Tensor) -> Tensor:
-        if z is not z1 and isinstance(z, Tensor) and z.shape != z1.shape:  # which the representation does not know
+        if z is not z1 and isinstance(z, Tensor) and z.shape != z1.shape:  # the representation does not see z1
             fix = "Row i of both must be a view of image i."
             raise value_error(z_name, f"the shape of z1, {tuple(z1.shape)}", z, fix)
         return self.representation._bring_back(g, z, g_name, z_name)
@@ -146,7 +146,7 @@ class PeCLRLoss(nn.Module):
                 raise type_error(name, f"a keyword of base_loss ({known})", "one that it does not take")
 
     def extra_repr(self) -> str:
-        """Show the representation; it and the base loss show themselves where they are modules."""
+        """Show the representation, unless it is a module: modules show themselves."""
         return "" if isinstance(self.representation, nn.Module) else f"representation={self.representation!r}"
 
 
@@ -162,10 +162,10 @@ def _refuse_shorthand(temperature: Any, gather_distributed: bool, chunk_size: in
 
 
 def _keywords(base_loss: Callable[..., Tensor]) -> tuple[str, ...] | None:
-    """Read which keywords a loss takes beside its two batches of embeddings; None where it takes any."""
+    """Read which keywords a loss takes beside its two batches of embeddings; None if it takes any."""
     try:
         found = inspect.signature(base_loss.forward if isinstance(base_loss, nn.Module) else base_loss).parameters
-    except ValueError:  # of what is written in C, which then says itself what it does not take
+    except ValueError:  # a function written in C, which raises its own error for a wrong keyword
         return None
     kinds = [parameter.kind for parameter in found.values()]
     if inspect.Parameter.VAR_KEYWORD in kinds:

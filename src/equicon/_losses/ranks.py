@@ -1,4 +1,4 @@
-"""What ranks tell each other when they compute one loss together."""
+"""Messages between ranks that compute one loss together."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Batch(NamedTuple):
-    """What the ranks have to know of each other's batches."""
+    """What the ranks must know about each other's batches."""
 
     images: int
     views: int
@@ -20,13 +20,13 @@ class Batch(NamedTuple):
 
 
 def many_ranks() -> bool:
-    """Whether there is more than this one process."""
+    """Whether this process is one of several ranks."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 @contextmanager
 def refuse_together(gather: bool) -> Iterator[None]:
-    """Let an error on this rank be one on every rank: those that are at ``exchange`` would wait for ever."""
+    """Send an error on this rank to every rank. Else the ranks that are in ``exchange`` would wait for ever."""
     try:
         yield
     except Exception as error:
@@ -36,13 +36,13 @@ def refuse_together(gather: bool) -> Iterator[None]:
 
 
 def exchange(batch: Batch) -> list[Batch]:
-    """Tell all ranks of this one's batch, and learn of theirs.
+    """Send a description of this rank's batch to all ranks, and receive theirs.
 
-    Travels between the hosts where the process group has a backend for the CPU, and then no device is waited for.
+    If the process group has a backend for the CPU, messages travel between the hosts, and nothing waits for a device.
 
     Raises:
-        RuntimeError: on every rank, if one of them refused its batch.
-        ValueError: on every rank, if they differ in more than the number of images.
+        RuntimeError: On every rank, if one of them had an error with its batch.
+        ValueError: On every rank, if the batches differ in more than the number of images.
     """
     told = _tell(batch)
     for rank, other in enumerate(told):
@@ -69,8 +69,8 @@ def gather_others(rows: Tensor, counts: Sequence[int]) -> Tensor:
     """Gather the rows (n, ...) of all other ranks, in the order of the ranks, without gradients.
 
     Args:
-        rows: this rank's.
-        counts: how many each rank has; not all the same, so they travel padded to the most.
+        rows: The rows of this rank.
+        counts: The number of rows of each rank. These may differ, so rows travel padded to the largest number.
     """
     most, rank = max(counts), dist.get_rank()
     padded = rows.detach().new_zeros(most, *rows.shape[1:])

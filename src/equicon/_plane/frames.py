@@ -15,7 +15,7 @@ from equicon._plane.matrix import affine_matrix, inverse_affine, matvec
 
 
 class Axes(NamedTuple):
-    """``u = scale · x + offset`` on each axis, as numbers of the host: a tensor of them would wait for the device."""
+    """``u = scale · x + offset`` on each axis. They are Python numbers: a tensor of them would wait for the device."""
 
     scale_x: float
     scale_y: float
@@ -27,24 +27,27 @@ SAME = Axes(1.0, 1.0, 0.0, 0.0)
 
 
 def unit_from_pixel(size: Size) -> Axes:
-    """Map pixels of an image to its units."""
+    """Return the map from an image's pixels to its units."""
     (height, width), unit = size, min(size)
     return Axes(2 / unit, 2 / unit, (1 - width) / unit, (1 - height) / unit)
 
 
 def half_spans(size: Size) -> tuple[float, float]:
-    """Tell how far the outermost pixels' centres lie from an image's middle, in its units, along x and y."""
+    """Return the distances of the outermost pixel centres from an image's centre, in its units, along x and y."""
     axes = unit_from_pixel(size)
     return -axes.offset_x, -axes.offset_y
 
 
 def pixel_from_unit(size: Size) -> Axes:
-    """Map units of an image to its pixels."""
+    """Return the map from an image's units to its pixels."""
     return _invert(unit_from_pixel(size))
 
 
 def _extent_from_unit(size: Size) -> Axes:
-    """Map units to a frame in which the picture, half a pixel around its outermost centres, is [−1, 1] on each axis."""
+    """Return the map from units to the extent frame, where the picture is [−1, 1] on each axis.
+
+    The picture reaches half a pixel beyond its outermost pixel centres.
+    """
     (height, width), unit = size, min(size)
     return Axes(unit / width, unit / height, 0.0, 0.0)
 
@@ -74,20 +77,20 @@ def pixel_matrix(matrix: Tensor, source: Size, view: Size) -> Tensor:
 
 
 def extent_matrix(matrix: Tensor, source: Size, view: Size) -> Tensor:
-    """Tell where pixels of a view come from: matrices (B, 3, 3) to the source's extent, [−1, 1]²."""
+    """Return matrices (B, 3, 3) from the pixels of a view to the source's extent, [−1, 1]²."""
     return _conjugate(_extent_from_unit(source), inverse_affine(matrix), unit_from_pixel(view))
 
 
 def corners_from_extent(size: Size) -> Axes:
-    """Map the extent of a picture to the frame in which its outermost pixels' centres are [−1, 1] on each axis."""
-    scale_x, scale_y = (n / max(n - 1, 1) for n in reversed(size))  # a single pixel is everywhere
+    """Return the map from a picture's extent to the frame where its outermost pixel centres lie at −1 and 1."""
+    scale_x, scale_y = (n / max(n - 1, 1) for n in reversed(size))  # a single pixel is read at every place
     return Axes(scale_x, scale_y, 0.0, 0.0)
 
 
 def between_pixels(size: Size, stride: int) -> Axes:
-    """Map the extent of a source to the extent of the places midway between the pixels of one of its levels.
+    """Return the map from a source's extent to the extent of the places midway between the pixels of a pyramid level.
 
-    The level has a pixel for every ``stride`` pixels of the source, the last of which may be fewer.
+    On each axis a pixel of the level stands for ``stride`` pixels of the source; the last may stand for fewer.
     """
     (height, width), (rows, columns) = size, (math.ceil(n / stride) - 1 for n in size)
     scale_x, scale_y = width / (stride * columns), height / (stride * rows)
@@ -95,7 +98,7 @@ def between_pixels(size: Size, stride: int) -> Axes:
 
 
 def pixel_from_level(stride: int) -> Axes:
-    """Map the places midway between the pixels of a level, counted from 0, to the source's pixels."""
+    """Return the map from places midway between the pixels of a level, counted from 0, to the source's pixels."""
     return Axes(stride, stride, stride - 0.5, stride - 0.5)
 
 
@@ -110,26 +113,26 @@ def before(matrix: Tensor, axes: Axes) -> Tensor:
 
 
 def grid(matrix: Tensor, view: Size) -> Tensor:
-    """Send every pixel of views through matrices (B, 3, 3): places (B, h, w, 2) in two planes."""
+    """Map every pixel of the views by matrices (B, 3, 3): places (B, h, w, 2), stored as two planes."""
     rows, columns = (torch.arange(n, device=matrix.device, dtype=matrix.dtype) for n in view)
     x = matrix[:, :2, 0, None] * columns
     y = matrix[:, :2, 1, None] * rows + matrix[:, :2, 2, None]
-    # Not affine_grid, a product of matrices that takes as long as the interpolation.
+    # Not affine_grid: it is a matrix product, which takes as long as the interpolation.
     return (x[:, :, None, :] + y[:, :, :, None]).permute(0, 2, 3, 1)
 
 
 def covered(places: Tensor, size: Size) -> Tensor:
-    """Tell how much of a bilinear read at places (B, h, w, 2) of the extent lies on pixels: (B, h, w)."""
+    """Return the share (B, h, w) of a bilinear read at places (B, h, w, 2) of the extent that lies on pixels."""
     x, y = (torch.rsub(places[..., i].abs(), (n + 1) / 2, alpha=n / 2) for i, n in enumerate(reversed(size)))
     return x.clamp(0, 1) * y.clamp(0, 1)
 
 
 def reflected(places: Tensor, size: Size) -> Tensor:
-    """Fold places (B, h, w, 2) of the extent back at the outermost pixels' centres, as Kornia's warp does."""
+    """Reflect places (B, h, w, 2) of the extent about the outermost pixel centres, as Kornia's warp does."""
     folded = []
     for place, n in zip(places.unbind(-1), reversed(size), strict=True):
         last = 1 - 1 / n
-        period = 4 * last or 1.0  # a single pixel is everywhere
+        period = 4 * last or 1.0  # a single pixel is read at every place
         folded.append((torch.remainder(place - last, period) - 2 * last).abs().clamp(max=last * 2) - last)
     return torch.stack(folded, -1)
 
@@ -150,6 +153,6 @@ def pixel_points(xy: Tensor, size: Size) -> Tensor:
 
 
 def map_points(matrix: Tensor, xy: Tensor) -> Tensor:
-    """Send points (B, ..., 2) through unit-frame matrices (B, 3, 3)."""
+    """Map points (B, ..., 2) by unit-frame matrices (B, 3, 3)."""
     translation = matrix[:, :2, 2]
     return matvec(matrix[:, :2, :2], xy) + translation.reshape(-1, *(1,) * (xy.ndim - 2), 2)

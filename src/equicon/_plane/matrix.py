@@ -14,15 +14,15 @@ from equicon._checks import describe, type_error
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
-    """Keep float64, and bring every other type to float32."""
+    """Keep float64, and convert every other type to float32."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def constant(values: Sequence[float], device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
     """Make a tensor (N,) of known numbers without waiting for the device.
 
-    On an accelerator each number travels as an argument of a kernel: a copy from the host's memory would wait, and
-    cannot be captured in a CUDA graph.
+    On an accelerator each number travels as an argument of a kernel. A copy from the host's memory would wait, and
+    could not be captured in a CUDA graph.
     """
     if device.type == "cpu":
         return torch.tensor(values, dtype=dtype, device=device)
@@ -30,7 +30,7 @@ def constant(values: Sequence[float], device: torch.device, dtype: torch.dtype =
 
 
 def rows(batch: Tensor, index: Any) -> Tensor:
-    """Take part of a batch (B, ...) by an int, a slice, a list, or a tensor (N,); one index gives a batch of one."""
+    """Select part of a batch (B, ...) by an int, a slice, a list or a tensor (N,). An int gives a batch of one."""
     several = getattr(index, "ndim", 0) > 1
     if several or isinstance(index, str | tuple | float | bool) or index is None or index is Ellipsis:
         expected = "an int, a slice, a list or a tensor (N,), of the batch alone"
@@ -40,9 +40,10 @@ def rows(batch: Tensor, index: Any) -> Tensor:
 
 
 def normalize(z: Tensor) -> Tensor:
-    """Divide rows (B, D) by their norm. A row of zeros is left as it is, without the gradient of 1 / 0."""
-    # By their largest first: the squares of 1e-30 and of 1e30 are beyond float32. It cancels, so it needs no gradient.
-    # Not vector_norm of order ∞: of 512 rows of 128 that took 25 times as long, an eighth of all of NT-Xent.
+    """Divide rows (B, D) by their norm. A row of zeros stays as it is, and its gradient is finite."""
+    # Rows are first divided by their largest entry, since the squares of 1e-30 and 1e30 do not fit in float32. This
+    # factor cancels, so it needs no gradient. It is not vector_norm of order ∞, which for 512 rows of 128 took 25 times
+    # as long: an eighth of all of NT-Xent.
     largest = z.detach().abs().amax(-1, keepdim=True)
     none = largest == 0
     z = z / largest.masked_fill(none, 1.0)
@@ -86,15 +87,15 @@ def inverse_affine(matrix: Tensor) -> Tensor:
 
 
 def rotation(radians: Tensor) -> Tensor:
-    """Turn counter-clockwise on the screen (x right, y down) by angles (B,): matrices (B, 2, 2)."""
+    """Make matrices (B, 2, 2) that turn counter-clockwise on the screen (x right, y down) by angles (B,)."""
     cos, sin = radians.cos(), radians.sin()
     return linear_matrix(cos, sin, -sin, cos)
 
 
 def polar_angle(linear: Tensor) -> tuple[Tensor, Tensor]:
-    """Split off the orthogonal polar factor of (B, 2, 2): its angle in radians (B,), and whether it reflects (B,).
+    """Find the orthogonal polar factor of matrices (B, 2, 2): its angle in radians (B,), and whether it reflects (B,).
 
-    The factor is ``rotation(angle)``, after a horizontal flip where it reflects.
+    The factor is ``rotation(angle)``; where it reflects, a horizontal flip comes before the rotation.
     """
     a, b, c, d = linear.flatten(1).unbind(-1)
     reflects = determinant(linear) < 0
@@ -102,7 +103,7 @@ def polar_angle(linear: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def polar_factor(linear: Tensor) -> Tensor:
-    """Find the orthogonal matrices (B, 2, 2) nearest to (B, 2, 2), reflections included."""
+    """Find the orthogonal matrices (B, 2, 2) nearest to matrices (B, 2, 2). They may be reflections."""
     radians, reflects = polar_angle(linear)
     sign = torch.where(reflects, -1.0, 1.0).to(linear.dtype)
     turn = rotation(radians)

@@ -1,7 +1,8 @@
-"""What is finite and still no map and no camera, found where values may be looked at.
+"""Checks of matrix values: whether a finite matrix can be an affine map or a camera.
 
-A matrix can be finite and have no inverse that its type can hold: of 1e-30 times the identity, the determinant is 0 in
-float32. NumPy looks, for which a small array costs a fifth of what it costs torch.
+A matrix can be finite and still have no inverse that its type can hold: in float32, the determinant of 1e-30 times the
+identity is 0. Values are checked only where they are ``readable``. NumPy checks them, because on a small array it takes
+a fifth of the time that torch takes.
 """
 
 import numpy as np
@@ -11,36 +12,36 @@ from torch import Tensor
 from equicon._checks import readable, value_error
 from equicon._plane.matrix import at_least_float32
 
-_OFF = 1e-3  # by which an inverse may miss what it undoes; in matrices that are of use it is a hundredth of that
+_OFF = 1e-3  # largest relative error of a determinant; matrices of practical use stay a hundred times below it
 
 
 def has_inverse(matrix: Tensor) -> NDArray[np.bool_]:
-    """Tell which matrices (B, 3, 3) of the host are finite, and undone by their inverses as their type rounds: (B,).
+    """Tell which matrices (B, 3, 3) on the CPU are finite and have an accurate inverse in their own type: (B,).
 
-    The closed inverse divides by the determinant, so it misses by as much as the determinant is off.
+    The closed-form inverse divides by the determinant, so its relative error is that of the determinant.
     """
     m = at_least_float32(matrix.detach()).numpy()
     with np.errstate(all="ignore"):
         rounded, exact = (a * d - b * c for a, b, c, d in map(_linear, (m, m.astype(np.float64))))
         largest = np.abs(m[:, :2]).reshape(-1, 6).max(-1, initial=1)
-        reach = largest * largest / rounded  # no number of the inverse is larger than twice that
+        reach = largest * largest / rounded  # no entry of the inverse is larger than twice this
         return np.asarray((np.abs(rounded / exact - 1) < _OFF) & np.isfinite(2 * reach))
 
 
 def is_affine(matrix: Tensor) -> NDArray[np.bool_]:
-    """Tell which matrices (B, 3, 3) of the host have the last row (0, 0, 1): (B,)."""
+    """Tell which matrices (B, 3, 3) on the CPU have the last row (0, 0, 1): (B,)."""
     return np.asarray((at_least_float32(matrix.detach()[:, 2]).numpy() == (0, 0, 1)).all(-1))
 
 
 def check_affine_values(argument: str, matrix: Tensor) -> None:
-    """Check that matrices (B, 3, 3) are finite, affine and invertible, where their values may be looked at."""
+    """Check that matrices (B, 3, 3) are finite, affine and invertible, if they are ``readable``."""
     if not readable(matrix) or (is_affine(matrix) & has_inverse(matrix)).all():
         return
     kept = str(at_least_float32(matrix).dtype).removeprefix("torch.")
     for what, good, fix in (
         ("finite numbers", matrix.isfinite().flatten(1).all(-1).numpy(), ""),
         ("a last row of (0, 0, 1)", is_affine(matrix), ""),
-        ("an invertible matrix", has_inverse(matrix), f"{kept} must hold its inverse, too."),
+        ("an invertible matrix", has_inverse(matrix), f"Its inverse must fit in {kept}, too."),
     ):
         if not good.all():
             index = int(good.argmin())
@@ -48,10 +49,10 @@ def check_affine_values(argument: str, matrix: Tensor) -> None:
 
 
 def check_intrinsics(argument: str, K: Tensor) -> None:
-    """Check that (..., 3, 3) can be intrinsics of a view, where their values may be looked at.
+    """Check that matrices (..., 3, 3) can be the intrinsics of a view, if they are ``readable``.
 
-    Of a view, not of a camera: where the picture was turned or mirrored, the focal lengths need not stand on the
-    diagonal, nor be above 0.
+    A view may have been turned or mirrored. Then its focal lengths need not be on the diagonal or above 0, so neither
+    is checked.
     """
     check_affine_values(argument, K.reshape(-1, 3, 3))
 

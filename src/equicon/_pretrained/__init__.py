@@ -1,1 +1,1 @@
-"""Encoders that come with the package, and files for those of others."""
+"""Encoders that come with the package, and files to share your own."""

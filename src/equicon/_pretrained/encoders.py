@@ -1,4 +1,4 @@
-"""``pretrained``: an encoder with all that it takes to use it, and ``save_pretrained``, for those of others."""
+"""``pretrained`` loads an encoder with all that you need to use it, and ``save_pretrained`` writes one for others."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,16 +21,16 @@ _KNOWN: dict[str, Representation[Any]] = {"Invariant": Invariant(), "PeCLRPoints
 
 
 class Pretrained(NamedTuple):
-    """An encoder that has learned, with all that it takes to use it.
+    """A pre-trained encoder, with all that you need to use it.
 
     Args:
-        encoder: From normalised views (B, 3, h, w) to features (B, width), in evaluation mode on the CPU.
-        width: Of the features.
-        size: Height and width of the views that it learned from [pixels]; it takes others too.
+        encoder: Maps normalised views (B, 3, h, w) to features (B, width). It is in evaluation mode, on the CPU.
+        width: Width of the features.
+        size: Height and width, in pixels, of the views in its training. It takes other sizes too.
         normalize: The normalisation of the views, for the end of a ``Compose``.
-        head: From features to the embedding that the loss compared, in evaluation mode; None where it was not kept.
+        head: Maps features to the embedding that the loss compared, in evaluation mode; None if it was not saved.
         representation: How a transform of the views acts on that embedding; None without a head.
-        card: What its makers say of it: data, seed, steps, figures, licence.
+        card: What its makers say about it: data, seed, steps, results, licence.
 
     Examples:
         >>> kept = pretrained("hands-r18-quarter-exact")
@@ -51,14 +51,14 @@ class Pretrained(NamedTuple):
 def pretrained(name: str | Path) -> Pretrained:
     """Load an encoder that comes with the package, or one from a file of ``save_pretrained``. Nothing is downloaded.
 
-    The names are those of ``list_pretrained``. Needs the extra: ``pip install 'equicon[train]'``.
+    ``list_pretrained`` lists the names. This needs the extra ``train``: ``pip install 'equicon[train]'``.
 
     Args:
-        name: Its name, or the path of a file.
+        name: A name of ``list_pretrained``, or the path of a file.
 
     Returns:
-        The encoder, and what it takes to use it. Of a 2.5D model it is the encoder alone; ``equicon.hands.predict``
-        takes all of it.
+        The encoder, with all that you need to use it. Of a 2.5D model, it is only the encoder;
+        ``equicon.hands.predict`` uses the whole model.
 
     Raises:
         ModuleNotFoundError: If torchvision or safetensors is not installed.
@@ -99,19 +99,19 @@ def pretrained(name: str | Path) -> Pretrained:
 
 
 def projection_head(width: int, hidden: int, out: int) -> nn.Module:
-    """Make the paper's projection head, without a bias at its end, which would be a point that no transform moves."""
+    """Make the paper's projection head. Its last layer has no bias, which would be a point that no transform moves."""
     return nn.Sequential(
         nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, out, bias=False)
     )
 
 
 def part(stored: Stored, prefix: str) -> dict[str, Any]:
-    """Take the tensors whose names begin alike, without that beginning."""
+    """Select the tensors whose names begin with ``prefix``, and remove it from the names."""
     return {name.removeprefix(prefix): value for name, value in stored.tensors.items() if name.startswith(prefix)}
 
 
 def list_pretrained() -> list[str]:
-    """List the names of what comes with the package, for ``pretrained`` and for ``--weights`` of the examples.
+    """List the names of the models that come with the package, for ``pretrained`` and the examples' ``--weights``.
 
     Examples:
         >>> "hands-r18-quarter-exact" in list_pretrained()
@@ -131,22 +131,22 @@ def save_pretrained(
     representation: Representation[Any] | None = None,
     card: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write an encoder to a file that ``pretrained`` reads, with all that it takes to use it: to share it.
+    """Write an encoder to a file, with all that others need to use it. ``pretrained`` reads the file.
 
     Args:
-        path: Of the file, which is there whole or not at all. It should end in ``.safetensors``.
+        path: Path of the file, which appears whole or not at all. It should end in ``.safetensors``.
         encoder: A ResNet whose ``fc`` is the identity.
-        arch: What it is: ``"quarter_resnet18"``, or the name of one of torchvision's ResNets.
-        size: Height and width of the views that it learned from [pixels], at least 1.
+        arch: Its architecture: ``"quarter_resnet18"``, or the name of one of torchvision's ResNets.
+        size: Height and width, in pixels, of the views in its training, at least 1.
         normalize: The normalisation of the views.
         head: The projection head: ``Linear``, ``BatchNorm1d``, ``ReLU``, ``Linear`` without a bias.
-        representation: ``Points``, ``PeCLRPoints`` or ``Invariant``; needed where there is a head.
-        card: What others should know: data, seed, steps, figures, licence. Whatever JSON takes.
+        representation: ``Points``, ``PeCLRPoints`` or ``Invariant``; required with a head.
+        card: What others should know: data, seed, steps, results, licence. Anything that JSON can hold.
 
     Raises:
         ModuleNotFoundError: If torchvision or safetensors is not installed.
         TypeError: If an argument is of the wrong type.
-        ValueError: If the encoder is not of the architecture, or the head or the representation is another one.
+        ValueError: If the encoder is not of the architecture, or the head or the representation is none of these.
         OSError: If the file cannot be written.
 
     Examples:
@@ -172,7 +172,7 @@ def save_pretrained(
             raise value_error("head", "Linear, BatchNorm1d, ReLU, Linear without a bias", got)
         out = len(state["3.weight"])
         if out % 2 and not isinstance(representation, Invariant):
-            raise value_error("head", "an even width, which are points (x, y)", f"a width of {out}")
+            raise value_error("head", "an even width, for points (x, y)", f"a width of {out}")
         load_weights(projection_head(width, len(state["0.weight"]), out), state, "head")
         tensors |= {f"head.{name}": value for name, value in state.items()}
         if representation not in _KNOWN.values():

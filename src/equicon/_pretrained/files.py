@@ -1,4 +1,4 @@
-"""Files of weights that say what they are: safetensors with a description, in which nothing runs."""
+"""Files of weights with a description of what they are: safetensors, from which no code runs."""
 
 import hashlib
 import json
@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 FOLDER = Path(__file__).with_name("weights")
-"""Where those that come with the package lie, beside ``sha256.json``."""
+"""The folder of the files that come with the package, with ``sha256.json``."""
 
 ENCODER, POSE = "encoder", "2.5D model"
-"""What kinds of files there are."""
+"""The two kinds of files."""
 
 _KEY = "equicon"
 _FORMAT = 1
@@ -25,7 +25,7 @@ class Stored(NamedTuple):
     """What a file holds.
 
     Args:
-        about: What it says of itself: ``kind``, ``arch``, ``size`` and so on.
+        about: Its description: ``kind``, ``arch``, ``size`` and so on.
         tensors: Its weights by name, in float32 on the CPU.
     """
 
@@ -40,7 +40,7 @@ def shipped() -> dict[str, str]:
 
 
 def is_stored(where: str | Path) -> bool:
-    """Whether it names what comes with the package, or a file that ends as those do."""
+    """Whether ``where`` is the name of a model that comes with the package, or a path that ends in ``.safetensors``."""
     return str(where) in shipped() or Path(where).suffix == ".safetensors"
 
 
@@ -48,10 +48,10 @@ def write_stored(path: Path, about: Mapping[str, Any], tensors: Mapping[str, Ten
     """Write a file, whole or not at all.
 
     Args:
-        path: Where.
-        about: What it is to say of itself; whatever JSON takes.
+        path: Path of the file.
+        about: Its description; anything that JSON can hold.
         tensors: Its weights by name.
-        half: Whether to keep tensors of two and more dimensions, which are nearly all of it, in float16.
+        half: Whether to store tensors of two and more dimensions, which make up nearly all of the file, in float16.
 
     Raises:
         OSError: If it cannot be written.
@@ -69,7 +69,7 @@ def write_stored(path: Path, about: Mapping[str, Any], tensors: Mapping[str, Ten
 
 
 def read_stored(where: str | Path) -> Stored:
-    """Read a file that comes with the package, by its name, or another one, by its path.
+    """Read a file that comes with the package by its name, or any other file by its path.
 
     Raises:
         ModuleNotFoundError: If safetensors is not installed.
@@ -85,7 +85,7 @@ def read_stored(where: str | Path) -> Stored:
     path = FOLDER / f"{where}.safetensors" if str(where) in known else Path(where)
     if not path.is_file():
         names = ", ".join(known) or "none"
-        raise FileNotFoundError(f"{where} is no file, and none of the names of what comes with equicon: {names}.")
+        raise FileNotFoundError(f"{where} is neither a file nor the name of a model that comes with equicon: {names}.")
     if str(where) in known:
         got = hashlib.sha256(path.read_bytes()).hexdigest()
         if got != known[str(where)]:
@@ -105,10 +105,10 @@ def read_stored(where: str | Path) -> Stored:
 
 
 def _about(said: str | None, path: Path) -> dict[str, Any]:
-    """Read what a file says of itself, as far as a reader relies on it."""
+    """Read the description of a file, and check the entries that readers need."""
     if said is None:
         fix = "Load it with safetensors, and write it with equicon.save_pretrained."
-        raise ValueError(f"{path} holds weights that do not say what they are. {fix}")
+        raise ValueError(f"{path} holds weights without a description of what they are. {fix}")
     try:
         about = json.loads(said)
     except ValueError:
@@ -117,8 +117,8 @@ def _about(said: str | None, path: Path) -> dict[str, Any]:
         fix = "A newer equicon reads it."
         raise ValueError(f"{path} is of format {about['format']}, and this equicon reads {_FORMAT}. {fix}")
     said_of = about if isinstance(about, dict) else {}
-    needed = _NEEDED.get(said_of.get("kind", ""), {"a kind that is known"})
+    needed = _NEEDED.get(said_of.get("kind", ""), {"a known kind"})
     if lacks := needed - said_of.keys():
         fix = "Write it with equicon.save_pretrained."
-        raise ValueError(f"{path} does not say enough of itself: {', '.join(sorted(lacks))} missing. {fix}")
+        raise ValueError(f"{path} has a description that lacks {', '.join(sorted(lacks))}. {fix}")
     return said_of

@@ -11,7 +11,7 @@ QUARTER = "quarter_resnet18"
 
 
 def list_resnets() -> list[str]:
-    """List what ``build_resnet`` builds."""
+    """List the architectures that ``build_resnet`` builds."""
     import torchvision
 
     names = torchvision.models.list_models(module=torchvision.models, include=["resnet*", "resnext*", "wide_resnet*"])
@@ -19,13 +19,13 @@ def list_resnets() -> list[str]:
 
 
 def check_arch(arch: str) -> str:
-    """Check that it is one of these."""
+    """Check that ``arch`` is in ``list_resnets()``, and return it."""
     check_choice("arch", arch, list_resnets())
     return arch
 
 
 def build_resnet(arch: str) -> tuple[nn.Module, int]:
-    """Build an encoder from random weights.
+    """Build an encoder with random weights.
 
     Args:
         arch: ``QUARTER`` or one of torchvision's ResNets.
@@ -48,9 +48,10 @@ def _quarter_resnet18() -> Any:
     network = ResNet(BasicBlock, [2, 2, 2, 2])
     network.conv1, network.bn1 = nn.Conv2d(3, 16, 7, 2, 3, bias=False), nn.BatchNorm2d(16)
     network.inplanes = 16
-    for i, width in enumerate((16, 32, 64, 128)):  # torchvision narrows the other kind of block alone
+    for i, width in enumerate((16, 32, 64, 128)):  # torchvision can only narrow the other kind of block
         setattr(network, f"layer{i + 1}", network._make_layer(BasicBlock, width, 2, 2 if i else 1))
-    # Weights stay as torch begins, shorter than torchvision's: so norms let them learn faster, and pre-training more
-    # (after 1,000 steps 10.4 px and 64 mm, with torchvision's 11.1 and 71; one seed).
+    # Weights are initialised by torch's default, which is smaller than torchvision's. In front of norms, smaller
+    # weights learn faster, and pre-training learns more (after 1,000 steps 10.4 px and 64 mm, with torchvision's 11.1
+    # and 71; one seed).
     network.fc = nn.Linear(128, 1000)
     return network

@@ -18,16 +18,16 @@ G = TypeVar("G", bound=GroupElement, default=Affine)
 
 
 class Representation(ABC, Generic[G]):
-    """How a group element acts on embeddings (B, ...), and the way back to the canonical frame.
+    """How a group element acts on embeddings (B, ...), and how to bring them back to the canonical frame.
 
-    To write your own, derive from it and implement ``_act`` and ``_canonicalize``. They may trust their input: batches
-    of one length on one device, z in float32 or float64, autocast switched off. ``_check_shape`` refuses what does not
-    fit. ``Representation`` alone is one of ``Affine``, ``Representation[MyElement]`` one of another group. One that
-    learns derives from ``torch.nn.Module`` too; ``PeCLRLoss`` registers its parameters. Hold yours against
-    ``equicon.testing.assert_representation``.
+    To write your own, derive from this class and implement ``_act`` and ``_canonicalize``. Their input is checked
+    before: g and z have one length and one device, z is float32 or float64, and autocast is off. Override
+    ``_check_shape`` to refuse embeddings of a wrong shape. Derive from ``Representation`` for ``Affine``, from
+    ``Representation[MyElement]`` for another group. A representation that learns also derives from ``torch.nn.Module``;
+    ``PeCLRLoss`` registers its parameters. Test yours with ``equicon.testing.assert_representation``.
 
     Laws: ``canonicalize(g, act(g, z)) = canonicalize(e, z)`` and ``act(e, z) = z`` for the identity e. ``act(g @ h,
-    z) = act(g, act(h, z))`` holds for all but ``PeCLRPoints``, so ``canonicalize`` is not derived from ``inverse()``.
+    z) = act(g, act(h, z))`` holds for all but ``PeCLRPoints``. So ``canonicalize`` is not derived from ``inverse()``.
 
     Examples:
         >>> representation: Representation = Points()
@@ -44,9 +44,9 @@ class Representation(ABC, Generic[G]):
         """Undo the action on embeddings (B, ...) of float32 or float64."""
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
-        """Refuse the shape of one embedding, that of z without its first dimension, by a ``ValueError``.
+        """Raise a ``ValueError`` if the shape of one embedding, z without its batch dimension, does not fit.
 
-        What its message calls ``z: ...`` is called as the caller knows it, such as ``z2``.
+        Let the message begin with ``z:``. Callers see their own name of the argument there, such as ``z2:``.
         """
 
     @final
@@ -54,15 +54,15 @@ class Representation(ABC, Generic[G]):
         """Move embeddings as ``g`` moved the pictures.
 
         Args:
-            g: B elements.
+            g: B group elements.
             z: (B, ...), floating.
 
         Returns:
             (B, ...), float32 at least, also under autocast.
 
         Raises:
-            TypeError: if g is no group element, or z no floating tensor.
-            ValueError: if the batches differ in length or device, or z does not fit the representation.
+            TypeError: If g is not a group element, or z not a floating tensor.
+            ValueError: If the batches differ in length or device, or z does not fit the representation.
 
         Examples:
             >>> Points().act(Affine.from_linear(2 * torch.eye(2)[None]), torch.tensor([[0.1, 0.2]]))
@@ -75,15 +75,15 @@ class Representation(ABC, Generic[G]):
         """Undo on embeddings what ``g`` did to the pictures.
 
         Args:
-            g: B elements.
+            g: B group elements.
             z: (B, ...), floating.
 
         Returns:
             (B, ...), float32 at least, also under autocast.
 
         Raises:
-            TypeError: if g is no group element, or z no floating tensor.
-            ValueError: if the batches differ in length or device, or z does not fit the representation.
+            TypeError: If g is not a group element, or z not a floating tensor.
+            ValueError: If the batches differ in length or device, or z does not fit the representation.
 
         Examples:
             >>> Points().canonicalize(Affine.from_linear(2 * torch.eye(2)[None]), torch.tensor([[0.2, 0.4]]))
@@ -93,7 +93,7 @@ class Representation(ABC, Generic[G]):
 
     @final
     def _bring_back(self, g: G, z: Tensor, g_name: str, z_name: str) -> Tensor:
-        """Canonicalise what an error calls by the names that its caller knows."""
+        """Canonicalise; errors call the arguments by the names that the caller uses."""
         return self._run(self._canonicalize, "_canonicalize", g, z, g_name, z_name)
 
     def _run(self, hook: Callable[[G, Tensor], Tensor], name: str, g: G, z: Tensor, g_name: str, z_name: str) -> Tensor:
@@ -101,10 +101,10 @@ class Representation(ABC, Generic[G]):
         if not isinstance(z, Tensor):
             raise type_error(z_name, "embeddings (B, ...)", describe(z))
         if z.ndim == 0 or 0 in z.shape:
-            raise value_error(z_name, "embeddings of shape (B, ...), none of them 0", z)
+            raise value_error(z_name, "embeddings of shape (B, ...) without a dimension of 0", z)
         if not z.is_floating_point():
             raise type_error(z_name, "embeddings of a floating type", z)
-        fix = "Pass the element of the views that were embedded, one for each row of their embeddings."
+        fix = "Pass the group elements of the views that were embedded, one for each row of their embeddings."
         check_batch(g_name, g, z, z_name, fix)
         if g.device != z.device:
             came = f"one on {g.device}"
@@ -130,8 +130,8 @@ class Representation(ABC, Generic[G]):
             _rename(error, {"g": g_name, "z": z_name})
             raise
         except RuntimeError as error:
-            # Torch refuses a shape by a RuntimeError. What derives from it, such as LinAlgError, says what it is; and
-            # what went wrong on a device or with memory is no matter of the embeddings.
+            # For a shape that does not fit, torch raises a plain RuntimeError. Subclasses such as LinAlgError explain
+            # themselves, and errors of a device or of memory have nothing to do with the embeddings.
             if type(error) is not RuntimeError or any(word in str(error) for word in ("CUDA", "HIP", "memory")):
                 raise
             where = f"{z_name}: {type(self).__name__}.{name} failed on embeddings of shape {tuple(z.shape)}"
@@ -140,7 +140,7 @@ class Representation(ABC, Generic[G]):
 
 
 def _rename(error: Exception, names: dict[str, str]) -> None:
-    """Let an error call an argument as its caller knows it: ``z: ...`` becomes ``z2: ...``."""
+    """Put the caller's name of an argument into an error: ``z: ...`` becomes ``z2: ...``."""
     argument, colon, rest = str(error).partition(":")
     if colon and argument in names:
         error.args = (f"{names[argument]}:{rest}",)

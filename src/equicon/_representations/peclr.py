@@ -1,4 +1,4 @@
-"""``PeCLRPoints``: the paper's own way back."""
+"""``PeCLRPoints``: the paper's way to undo a transform on an embedding."""
 
 from dataclasses import dataclass
 from typing import final
@@ -15,13 +15,14 @@ from equicon._representations.points import as_points, check_points
 @final
 @dataclass(frozen=True)
 class PeCLRPoints(Representation):
-    """The paper's own: m points whose frame is the embedding's, not the image's.
+    """The paper's representation: m points in a frame that the embedding itself sets, not the image.
 
-    ``canonicalize``: L2-normalise; shift by −translation / 2 times the points' own range on each axis; turn back
-    about the points' centroid by the orthogonal polar factor of the linear part, reflection included; L2-normalise.
-    The range and the centroid are detached, as in the authors' program, so gradients are not those of the formula.
-    Scale and shear are left to the normalisation. ``act`` turns about the centroid and shifts by translation / 2 ·
-    range, without normalising.
+    ``canonicalize`` does this: L2-normalise; shift by −translation / 2 times the range of the points on each axis; turn
+    back about the centroid of the points by the orthogonal polar factor of the linear part, reflection included;
+    L2-normalise. Range and centroid are detached, as in the authors' program, so gradients are not those of the
+    formula. Scale and shear are not undone; only the normalisation acts on them.
+
+    ``act`` turns about the centroid and shifts by translation / 2 times the range, without normalising.
 
     Laws: ``canonicalize(g, act(g, z)) = z / ‖z‖`` under rotation, reflection, translation and uniform scale. It is
     not a homomorphism: the range of turned points is not that of the points.

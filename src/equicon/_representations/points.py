@@ -39,7 +39,7 @@ class Points(Representation):
 
 
 def check_points(shape: tuple[int, ...]) -> None:
-    """Check for the shape of an embedding that is points (x, y)."""
+    """Check that the shape of an embedding is that of points (x, y)."""
     if len(shape) != 1:
         fix = "Flatten each with z.flatten(1)."
         raise value_error(
@@ -47,7 +47,7 @@ def check_points(shape: tuple[int, ...]) -> None:
         )
     (width,) = shape
     if width % 2:
-        fix = f"Make it {width + 1}, or put the odd rest under Invariant with DirectSum."
+        fix = f"Make it {width + 1}, or give the last number to Invariant in a DirectSum."
         raise value_error("z", "an even width, m points (x, y)", f"a width of {width}", fix)
 
 

@@ -39,13 +39,13 @@ class Invariant(Representation[GroupElement]):
 class DirectSum(Representation[Any], nn.Module):
     """Split the embedding into parts, each with a representation of its own.
 
-    It is a module, which holds the parameters of the parts that learn.
+    The sum is a module. It holds the parameters of those parts that learn.
 
     Args:
-        parts: pairs (representation, width); the widths add up to that of the embedding.
+        parts: Pairs (representation, width). The widths add up to the width of the embedding.
 
     Raises:
-        ValueError: if there is none, or a width does not fit its representation.
+        ValueError: If there are no parts, or a width does not fit its representation.
         TypeError: if a part is not such a pair.
 
     Examples:

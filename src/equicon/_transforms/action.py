@@ -1,4 +1,4 @@
-"""``Action``: what was drawn for each image, to be applied and applied again."""
+"""``Action``: the parameters drawn for each image, to be applied and replayed."""
 
 from dataclasses import dataclass
 from typing import Any, final, get_args
@@ -30,18 +30,19 @@ from equicon._views.warp import PaddingMode
 @final
 @dataclass(frozen=True, eq=False)
 class Action:
-    """What was drawn for a batch of images: one affine map, one colour map, the filters that remain, a normalisation.
+    """The parameters drawn for a batch of images: one affine map, one colour map, filters and a normalisation.
 
-    Calling it applies it, calling it again replays it exactly, noise included. Views are warped, then coloured, then
-    filtered in the order given, then normalised, however the transforms that drew them were mixed. ``second @ first``
-    applies ``first`` first. ``action[index]`` takes part of the batch, and repeats where an index repeats: then
-    ``action[i](x[i])`` is ``action(x)[i]``, but for ``Appearance``, whose draws belong to the whole batch.
+    Call an action to apply it. Call it again to replay it exactly, noise included. It warps the images, then maps their
+    colours, then runs the filters in the order given, then normalises, in whatever order the transforms came that drew
+    it. ``second @ first`` applies ``first`` first. ``action[index]`` selects part of the batch; an index that repeats
+    repeats its image. ``action[i](x[i])`` equals ``action(x)[i]``, except for ``Appearance``, which draws for the whole
+    batch.
 
     Args:
-        affine: from the source (or the frame) to the view; what the loss needs.
-        color: the fused colour map, or None.
-        filters: what runs after it, in order.
-        normalization: what comes last, or None.
+        affine: The map from the source (or the frame) to the view. The loss needs it.
+        color: The fused colour map, or None.
+        filters: The filters that run after the colour map, in their order.
+        normalization: The normalisation that comes last, or None.
 
     Examples:
         >>> action = RandomRotation(45).sample(4)
@@ -73,10 +74,10 @@ class Action:
         return self.affine.matrix.shape[0]
 
     def __getitem__(self, index: Any) -> "Action":
-        """Take part of the batch by an int, a slice, a list, or a tensor (N,); one index gives a batch of one.
+        """Select part of the batch by an int, a slice, a list or a tensor (N,). An int gives a batch of one.
 
-        On an accelerator, an int and a slice wait for nothing; a list or a tensor of the host is copied, and a mask is
-        counted.
+        On an accelerator, an int or a slice does not wait for the device. A list or a tensor on the CPU is copied to
+        it, and the True values of a mask are counted; these do wait.
         """
         affine = self.affine[index]
         color = None if self.color is None else self.color[index]
@@ -86,7 +87,7 @@ class Action:
         """Repeat each image's action, for images that belong together: one draw for all frames of a clip.
 
         Args:
-            repeats: how often, at least 1; action i is that of images ``repeats · i`` and on.
+            repeats: How often, at least 1. The first action is that of the first ``repeats`` images, and so on.
 
         Examples:
             >>> clips = torch.rand(2, 5, 3, 64, 64)  # two clips of five frames
@@ -98,17 +99,17 @@ class Action:
     def to(self, device: torch.device | str) -> "Action":
         """Move to a device without waiting for it."""
         if isinstance(device, torch.dtype):
-            raise type_error("device", "a device", describe(device), "Views take a type in the call: dtype=.")
+            raise type_error("device", "a device", describe(device), "Give the type of the views in the call: dtype=.")
         if torch.device(device) == self.affine.device:
             return self
         color = None if self.color is None else self.color.to(device)
         return Action(self.affine.to(device), color, tuple(f.to(device) for f in self.filters), self.normalization)
 
     def where(self, applied: Tensor) -> "Action":
-        """Keep the action where ``applied`` (B,) of type bool, and do nothing elsewhere.
+        """Keep the action where ``applied`` (B,), of type bool, is True, and do nothing elsewhere.
 
         Raises:
-            ValueError: if it normalises, which is done to all views or none.
+            ValueError: If the action normalises. All views are normalised, or none.
         """
         if self.normalization is not None:
             fix = "Take Normalize out of RandomApply, and put it last."
@@ -144,28 +145,28 @@ class Action:
     ) -> Tensor:
         """Make the views: one interpolation, one colour map, then the filters, then the normalisation.
 
-        On a CPU a few pixels of each image are looked at, and a ``UserWarning`` says if they are not what colour or
-        ``Normalize`` take them for; ``equicon.testing.check_pipeline`` looks at more, on any device.
+        On a CPU, a few pixels of each image are checked. A ``UserWarning`` says if their values are not those that
+        colour or ``Normalize`` expect. ``equicon.testing.check_pipeline`` checks more, on any device.
 
         Args:
             images: (B, C, H, W), uint8 or floating in [0, 1].
             size: (h, w) of the views; the source's by default.
-            frame: applied first, such as a crop around the hand (``Affine.from_points``); warped in the same
-                interpolation.
-            anchor: (B, 2), a point of the source in pixels, such as a joint, for transforms that want one
+            frame: Applied before the action, such as a crop around the hand (``Affine.from_points``). It is part of the
+                same interpolation.
+            anchor: (B, 2), a point of the source in pixels, such as a joint, for transforms that use one
                 (``RandomErasing``).
-            dtype: of the views; by default float32 for uint8 images, else the images' own. Under autocast, give the
-                encoder's.
-            memory_format: of the views; give ``torch.channels_last`` where the encoder has it.
-            padding_mode: what lies outside the source: ``zeros``, ``border`` (the outermost pixels go on) or
-                ``reflection`` (about their centres). ``inside`` makes an action that shows nothing of it.
+            dtype: Type of the views. By default float32 for uint8 images, else the images' own. Under autocast, give
+                the encoder's type.
+            memory_format: Memory format of the views. Give ``torch.channels_last`` if the encoder uses it.
+            padding_mode: What lies outside the source: ``zeros``, ``border`` (the outermost pixels repeated) or
+                ``reflection`` (about their centres). ``inside`` makes an action whose views show nothing outside.
 
         Returns:
             Views (B, C, h, w).
 
         Raises:
-            ValueError: if shapes, batch sizes or devices do not fit, or memory_format or padding_mode is another one.
-            TypeError: if images are of an integer type other than uint8, frame is not an ``Affine``, or dtype is not
+            ValueError: If shapes, batch sizes or devices do not fit, or memory_format or padding_mode is not known.
+            TypeError: If images are of an integer type other than uint8, frame is not an ``Affine``, or dtype is not
                 float16, bfloat16, float32 or float64.
         """
         check_images(images)
@@ -181,8 +182,8 @@ class Action:
         memory_format: torch.memory_format,
         padding_mode: PaddingMode,
     ) -> Tensor:
-        # Transforms, which have checked the images, call it by this name: in a compiled graph, torch 2.11 cannot call
-        # an object that was made there.
+        # Transforms check the images and then call this method, not the object: in a compiled graph, torch 2.11 cannot
+        # call an object that was made in the graph.
         check_batch("images", images, self, "the Action")
         warn_of_looks(images, self.color, self.normalization)
         total = self.affine
@@ -227,16 +228,16 @@ class Action:
     ) -> "Action":
         """Magnify each view by the least factor that leaves nothing outside the source, as ``Affine.inside`` does.
 
-        Colour, filters and normalisation stay. The action that comes back has another ``affine``, which is what the
-        loss must get.
+        Colour, filters and normalisation do not change. The returned action has another ``affine``: give that one to
+        the loss.
 
         Args:
             source: (H, W) of the images.
-            view: (h, w) of the views, as ``size`` is given to the call; the images' by default.
-            frame: as it is given to the call.
+            view: (h, w) of the views, the ``size`` of the call; the images' by default.
+            frame: The ``frame`` of the call.
 
         Returns:
-            The action, whose views are the same whatever ``padding_mode`` is.
+            The action. Its views are the same for every ``padding_mode``.
 
         Raises:
             ValueError: if a size or batch size does not fit, or the source is one pixel wide or high.
@@ -251,13 +252,16 @@ class Action:
         return Action(affine, self.color, self.filters, self.normalization)
 
     def backend(self, images: Tensor) -> Backend:
-        """Tell what makes the views of these images: ``"triton"``, ``"torch"`` or ``"kornia"``.
+        """Return the backend that makes the views of these images: ``"triton"``, ``"torch"`` or ``"kornia"``.
 
-        They give the same views up to rounding. ``triton``: on a CUDA GPU with Triton, one kernel makes geometry,
-        colour and normalisation in one pass over uint8, half or float32 images of three channels, as far as no
-        gradient is asked for. ``torch``: on a CPU, ``grid_sample`` on a few images at a time, while they are in the
-        cache. ``kornia``: Kornia's ``warp_affine`` for everything else, such as gradients and other channels on a GPU,
-        or ``vmap``; but ``torch`` where a compiled call or TF32 products would make Kornia's matrices inexact.
+        All backends give the same views up to rounding:
+
+        - ``triton``, on a CUDA GPU with Triton: one kernel does geometry, colour and normalisation in one pass over
+          images of three channels in uint8, half precision or float32, unless a gradient is needed.
+        - ``torch``, on a CPU: ``grid_sample`` on a few images at a time, so that they stay in the cache. It also serves
+          compiled calls and TF32 products, where Kornia's matrices would be inexact.
+        - ``kornia``: Kornia's ``warp_affine`` for everything else, such as ``vmap``, or gradients and other channels on
+          a GPU.
 
         The environment variable ``EQUICON_BACKEND`` asks for one of them.
 
@@ -265,7 +269,7 @@ class Action:
             images: (B, C, H, W), as they would be given to the ``Action``.
 
         Raises:
-            ValueError: if ``EQUICON_BACKEND`` is none of the three, or cannot make these views; it says why.
+            ValueError: If ``EQUICON_BACKEND`` is none of the three, or cannot make these views. The message says why.
 
         Examples:
             >>> RandomRotation(45).sample(4).backend(torch.rand(4, 3, 64, 64))
@@ -275,7 +279,7 @@ class Action:
 
 
 def geometry(linear: Tensor, translation: Tensor | None = None) -> Action:
-    """Make an action of geometry alone from (B, 2, 2) and (B, 2)."""
+    """Make an action of geometry alone from linear parts (B, 2, 2) and translations (B, 2)."""
     if translation is None:
         translation = torch.zeros_like(linear[:, 0])
     return Action(Affine._of(affine_matrix(linear, translation)))

@@ -22,21 +22,22 @@ from equicon._transforms.looks import fault_of_module
 @final
 @dataclass(frozen=True)
 class Appearance(EquivariantTransform):
-    """Run any operation on image batches that moves no pixel: a Kornia augmentation, a torchvision one, your own.
+    """Wrap any operation on image batches that moves no pixel: an augmentation of Kornia or torchvision, or your own.
 
-    The global generator is seeded by the action's own seed around the call, and restored after it, so an ``Action``
-    replays the operation on the same batch. What it draws for each image and what for the whole batch is its own
-    affair, so a part of the action, ``action[i]``, draws other numbers for its part. Geometry does not belong here: the
-    returned matrix would not know of it. A ``UserWarning`` says so of what is known to move pixels, or to draw once for
-    the whole batch, as torchvision's augmentations do.
+    torch's global generators are seeded with the action's seed before the call, and restored after it. So an ``Action``
+    replays the operation on the same batch. The operation decides which numbers it draws for each image and which for
+    the whole batch. So part of the action, ``action[i]``, draws other numbers than the whole action.
+
+    Do not wrap geometry: the returned matrix would not contain it. A ``UserWarning`` says if the operation is known to
+    move pixels, or to draw once for the whole batch, as torchvision's augmentations do.
 
     Args:
-        module: called with views (B, C, h, w), floating; must return the same shape. torch's global generators are
-            the only randomness that is replayed.
+        module: Called with views (B, C, h, w), floating. It must return a tensor of the same shape. Only randomness
+            from torch's global generators is replayed.
 
     Raises:
-        TypeError: if it cannot be called, or returns something else than a tensor.
-        ValueError: if it changes the shape.
+        TypeError: If the module cannot be called, or does not return a tensor.
+        ValueError: If the module changes the shape.
 
     Examples:
         >>> from kornia.augmentation import RandomSolarize
@@ -50,7 +51,7 @@ class Appearance(EquivariantTransform):
             raise type_error("module", "something to call with a batch of images", describe(self.module))
         fault = fault_of_module(self.module)
         if fault:
-            warnings.warn(f"module: {fault}", UserWarning, stacklevel=3)  # by way of the __init__ of a dataclass
+            warnings.warn(f"module: {fault}", UserWarning, stacklevel=3)  # past the dataclass's own __init__
 
     @override
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
@@ -60,7 +61,7 @@ class Appearance(EquivariantTransform):
 @final
 @dataclass(frozen=True)
 class Wrapped(Filter):
-    """Runs a module on all views, with a seed of its own."""
+    """Runs a module on all views, with the global generators seeded by its own seed."""
 
     module: Callable[[Tensor], Any]
     seed: int
@@ -72,7 +73,7 @@ class Wrapped(Filter):
         if not isinstance(result, Tensor):
             raise type_error("module", "a module that returns a tensor", f"{describe(result)} from {self.module!r}")
         if result.shape != views.shape:
-            fix = "What moves pixels or resizes needs its matrix: Affine.from_pixels."
+            fix = "Appearance must not move pixels or resize. For that, give the matrix: Affine.from_pixels."
             raise value_error(
                 "module", f"views of shape {tuple(views.shape)}", f"{describe(result)} from {self.module!r}", fix
             )

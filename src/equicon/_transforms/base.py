@@ -33,8 +33,9 @@ class EquivariantTransform(ABC):
     """A distribution over actions on images: draw one for each image, apply it, keep its matrix.
 
     A transform holds its configuration and nothing that was drawn. To write your own, make a frozen dataclass with a
-    method ``_draw(batch_size, generator) -> Action`` that draws by ``equicon.draw``, on the generator's device (the CPU
-    where it is None), and hold it against ``equicon.testing.assert_transform``.
+    method ``_draw(batch_size, generator) -> Action``. The method draws with the functions of ``equicon.draw``, on the
+    generator's device, or on the CPU if the generator is None. Test your transform with
+    ``equicon.testing.assert_transform``.
 
     Laws: the returned ``Affine`` moves points to where the pixels under them go; the same CPU generator gives the same
     parameters on every device; images are not changed in place.
@@ -46,11 +47,11 @@ class EquivariantTransform(ABC):
 
     @abstractmethod
     def _draw(self, batch_size: int, generator: torch.Generator | None) -> Action:
-        """Draw one action for each of ``batch_size`` images, where the generator lives."""
+        """Draw one action for each of ``batch_size`` images, on the generator's device."""
 
     @property
     def _normalizes(self) -> bool:
-        """Whether its actions normalise, so that nothing may come after it."""
+        """Whether the transform's actions normalise. If so, nothing may come after it."""
         return False
 
     @final
@@ -72,10 +73,10 @@ class EquivariantTransform(ABC):
         """Draw one action for each image, without waiting for a device.
 
         Args:
-            batch_size: how many.
-            generator: the source of randomness; torch's global CPU generator where None.
-            device: where the action will be applied; where it was drawn (the generator's device, else the CPU) by
-                default.
+            batch_size: How many images to draw for.
+            generator: Source of randomness; None takes torch's global CPU generator.
+            device: The device where the action will be applied. By default the device where it was drawn: the
+                generator's, or the CPU.
 
         Examples:
             >>> len(RandomRotation(45).sample(8, generator=torch.Generator().manual_seed(0)))
@@ -100,25 +101,25 @@ class EquivariantTransform(ABC):
     ) -> tuple[Tensor, Affine]:
         """Draw an action and apply it.
 
-        On a CPU a few pixels of each image are looked at, and a ``UserWarning`` says if they are not what colour or
-        ``Normalize`` take them for; ``equicon.testing.check_pipeline`` looks at more, on any device.
+        On a CPU, a few pixels of each image are checked. A ``UserWarning`` says if their values are not those that
+        colour or ``Normalize`` expect. ``equicon.testing.check_pipeline`` checks more, on any device.
 
         Args:
             images: (B, C, H, W), uint8 or floating in [0, 1].
             size: (h, w) of the views; the source's by default.
-            frame: applied first, such as a crop around the hand.
-            anchor: (B, 2), a point of the source in pixels, for transforms that want one.
-            dtype: of the views; by default float32 for uint8 images, else the images' own.
-            memory_format: of the views; give ``torch.channels_last`` where the encoder has it.
-            padding_mode: what lies outside the source: ``zeros``, ``border`` or ``reflection``.
-            generator: the source of randomness; torch's global CPU generator where None.
+            frame: Applied before the action, such as a crop around the hand.
+            anchor: (B, 2), a point of the source in pixels, for transforms that use one (``RandomErasing``).
+            dtype: Type of the views. By default float32 for uint8 images, else the images' own.
+            memory_format: Memory format of the views. Give ``torch.channels_last`` if the encoder uses it.
+            padding_mode: What lies outside the source: ``zeros``, ``border`` or ``reflection``.
+            generator: Source of randomness; None takes torch's global CPU generator.
 
         Returns:
-            Views (B, C, h, w), and the ``Affine`` from the source (or the frame) to them.
+            Views (B, C, h, w), and the ``Affine`` from the source (or the frame) to the views.
 
         Raises:
-            ValueError: if shapes, batch sizes or devices do not fit, or memory_format or padding_mode is another one.
-            TypeError: if images are of an integer type other than uint8, frame is not an ``Affine``, generator is no
+            ValueError: If shapes, batch sizes or devices do not fit, or memory_format or padding_mode is not known.
+            TypeError: If images are of an integer type other than uint8, frame is not an ``Affine``, generator is not a
                 ``torch.Generator``, or dtype is not float16, bfloat16, float32 or float64.
 
         Examples:
@@ -132,17 +133,18 @@ class EquivariantTransform(ABC):
 @final
 @dataclass(frozen=True, repr=False)
 class Compose(EquivariantTransform):
-    """Apply transforms one after the other, as one warp, one colour map and the filters that remain.
+    """Chain transforms into one warp, one colour map, and the filters that cannot be fused.
 
-    Geometry and colour commute, so geometry runs first, then colour, fused and clamped once at the end; filters
-    (blur, noise, erasing, Sobel, anything in ``Appearance``) run after both, in the order given. ``Normalize`` is last.
+    Geometry and colour commute. So geometry runs first, as one warp, and then colour, as one map that is clamped once.
+    Filters (blur, noise, erasing, Sobel, anything in ``Appearance``) run after both, in the order given. ``Normalize``
+    comes last.
 
     Args:
-        transforms: at least one; a ``Compose`` may hold others.
+        transforms: A list of at least one transform. A ``Compose`` may contain others.
 
     Raises:
-        ValueError: if there is none, or anything comes after ``Normalize``.
-        TypeError: if one is not an ``EquivariantTransform``.
+        ValueError: If there are no transforms, or any comes after ``Normalize``.
+        TypeError: If one is not an ``EquivariantTransform``.
 
     Examples:
         >>> augment = Compose([RandomRotation(45), RandomScale((0.8, 1.2)), ColorJitter(0.4, 0.4, 0.4, 0.1)])
@@ -185,8 +187,8 @@ class RandomApply(EquivariantTransform):
     """Apply a transform to each image with probability p, and leave the others as they are.
 
     Args:
-        transform: any transform; of a ``Compose``, all or nothing is applied to an image.
-        p: in [0, 1], decided for each image.
+        transform: Any transform. A ``Compose`` is applied to an image as a whole, or not at all.
+        p: Probability in [0, 1], drawn for each image separately.
 
     Examples:
         >>> views, g = RandomApply(RandomRotation(45), p=0.5)(torch.rand(4, 3, 64, 64))

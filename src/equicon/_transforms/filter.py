@@ -16,14 +16,15 @@ from equicon._views.color import ColorMap
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Filter(ABC):
-    """What was drawn for a batch of views, and what to do to them with it: blur, noise, erasing, anything.
+    """An operation on views, with the parameters drawn for each of them: blur, noise, erasing, or any other.
 
-    To write your own, make a frozen dataclass with fields for what was drawn, and one method ``apply``. A field that
-    holds a tensor, an ``Affine`` or a ``ColorMap`` has the batch as its first dimension; ``where``, ``to`` and ``[]``
-    act on each of them. Filters are equal where they are the same object, as tensors have no single answer to ``==``.
+    To write your own, make a frozen dataclass with a field for each drawn parameter, and one method ``apply``. A field
+    that holds a tensor, an ``Affine`` or a ``ColorMap`` has the batch as its first dimension; ``where``, ``to`` and
+    ``[]`` act on each of them. Two filters are equal only if they are the same object, since ``==`` of tensors has no
+    single answer.
 
     Args:
-        applied: (B,) of type bool, the images that it is applied to; all where None.
+        applied: (B,) of type bool: which images the filter is applied to. None means all.
 
     Examples:
         >>> from dataclasses import dataclass
@@ -36,11 +37,11 @@ class Filter(ABC):
 
     applied: Tensor | None = None
 
-    __iter__ = None  # what has [] would be iterated over: filters=(fog) is no tuple
+    __iter__ = None  # its [] would make it iterable, and hide the missing comma of filters=(fog)
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        # What stands in a class before @dataclass comes to it stays: or it would compare tensors, and hash them.
+        # @dataclass keeps the methods that a class already has. Its own would compare and hash tensors.
         for name in ("__eq__", "__hash__"):
             if name not in vars(cls):
                 setattr(cls, name, getattr(object, name))
@@ -50,8 +51,8 @@ class Filter(ABC):
         """Filter all views, without changing them in place.
 
         Args:
-            views: (B, C, h, w), floating, as geometry and colour left them in [0, 1].
-            anchor: (B, 2), a point of each view in its pixels, where the caller gave one.
+            views: (B, C, h, w), floating in [0, 1], after geometry and colour.
+            anchor: (B, 2), a point of each view in its pixels, or None if the caller gave none.
 
         Returns:
             Views of the same shape and type.
@@ -59,7 +60,7 @@ class Filter(ABC):
 
     @final
     def where(self, applied: Tensor) -> Self:
-        """Restrict to the images where ``applied`` (B,) of type bool."""
+        """Restrict the filter to the images where ``applied`` (B,), of type bool, is True."""
         return self._replace(applied=applied if self.applied is None else self.applied & applied)
 
     @final
@@ -71,12 +72,12 @@ class Filter(ABC):
 
     @final
     def __getitem__(self, index: Any) -> Self:
-        """Take part of the batch, as ``Affine[...]`` does."""
+        """Select part of the batch, as ``Affine[...]`` does."""
         return self._each(lambda tensor: rows(tensor, index), lambda value: value[index])
 
     @final
     def _run(self, views: Tensor, anchor: Tensor | None) -> Tensor:
-        """Filter the views that it is applied to."""
+        """Filter the views where ``applied`` is True, and keep the others."""
         filtered = self.apply(views, anchor)
         if not isinstance(filtered, Tensor) or filtered.shape != views.shape or filtered.dtype != views.dtype:
             wanted = f"views of shape {tuple(views.shape)} and type {views.dtype} in return"
@@ -100,5 +101,5 @@ class Filter(ABC):
             return replace(self, **changed)
         except TypeError as error:
             kind = type(self).__name__
-            fix = f"Write @dataclass(frozen=True) above class {kind}, a field for each thing, and no __init__."
+            fix = f"Write @dataclass(frozen=True) above class {kind}, a field for each parameter, and no __init__."
             raise type_error(kind, "a frozen dataclass", f"one that cannot be made again: {error}", fix) from error

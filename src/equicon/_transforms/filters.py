@@ -27,7 +27,7 @@ from equicon._transforms.filter import Filter
 
 
 def filtering(drawn: Filter, batch_size: int, p: float, generator: torch.Generator | None) -> Action:
-    """Make the action of a filter that each image gets with probability p."""
+    """Make the action that applies a filter to each image with probability p."""
     if p < 1:
         drawn = drawn.where(draw.bernoulli(batch_size, p, generator))
     return Action(Affine.identity(batch_size, device=draw.device_of(generator)), filters=(drawn,))
@@ -39,12 +39,12 @@ class RandomGaussianBlur(EquivariantTransform):
     """Blur each image by a Gaussian, with Kornia's kernels and filter.
 
     Args:
-        kernel_size: odd, in pixels of the view; SimCLR takes a tenth of the image's side.
+        kernel_size: Size of the kernel in pixels of the view, odd. SimCLR takes a tenth of the image's side.
         sigma: (lowest, highest) standard deviation in pixels of the view, in [1e-4, 1e4].
-        p: in [0, 1], decided for each image.
+        p: Probability in [0, 1], drawn for each image separately.
 
     Raises:
-        ValueError: if kernel_size is even, or reaches twice the size of a view; if a sigma is out of range.
+        ValueError: If kernel_size is even, or at least twice the size of a view, or a sigma is out of range.
 
     Examples:
         >>> views, g = RandomGaussianBlur(7, (0.1, 2.0))(torch.rand(4, 3, 64, 64))
@@ -80,7 +80,7 @@ class _Blur(Filter):
         if self.kernel_size // 2 >= min(views.shape[-2:]):
             fix = f"Take at most {2 * min(views.shape[-2:]) - 1}."
             raise value_error("kernel_size", "a kernel below twice the view's size", self.kernel_size, fix)
-        # Not gaussian_blur2d: of Kornia 0.9.0 it reads sigma back from the device.
+        # Not gaussian_blur2d, which in Kornia 0.9.0 reads sigma back from the device.
         kernel = get_gaussian_kernel1d(self.kernel_size, self.sigma[:, None].to(views.dtype))
         blurred: Tensor = filter2d_separable(views, kernel, kernel)
         return blurred
@@ -89,19 +89,19 @@ class _Blur(Filter):
 @final
 @dataclass(frozen=True)
 class RandomErasing(EquivariantTransform):
-    """Paint over a rectangle of each image: the paper's cut-out where an ``anchor``, such as a joint, is its centre.
+    """Paint over a rectangle of each image. With an ``anchor``, such as a joint, this is the paper's cut-out.
 
-    Without an anchor the rectangle lies anywhere inside the view; with one it is centred there and cut off at the
-    borders.
+    Without an anchor the rectangle lies anywhere inside the view. With an anchor it is centred there, and cut off at
+    the borders of the view.
 
     Args:
         scale: (lowest, highest) share of the view's area, in (0, 1].
-        ratio: (lowest, highest) width over height, drawn evenly on a log scale.
-        value: the grey to paint with, or a range (lowest, highest) to draw it from, in [-1e4, 1e4].
-        p: in [0, 1], decided for each image.
+        ratio: (lowest, highest) width over height, in [1e-4, 1e4], drawn uniformly on a log scale.
+        value: The grey to paint with, or a range (lowest, highest) to draw it from, in [-1e4, 1e4].
+        p: Probability in [0, 1], drawn for each image separately.
 
     Raises:
-        ValueError: if a share is outside (0, 1], a ratio is outside [1e-4, 1e4], the value is out of range, or
+        ValueError: If a share is outside (0, 1], a ratio is outside [1e-4, 1e4], the value is out of range, or
             lowest > highest.
 
     Examples:
@@ -164,10 +164,10 @@ def _near(length: int, center: Tensor, extent: Tensor) -> Tensor:
 @final
 @dataclass(frozen=True)
 class RandomSobel(EquivariantTransform):
-    """Replace each channel by the magnitude of its gradient: the values of Kornia's ``sobel``, up to rounding.
+    """Replace each channel by the magnitude of its gradient, as Kornia's ``sobel`` does, up to rounding.
 
     Args:
-        p: in [0, 1], decided for each image.
+        p: Probability in [0, 1], drawn for each image separately.
 
     Examples:
         >>> views, g = RandomSobel(0.5)(torch.rand(4, 3, 64, 64))
@@ -189,7 +189,7 @@ class RandomSobel(EquivariantTransform):
 class _Sobel(Filter):
     @override
     def apply(self, views: Tensor, anchor: Tensor | None = None) -> Tensor:
-        # Not Kornia's sobel, which copies its kernel to the device each time, and waits: sums of slices.
+        # Sums of slices, not Kornia's sobel, which copies its kernel to the device in each call, and waits.
         padded = F.pad(views, (1, 1, 1, 1), mode="replicate")
         across, down = padded[..., 2:] - padded[..., :-2], padded[:, :, 2:] - padded[:, :, :-2]
         x = across[:, :, 2:] + 2 * across[:, :, 1:-1] + across[:, :, :-2]

@@ -23,13 +23,13 @@ from equicon._transforms.action import Action, geometry
 from equicon._transforms.base import EquivariantTransform
 
 Span: TypeAlias = float | tuple[float, float]
-"""A number a for the range (−a, a), or the range itself."""
+"""A number a, which means the range (−a, a), or the range itself."""
 
 _FARTHEST = 3600.0
-"""Degrees to turn by: of more than ten turns, float32 does not keep a thousandth of a degree."""
+"""Largest rotation in degrees: ten turns. Beyond it, float32 does not resolve a thousandth of a degree."""
 
 _STEEPEST = 89.9
-"""Degrees of shear: at 90 an upright line has no image."""
+"""Largest shear in degrees. At 90, an upright line has no image."""
 
 
 def _check_fractions(argument: str, value: Any) -> None:
@@ -41,7 +41,7 @@ def _check_fractions(argument: str, value: Any) -> None:
 
 
 def _check_fraction(argument: str, value: Any) -> None:
-    if check_number(argument, value, low=0.0) > 1:  # beyond which nothing is left of a square image
+    if check_number(argument, value, low=0.0) > 1:  # a larger shift leaves nothing of a square image
         raise value_error(argument, "a share of the side, in [0, 1]", value, "Divide pixels by the shorter side.")
 
 
@@ -75,10 +75,10 @@ class RandomRotation(EquivariantTransform):
     ``rotate`` and Kornia's ``RandomRotation``.
 
     Args:
-        degrees: a for angles from (−a, a), or a range (lowest, highest), at most ten turns to either side.
+        degrees: A number a for angles in (−a, a), or a range (lowest, highest); at most ten turns to either side.
 
     Raises:
-        ValueError: if a is negative, an angle is beyond ten turns, or lowest > highest.
+        ValueError: If a is negative, an angle is beyond ten turns, or lowest > highest.
 
     Examples:
         >>> views, g = RandomRotation(45)(torch.rand(4, 3, 64, 64))
@@ -100,13 +100,13 @@ class RandomRotation(EquivariantTransform):
 @final
 @dataclass(frozen=True)
 class RandomTranslate(EquivariantTransform):
-    """Shift each image, on each axis by its own amount.
+    """Shift each image, by an amount of its own on each axis.
 
-    Convention: fractions are of the side of the centred square, the image's shorter side: 0.1 shifts by up to 0.2
-    units, which is up to 6.4 pixels of 64. Positive values of x move the picture right, of y down.
+    Convention: a fraction is a share of the image's shorter side, which is the side of the centred square. So 0.1
+    shifts by up to 0.2 units, or 6.4 pixels of 64. Positive x moves the picture right, and positive y moves it down.
 
     Args:
-        fraction: one number a for (−a, a) on both axes, or a pair (x, y) of such numbers.
+        fraction: A number a for shifts in (−a, a) on both axes, or a pair (x, y) of such numbers, in [0, 1].
 
     Raises:
         ValueError: if a fraction is not in [0, 1].
@@ -135,7 +135,7 @@ class RandomTranslate(EquivariantTransform):
 class RandomScale(EquivariantTransform):
     """Magnify or shrink each image about its centre.
 
-    Convention: above 1 magnifies. The crop *margin* of the PeCLR paper is the inverse: above 1 it shrinks.
+    Convention: a factor above 1 magnifies. The crop *margin* of the PeCLR paper is the inverse: above 1 it shrinks.
 
     Args:
         range: (lowest, highest) factor, in [1e-4, 1e4].
@@ -164,14 +164,14 @@ class RandomScale(EquivariantTransform):
 class RandomShear(EquivariantTransform):
     """Lean each image sideways: x ↦ x + tan(degrees) · y.
 
-    Convention: positive degrees lean upright lines counter-clockwise (the top goes left), the sense of a positive
-    rotation. torchvision's ``affine`` and Kornia's ``RandomShear`` lean the other way.
+    Convention: positive degrees lean upright lines counter-clockwise (the top goes left), as a positive rotation does.
+    torchvision's ``affine`` and Kornia's ``RandomShear`` lean the other way.
 
     Args:
-        degrees: a for angles from (−a, a), or a range (lowest, highest), inside (−90, 90).
+        degrees: A number a for angles in (−a, a), or a range (lowest, highest), inside [−89.9, 89.9].
 
     Raises:
-        ValueError: if an angle reaches 90 or lowest > highest.
+        ValueError: If an angle is beyond 89.9 degrees to either side, or lowest > highest.
 
     Examples:
         >>> views, g = RandomShear(10)(torch.rand(4, 3, 64, 64))
@@ -194,7 +194,7 @@ class RandomHorizontalFlip(EquivariantTransform):
     """Mirror each image left to right with probability p.
 
     Args:
-        p: in [0, 1], decided for each image.
+        p: Probability in [0, 1], drawn for each image separately.
 
     Examples:
         >>> views, g = RandomHorizontalFlip(1.0)(torch.rand(4, 3, 64, 64))
@@ -221,7 +221,7 @@ class RandomVerticalFlip(EquivariantTransform):
     """Mirror each image top to bottom with probability p.
 
     Args:
-        p: in [0, 1], decided for each image.
+        p: Probability in [0, 1], drawn for each image separately.
 
     Examples:
         >>> views, g = RandomVerticalFlip(0.5)(torch.rand(4, 3, 64, 64))
@@ -248,10 +248,10 @@ class RandomAffine(EquivariantTransform):
     ``RandomAffine`` in torchvision and Kornia, which turn clockwise for positive degrees.
 
     Args:
-        degrees: of ``RandomRotation``.
-        translate: of ``RandomTranslate``; no shift where None.
-        scale: of ``RandomScale``; no scaling where None.
-        shear: of ``RandomShear``; no shear where None.
+        degrees: As in ``RandomRotation``.
+        translate: As in ``RandomTranslate``. None does not shift.
+        scale: As in ``RandomScale``. None does not scale.
+        shear: As in ``RandomShear``. None does not shear.
 
     Examples:
         >>> views, g = RandomAffine(45, translate=0.1, scale=(0.8, 1.2), shear=10)(torch.rand(4, 3, 64, 64))

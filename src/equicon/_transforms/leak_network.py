@@ -1,4 +1,4 @@
-"""What ``find_leaks`` looks with: random pictures that have no scale, and a network that is shown their views."""
+"""Parts of ``find_leaks``: random pictures that have no scale, and the network that is shown their views."""
 
 import math
 from itertools import pairwise
@@ -15,14 +15,14 @@ _CONTRAST = 0.18
 """Standard deviation of the pictures: so small that few pixels are cut off at 0 and 1."""
 
 _SLOWER = 2
-"""How many times waves are made three times as long as those before."""
+"""How many rounds of longer waves there are. The waves of each round are three times as long as those before."""
 
 
 def random_pictures(count: int, size: Size) -> Tensor:
     """Draw pictures (count, 3, H, W) from the global generator: noise whose amplitude falls as 1 / frequency.
 
-    So does that of photographs (Field 1987), and a crop of such noise looks like the whole. It is stationary and
-    isotropic: nothing in it says which way is up. Channels are independent.
+    The amplitude of photographs falls likewise (Field 1987), and a crop of such noise looks like the whole. The noise
+    is stationary and isotropic: nothing in it says which way is up. Channels are independent.
     """
     rows = torch.fft.fftfreq(size[0], device="cpu", dtype=torch.float32)
     columns = torch.fft.rfftfreq(size[1], device="cpu", dtype=torch.float32)
@@ -40,11 +40,12 @@ def random_pictures(count: int, size: Size) -> Tensor:
 
 
 def _slow_waves(size: Size) -> tuple[Tensor, Tensor]:
-    """Make waves (N, H · W) longer than the picture, and how strong each is.
+    """Make waves (N, H · W) that are longer than the picture, and the strength of each.
 
-    Without them all pictures have one mean, and views tell their scale by theirs: the more of a picture they show, the
-    nearer it is. A picture is a sum of waves, each of which stands for a cell of the plane of frequencies. That around
-    0 is filled by eight waves three times as long, which leave a ninth of it, and so on.
+    Without them, all pictures would have one mean. Then the mean of a view would tell its scale: the more of a picture
+    a view shows, the nearer its mean is to that of the picture. A picture is a sum of waves, and each wave stands for a
+    cell of the frequency plane. Eight waves, three times as long as the picture, fill the cell around 0 up to a ninth
+    of it. Eight longer waves fill that ninth, and so on.
     """
     y, x = (torch.arange(n, device="cpu", dtype=torch.float32) / n for n in size)
     waves, weights = [], []
@@ -60,7 +61,7 @@ def _slow_waves(size: Size) -> tuple[Tensor, Tensor]:
 
 @final
 class _Block(nn.Module):
-    """Two convolutions beside a shortcut (He et al. 2016), half as large where there are more channels."""
+    """Two convolutions with a shortcut (He et al. 2016). The output is half as large if it has more channels."""
 
     def __init__(self, before: int, channels: int, device: torch.device) -> None:
         super().__init__()
@@ -82,7 +83,7 @@ def _convolution(before: int, after: int, kernel: int, stride: int, device: torc
 
 
 def build_network(channels: int, outputs: int, device: torch.device) -> nn.Sequential:
-    """Build ResNet-18 of a quarter of its width, from the global generator, for views in channels-last format."""
+    """Build a ResNet-18 of a quarter of the width, with random weights, for views in channels-last format."""
     head = nn.Linear(128, outputs, device=device, dtype=torch.float32)
     widths = [16, 16, 16, 32, 32, 64, 64, 128, 128]
     blocks = [_Block(before, after, device) for before, after in pairwise(widths)]

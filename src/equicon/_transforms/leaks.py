@@ -1,4 +1,4 @@
-"""``find_leaks``: whether a view tells how it was made, whatever it shows."""
+"""``find_leaks``: whether views reveal how they were made, whatever they show."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -28,27 +28,28 @@ from equicon._transforms.leak_network import build_network, random_pictures
 Progress: TypeAlias = Callable[[list[Any]], Iterable[Any]]
 
 _HELD_OUT, _FIRST = 2048, 256
-"""How many views R² is measured on, and how many tell beforehand what varies."""
+"""How many views R² is measured on, and how many are made before training to see which quantities vary."""
 
 _LEAST = 0.05
-"""R² from which on one speaks of a leak."""
+"""R² above which a quantity counts as a leak."""
 
 _LEARNING_RATE, _WARM_UP = 2e-3, 0.05
 
 _SMALLEST = 16
-"""Side of views [pixels] from which the network's last stage gets a single pixel."""
+"""Largest side of a view in pixels that gives the network's last stage a single pixel."""
 
 _COLUMNS = {"angle": slice(0, 2), "log_scale": slice(2, 3), "shift": slice(3, 5)}
-"""Where the quantities stand among what the network says. An angle is a point of the circle: it has no end."""
+"""The columns of each quantity in the network's output. An angle is a point on the circle, so that it has no jump."""
 
 
 class Leak(NamedTuple):
-    """How well a network tells one quantity from a view that it never saw.
+    """How well a network predicts one quantity from views that it never saw.
 
     Args:
-        r2: the share of its variance that is told: 1 where it is read off, about 0 where nothing is known of it.
-        low: lower end of the 95 % interval of ``r2``, over views; another network may be further off.
-        high: upper end.
+        r2: The share of the quantity's variance that the network explains: 1 if it reads the quantity off exactly,
+            about 0 if it knows nothing about it.
+        low: Lower end of the 95 % interval of ``r2`` over views. Another network may be further off.
+        high: Upper end of this interval.
 
     Examples:
         >>> print(Leak(0.94, 0.93, 0.95))
@@ -64,12 +65,12 @@ class Leak(NamedTuple):
 
 
 class Leaks(NamedTuple):
-    """What views tell of the transform that made them; None is what does not vary.
+    """What views reveal about the transform that made them. A quantity that does not vary is None.
 
     Args:
-        angle: by which the picture is turned.
-        log_scale: logarithm of its magnification.
-        shift: where its centre lies, x and y together.
+        angle: The angle by which the picture is turned.
+        log_scale: The logarithm of its magnification.
+        shift: The place of its centre, x and y together.
 
     Examples:
         >>> leaks = Leaks(Leak(0.94, 0.93, 0.95), None, Leak(0.01, -0.01, 0.03))
@@ -88,7 +89,7 @@ class Leaks(NamedTuple):
 
     @property
     def found(self) -> tuple[str, ...]:
-        """The names of what leaks: the lower end of its interval is above 0.05."""
+        """The names of the quantities that leak: those whose ``low`` is above 0.05."""
         return tuple(name for name, leak in self._asdict().items() if leak is not None and leak.low > _LEAST)
 
     def __str__(self) -> str:
@@ -111,29 +112,33 @@ def find_leaks(
 ) -> Leaks:
     """Find out whether views give away how they were turned, magnified and shifted.
 
-    A small network learns to tell angle, scale and shift from views of random pictures. The pictures themselves say
-    nothing of these, so what it finds is a trace of how views are made: a border that shows, sharpness. An encoder can
-    read that trace too, and then it makes a contrastive loss small and knows nothing of what the images show. Run this
-    on the pipeline that trains, with small pictures: 64 × 64 pixels take about a minute of one core.
+    A small network learns to predict angle, scale and shift from views of random pictures. The pictures themselves say
+    nothing about these. So whatever the network finds is a trace of how the views are made, such as a visible border,
+    or sharpness. An encoder can read that trace too. Then it makes a contrastive loss small and learns nothing about
+    what the images show. Run this on the pipeline of your training, with small pictures: 64 × 64 pixels take about a
+    minute of one core.
 
     Args:
-        make_views: images (B, 3, H, W), floating in [0, 1], to views (B, C, h, w) and the ``Affine`` that made them: an
-            ``EquivariantTransform``, or a function that calls one with the size, the frame and the padding of training.
-        source: (H, W) of the pictures that it gets.
-        steps: how long the network learns. A longer run may find a leak that a shorter one misses.
-        batch_size: how many views it sees in a step, at least 2.
-        seed: of pictures, network, and all that draws from torch's global generators, which are put back afterwards.
-        device: where pictures and network are; the CPU by default.
-        progress: what to wrap around the list of batches, for example ``tqdm``.
+        make_views: Maps images (B, 3, H, W), floating in [0, 1], to views (B, C, h, w) and the ``Affine`` that made
+            them. It is an ``EquivariantTransform``, or a function that calls one with the size, the frame and the
+            padding of your training.
+        source: (H, W) of the pictures that ``make_views`` gets.
+        steps: For how many steps the network learns. A longer run may find a leak that a shorter one misses.
+        batch_size: How many views the network sees in a step, at least 2.
+        seed: Seed of the pictures, of the network, and of all that draws from torch's global generators. These are
+            restored afterwards.
+        device: Device of the pictures and the network; the CPU by default.
+        progress: Wraps the list of batches, for example ``tqdm``.
 
     Returns:
-        For each quantity R² on 2,048 views or more that the network never saw, with its interval. It is None for what
-        does not vary: whose deviation in the first 256 views is at most 1e-4 (radians, units, or of the logarithm).
+        For each quantity, R² on 2,048 or more views that the network never saw, with its interval. It is None for a
+        quantity that does not vary: its standard deviation in the first 256 views is at most 1e-4 (in radians, in
+        units, or of the logarithm).
 
     Raises:
-        ValueError: if a number or a size is out of range, there are not as many views or matrices as images, or views
-            are not finite.
-        TypeError: if make_views or progress cannot be called, or views come without their ``Affine``.
+        ValueError: If a number or a size is out of range, the number of views or matrices is not that of the images,
+            or views are not finite.
+        TypeError: If make_views or progress cannot be called, or views come without their ``Affine``.
 
     Examples:
         >>> augment = Compose([RandomRotation(45), RandomScale((0.7, 1.1)), RandomTranslate(0.1)])
@@ -164,7 +169,7 @@ def find_leaks(
 
 @contextmanager
 def _settled(device: torch.device) -> Iterator[None]:
-    """Learn alike whatever the caller has set."""
+    """Train the same way whatever inference mode, gradients, autocast or precision the caller has set."""
     with torch.inference_mode(False), torch.enable_grad(), without_autocast(device), exact_products():
         yield
 
@@ -172,7 +177,7 @@ def _settled(device: torch.device) -> Iterator[None]:
 def _batch(
     make_views: Callable[[Tensor], tuple[Tensor, Affine]], count: int, source: Size, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Make views (B, C, h, w) and what is asked of them (B, 5)."""
+    """Make views (B, C, h, w) and the targets (B, 5) that the network is to predict."""
     with torch.no_grad():
         made = make_views(random_pictures(count, source).to(device))
         if not isinstance(made, tuple | list) or len(made) != 2:
@@ -186,12 +191,12 @@ def _batch(
 
 
 class _Scales(NamedTuple):
-    """By what views and targets are standardised.
+    """Means and standard deviations, by which views and targets are standardised.
 
     Args:
-        views: mean and deviation of each channel, (2, C).
-        targets: mean and deviation of each column, (2, 5): the columns of one quantity share theirs.
-        varying: the quantities that vary.
+        views: Mean and deviation of each channel, (2, C).
+        targets: Mean and deviation of each column, (2, 5). The columns of one quantity share one deviation.
+        varying: The quantities that vary.
     """
 
     views: Tensor
@@ -213,7 +218,7 @@ class _Scales(NamedTuple):
         )
 
     def standard(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Bring views to mean 0 and deviation 1, and targets to those of each quantity that varies, side by side."""
+        """Standardise views and targets to mean 0 and deviation 1. Only targets of quantities that vary are kept."""
         views, targets = batch
         mean, std = self.views[:, :, None, None]
         wanted = ((targets - self.targets[0]) / self.targets[1])[:, self._columns()]
@@ -226,7 +231,7 @@ class _Scales(NamedTuple):
 def _train(
     batches: Iterator[tuple[Tensor, Tensor]], steps: int, scales: _Scales, device: torch.device
 ) -> Callable[[Tensor], Tensor]:
-    """Train a network on as many batches, and return what predicts."""
+    """Train a network for ``steps`` batches, and return the function that predicts with it."""
     network = build_network(len(scales.views[0]), len(scales._columns()), device)
     optimizer = torch.optim.AdamW(network.parameters(), _LEARNING_RATE)
     for step in range(steps):
@@ -239,7 +244,7 @@ def _train(
         for group in optimizer.param_groups:
             warm = min(1.0, (step + 1) / (1 + _WARM_UP * steps))
             group["lr"] = _LEARNING_RATE * warm * (1 + math.cos(math.pi * step / steps)) / 2
-        with torch.device("cpu"):  # it counts its steps on the default device, which may be any
+        with torch.device("cpu"):  # the optimizer counts its steps on the default device, which may be any
             optimizer.step()
     network.eval()
 
@@ -252,11 +257,11 @@ def _train(
 
 
 def _half(views: Tensor) -> torch.autocast:
-    """Switch to bfloat16 where it is quick; float16 would want its gradients scaled.
+    """Switch to bfloat16 where it is fast. float16 would need scaled gradients.
 
-    Not for views that the network brings to a single pixel: of a convolution that halves one, oneDNN (of torch 2.14)
-    leaves parts of the gradient as they were in memory. And without a cache, which inside another autocast would keep
-    the weights of the first step.
+    Views that the network reduces to a single pixel stay in float32: for a convolution that halves a single pixel,
+    oneDNN (of torch 2.14) does not write all of the gradient. Autocast's cache is off, since inside another autocast it
+    would keep the weights of the first step.
     """
     quick = fast_type(views.device) == torch.bfloat16 and min(views.shape[-2:]) > _SMALLEST
     return torch.autocast(views.device.type, torch.bfloat16, enabled=quick, cache_enabled=False)
@@ -276,7 +281,7 @@ def _measure(
 
 
 def _told(found: Tensor, wanted: Tensor) -> Leak:
-    """Compute R² of (n, d), all columns together, and its interval: of a ratio of two means, by linearisation."""
+    """Compute R² of predictions (n, d) over all columns, and its interval by linearising a ratio of two means."""
     error = (found - wanted).square().sum(1)
     spread = (wanted - wanted.mean(0)).square().sum(1)
     left = error.mean() / spread.mean()

@@ -1,4 +1,4 @@
-"""What is wrong with a pipeline although it runs, in words: images that are not in [0, 1], or not channels first."""
+"""Describe faults of a pipeline that runs without an error: images that are not in [0, 1], or not channels first."""
 
 import re
 import warnings
@@ -14,14 +14,14 @@ _SLACK = 0.25
 """How far values may leave [0, 1]: at corners of white on black, bicubic weights overshoot by 0.23."""
 
 _SAMPLED = 16
-"""How many rows and columns of each image are looked at, at least."""
+"""The least number of rows and columns that are checked in each image."""
 
 
 def warn_of_looks(images: Tensor, color: ColorMap | None, normalization: Normalization | None) -> None:
-    """Warn of images that are channels last, or not what colour and ``Normalize`` take them for.
+    """Warn of images that are channels last, or whose values are not those that colour and ``Normalize`` expect.
 
-    It looks at a few pixels of each image, and only where nobody has to wait for them: on a CPU, and not where the call
-    is compiled or transformed. Python shows a warning once for each place that calls, whatever the figures in it are.
+    It checks a few pixels of each image, and only where they can be read without waiting: on a CPU, in a call that is
+    not compiled or transformed. Python shows the warning once for each line that calls, even if its numbers differ.
     """
     if torch.compiler.is_compiling():
         return
@@ -31,12 +31,12 @@ def warn_of_looks(images: Tensor, color: ColorMap | None, normalization: Normali
         few = images[:, :, :: max(height // _SAMPLED, 1), :: max(width // _SAMPLED, 1)]
         fault = next(faults_of_values(few, color, normalization), "")
     if fault:
-        # The caller of EquivariantTransform.__call__ or Action.__call__, by way of Action._apply.
+        # Level 4 is the caller of EquivariantTransform.__call__ or Action.__call__, which call Action._apply.
         warnings.warn(_Warning(f"images: {fault}"), UserWarning, stacklevel=4)
 
 
 class _Warning(str):
-    """A text that equals what differs from it in figures alone: Python shows a text once, each batch has its own."""
+    """A text that equals texts that differ only in their numbers. So Python shows it once, and not for each batch."""
 
     __slots__ = ()
 
@@ -51,16 +51,16 @@ class _Warning(str):
 
 
 def faults_of_values(images: Tensor, color: ColorMap | None, normalization: Normalization | None) -> Iterator[str]:
-    """Tell in words whether values of images (B, C, H, W) are others than colour and ``Normalize`` take them for."""
+    """Describe in what the values of images (B, C, H, W) are not those that colour and ``Normalize`` expect."""
     of_normalization = fault_of_normalization(normalization)
     unclamped = color is None and images.is_floating_point() and images.numel() > 0
     if of_normalization and unclamped and images.detach().amax() > 1 + _SLACK:
-        return  # depth in millimetres, say, and a mean of such
+        return  # for example depth in millimetres, and a mean in millimetres
     yield from filter(None, (fault_of_values(images), of_normalization))
 
 
 def fault_of_values(images: Tensor) -> str:
-    """Tell in words what is wrong with the values of images (B, C, H, W); nothing where they are what they should."""
+    """Describe what is wrong with the values of images (B, C, H, W); "" if nothing is."""
     if images.numel() == 0:
         return ""
     low, high = (float(value) for value in images.detach().aminmax())
@@ -68,8 +68,8 @@ def fault_of_values(images: Tensor) -> str:
         if high > 1 or high == 0:
             return ""
         return (
-            "expected bytes of 0 to 255, got none above 1, which is black. Pictures in [0, 1] became bytes: leave them "
-            "floating, or multiply by 255 before."
+            "expected bytes of 0 to 255, got none above 1, so the images are black. Probably pictures in [0, 1] "
+            "were converted to bytes: leave them floating, or multiply by 255 first."
         )
     if low != low:
         return "expected values in [0, 1], got NaN."
@@ -79,24 +79,24 @@ def fault_of_values(images: Tensor) -> str:
     expected = f"expected values in [0, 1], got {low:.3g} to {high:.3g}. Colour would clamp {clamped:.0%} of them"
     if low < -_SLACK and high <= 10:
         return (
-            f"{expected}, and a mean is subtracted from them already: take that out where they are loaded, and put "
-            "equicon.Normalize last into the chain."
+            f"{expected}. Probably a mean is already subtracted: remove that where the images are loaded, and put "
+            "equicon.Normalize last in the chain."
         )
     return f"{expected}: divide by 255, or give the bytes (uint8) themselves."
 
 
 def fault_of_normalization(normalization: Normalization | None) -> str:
-    """Tell in words whether a normalisation is one for other values than those of images in [0, 1]."""
+    """Describe in what a normalisation does not suit images in [0, 1]; "" if it does."""
     if normalization is None or max(map(abs, normalization.mean)) <= 1:
         return ""
     return (
-        f"are normalised as values in [0, 1], and a mean of {max(normalization.mean):g} is one for 0 to 255. Divide "
-        "mean and std of Normalize by 255."
+        f"are normalised as values in [0, 1], but a mean of {max(normalization.mean):g} is for values of 0 to 255. "
+        "Divide mean and std of Normalize by 255."
     )
 
 
 def fault_of_shape(images: Tensor) -> str:
-    """Tell in words whether images (B, H, W, C) came where (B, C, H, W) should."""
+    """Describe the fault if images came as (B, H, W, C) instead of (B, C, H, W); "" if not."""
     height, width, last = images.shape[1:]
     if last in (3, 4) and height > 4 and width > 4:
         return (
@@ -111,50 +111,50 @@ _ALL_AT_ONCE = {
     "GaussianBlur": ("sigma",),
     "JPEG": ("quality",),
 }
-"""What torchvision draws at random without saying so in the name, and the ranges that it draws from."""
+"""Random operations of torchvision that do not have "Random" in their name, and the fields of their ranges."""
 
 _MOVING = (
     *("RandomAffine", "RandomCrop", "RandomHorizontalFlip", "RandomIoUCrop", "RandomPerspective", "RandomResizedCrop"),
     *("RandomRotation", "RandomVerticalFlip", "RandomZoomOut", "ElasticTransform"),
     *("AutoAugment", "AugMix", "RandAugment", "TrivialAugmentWide"),  # they shear, shift and turn as well
 )
-"""What of torchvision moves pixels."""
+"""Operations of torchvision that move pixels."""
 
 
 def fault_of_module(module: object) -> str:
-    """Tell in words what is wrong with an operation of Kornia or torchvision in ``Appearance``, as far as it is known.
+    """Describe what is wrong with an operation of Kornia or torchvision in ``Appearance``; "" if no fault is known.
 
-    By its class: it is not run. What stands in a function of one's own is not seen.
+    The operation is judged by its class and not run. What a user's own function calls is not seen.
     """
     for part in _parts(module):
         name, bases = type(part).__name__, [base.__name__ for base in type(part).__mro__]
         torchvision = type(part).__module__.startswith("torchvision.transforms")
         if "GeometricAugmentationBase2D" in bases or (torchvision and name in _MOVING):
             return (
-                f"{name} moves pixels, which the returned matrix will not know of. Take equicon's own, or give its "
-                "matrices to Affine.from_pixels."
+                f"{name} moves pixels, which the returned matrix will not contain. Use equicon's own, or give "
+                "its matrices to Affine.from_pixels."
             )
         if torchvision and _draws(part):
             return (
-                f"torchvision's {name} draws once for the whole batch. Take equicon's or Kornia's, which draw for each "
-                "image; where it only decides whether, RandomApply(Appearance(what it does), p)."
+                f"torchvision's {name} draws once for the whole batch. Use equicon's or Kornia's, which draw for each "
+                "image. If it only draws whether to do something, write RandomApply(Appearance(something), p)."
             )
     return ""
 
 
 def _draws(part: object) -> bool:
-    """Whether an operation of torchvision does not always do the same."""
+    """Whether an operation of torchvision is random."""
     name = type(part).__name__
     if name not in _ALL_AT_ONCE:
         return name.startswith("Random") and getattr(part, "p", 0.5) not in (0, 1)
     ranges = [found for field in _ALL_AT_ONCE[name] if (found := getattr(part, field, None)) is not None]
-    return len(ranges) > 1 or any(found[0] != found[-1] for found in ranges)  # of several, the order is drawn
+    return len(ranges) > 1 or any(found[0] != found[-1] for found in ranges)  # with several, the order is drawn too
 
 
 def _parts(module: object) -> Iterator[object]:
-    """Walk through a module and all that it is made of."""
+    """Yield a module and all its parts."""
     for part in module.modules() if isinstance(module, torch.nn.Module) else [module]:
         yield part
-        listed = getattr(part, "transforms", ())  # of torchvision, which registers them or not
+        listed = getattr(part, "transforms", ())  # torchvision may or may not register these as submodules
         for one in listed if isinstance(listed, list | tuple) else ():
             yield from _parts(one)

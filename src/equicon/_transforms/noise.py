@@ -16,7 +16,7 @@ from equicon._transforms.base import EquivariantTransform
 from equicon._transforms.filter import Filter
 from equicon._transforms.filters import filtering
 
-_OTHER = 0x1E3779B9  # any number: it makes a second hash of the first
+_OTHER = 0x1E3779B9  # any number: it turns the first hash into a second one
 
 
 @final
@@ -24,11 +24,11 @@ _OTHER = 0x1E3779B9  # any number: it makes a second hash of the first
 class RandomGaussianNoise(EquivariantTransform):
     """Add Gaussian noise to each pixel and channel, without a clamp. An ``Action`` replays the same noise.
 
-    Each image has a seed of its own, and the noise is a function of it: the same on every device.
+    Each image has a seed of its own. The noise is a function of the seed, so it is the same on every device.
 
     Args:
-        std: standard deviation, in [0, 1e4], in the range of the images, [0, 1].
-        p: in [0, 1], decided for each image.
+        std: Standard deviation in [0, 1e4], for images in [0, 1].
+        p: Probability in [0, 1], drawn for each image separately.
 
     Examples:
         >>> views, g = RandomGaussianNoise(0.05)(torch.rand(4, 3, 64, 64))
@@ -60,10 +60,11 @@ class _Noise(Filter):
 
 
 def _normal(seeds: Tensor, shape: Sequence[int]) -> Tensor:
-    """Draw normal numbers (B, *shape), float32, for each of seeds (B,): those of an image depend on its seed alone.
+    """Draw normal numbers (B, *shape), float32, from seeds (B,). Those of an image depend on its seed alone.
 
-    torch's generators draw for a batch as a whole, and one for each image would be as many small kernels on a GPU, with
-    seeds on the host. So the numbers are a function of seed and place: a hash of both, twice, by Box and Muller (1958).
+    One generator of torch draws for a whole batch. One generator for each image would mean seeds on the host, and as
+    many small kernels on a GPU. So each number is a function of its seed and its place: two hashes of both, which the
+    formula of Box and Muller (1958) turns into a normal number.
     """
     count = math.prod(shape)
     pairs = torch.arange(-(-count // 2), dtype=torch.int32, device=seeds.device)
@@ -76,7 +77,7 @@ def _normal(seeds: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def _hash(x: Tensor) -> Tensor:
-    """Mix the bits of int32, whose products wrap: Wellons' lowbias32 (2018)."""
+    """Mix the bits of int32 numbers by Wellons' lowbias32 (2018). Products wrap around."""
     x = (x ^ _bits(x, 16)).mul_(0x7FEB352D)
     x = x.bitwise_xor_(_bits(x, 15)).mul_(0x846CA68B - 2**32)
     return x.bitwise_xor_(_bits(x, 16))

@@ -24,7 +24,7 @@ from equicon._transforms.base import EquivariantTransform
 from equicon._views.color import GREY, ColorMap, Normalization
 
 Factor: TypeAlias = float | tuple[float, float]
-"""A number a for factors from (1 − a, 1 + a), at least 0, or the range itself."""
+"""A number a, which means factors in (max(0, 1 − a), 1 + a), or the range itself."""
 
 
 def _numbers(matrix: Tensor) -> tuple[float, ...]:
@@ -56,20 +56,20 @@ def _factors(value: Factor) -> tuple[float, float]:
 class ColorJitter(EquivariantTransform):
     """Change brightness, contrast, saturation and hue of each image.
 
-    The four maps commute, so their order does not matter, and are clamped once at the end. Contrast is about the mean
-    grey of the warped view. Hue turns the chroma plane of YIQ, which keeps luminance; it is close to, and not equal
-    to, a shift of hue in HSV, which torchvision and Kornia do.
+    The four maps commute, so their order does not matter. Colours are clamped once, at the end. Contrast is relative to
+    the mean grey of the warped view. Hue is a rotation of the chroma plane of YIQ, which keeps luminance. It is close
+    but not equal to the shift of hue in HSV that torchvision and Kornia do.
 
-    Convention: positive hue moves red towards yellow, as torchvision's does; 1 is the full circle.
+    Convention: positive hue moves red towards yellow, as in torchvision; 1 is the full circle.
 
     Args:
-        brightness: a for factors from (max(0, 1 − a), 1 + a), or a range of factors.
-        contrast: likewise.
-        saturation: likewise.
-        hue: a ≤ 0.5 for shifts from (−a, a), or a range inside (−0.5, 0.5).
+        brightness: A number a for factors in (max(0, 1 − a), 1 + a), or a range (lowest, highest), in [0, 1e4].
+        contrast: As for brightness.
+        saturation: As for brightness.
+        hue: A number a for shifts in (−a, a), or a range (lowest, highest), in [−0.5, 0.5].
 
     Raises:
-        ValueError: if a factor is not in [0, 1e4], or a hue leaves (−0.5, 0.5).
+        ValueError: If a factor is not in [0, 1e4], or a hue is not in [−0.5, 0.5].
 
     Examples:
         >>> views, g = ColorJitter(0.4, 0.4, 0.4, 0.1)(torch.rand(4, 3, 64, 64))
@@ -95,7 +95,8 @@ class ColorJitter(EquivariantTransform):
         angle = 2 * math.pi * draw.uniform(batch_size, *symmetric(self.hue), generator)[:, None, None]
         grey = _constant(_ONTO_GREY, device)
         turned = angle.cos() * _constant(_HUE_COS, device) + angle.sin() * _constant(_HUE_SIN, device)
-        # All four fix grey, so their product has this closed form: chroma turned and scaled, grey pulled to its mean.
+        # All four leave grey colours grey, so their product has this closed form: chroma is turned and scaled, and grey
+        # is pulled to its mean.
         pixel = brightness * contrast * (grey + saturation * turned)
         uses_mean = _factors(self.contrast) != (1, 1)
         return _coloring(ColorMap.make(pixel, brightness * (1 - contrast) * grey if uses_mean else None))
@@ -104,10 +105,10 @@ class ColorJitter(EquivariantTransform):
 @final
 @dataclass(frozen=True)
 class RandomGrayscale(EquivariantTransform):
-    """Take the colour from each image with probability p (the paper's colour drop).
+    """Turn each image to grey with probability p (the paper's colour drop).
 
     Args:
-        p: in [0, 1], decided for each image.
+        p: Probability in [0, 1], drawn for each image separately.
 
     Examples:
         >>> views, g = RandomGrayscale(0.2)(torch.rand(4, 3, 64, 64))
@@ -129,11 +130,11 @@ class RandomGrayscale(EquivariantTransform):
 @final
 @dataclass(frozen=True)
 class Normalize(EquivariantTransform):
-    """Subtract the mean and divide by the standard deviation of each channel: the last of a chain.
+    """Subtract the mean and divide by the standard deviation of each channel. It must be the last of a chain.
 
     Args:
-        mean: one number for each channel, in the range of the images, [0, 1].
-        std: one number in [1e-4, 1e4] for each channel.
+        mean: One number for each channel, for images in [0, 1].
+        std: One number for each channel, in [1e-4, 1e4].
 
     Raises:
         ValueError: if the two differ in length, or a standard deviation is out of range.
@@ -148,7 +149,7 @@ class Normalize(EquivariantTransform):
 
     @classmethod
     def imagenet(cls) -> Self:
-        """Normalise RGB by ImageNet's mean and standard deviation, as the weights of torchvision ask for.
+        """Normalise RGB by ImageNet's mean and standard deviation, as torchvision's weights expect.
 
         Examples:
             >>> Normalize.imagenet()

@@ -1,4 +1,4 @@
-"""``check_pipeline``: what is wrong with images and augmentation although they run."""
+"""``check_pipeline``: find faults of images and augmentation that raise no error."""
 
 from collections.abc import Iterator
 from typing import get_args
@@ -15,12 +15,12 @@ from equicon._transforms.looks import fault_of_shape, faults_of_values
 from equicon._views.warp import PaddingMode
 
 _DRAWS = 32
-"""How often a draw is repeated to see whether it is one for the whole batch; one with p = 0.1 shows in 97 of 100."""
+"""How often to draw, to see whether a draw is one for the whole batch. With p = 0.1, this shows in 97 of 100 cases."""
 
 _SEEN_THERE = {"zeros": "", "border": ", and show the border there", "reflection": ", and show reflections there"}
 
 _COPIES, _FEW, _LARGE = 8, 2, 64 * 64
-"""How many copies of one image tell whether each has a draw of its own, and how many above so many pixels."""
+"""How many copies of one image are drawn for; and how many, if an image has more pixels than the last number."""
 
 
 def check_pipeline(
@@ -32,24 +32,31 @@ def check_pipeline(
     padding_mode: PaddingMode = "zeros",
     generator: torch.Generator | None = None,
 ) -> None:
-    """Look for what makes contrastive learning fail without an error, and say it in words.
+    """Check for faults that make contrastive learning fail without an error, and describe each.
 
-    Images that are channels last, normalised already, floats of 0 to 255, bytes that were fractions, not numbers, or
-    alone in their batch; a normalisation by figures for 0 to 255; draws that are one for the whole batch, or never
-    change; views that lie mostly outside their source. Call it once before training; it waits for the device.
+    It finds these faults:
+
+    - Images that are channels last, already normalised, floats of 0 to 255, fractions converted to bytes, NaN or
+      infinite, or alone in their batch.
+    - A normalisation by numbers for 0 to 255.
+    - Draws that are the same for the whole batch, or that never change.
+    - Views that lie mostly outside their source.
+
+    Call it once before training. It waits for the device.
 
     Args:
-        images: (B, C, H, W), a batch as training sees it.
-        augment: what makes its views.
-        size: (h, w) of the views, as training gives it.
-        frame: applied first, as training gives it.
-        padding_mode: what lies outside, as training gives it. Views mostly of that are at fault whatever it is.
-        generator: the source of randomness; seeded with 0 where None.
+        images: (B, C, H, W), a batch as in training.
+        augment: The transform that makes the views.
+        size: (h, w) of the views, as in training.
+        frame: Applied before the transform, as in training.
+        padding_mode: What lies outside the source, as in training. Views that lie mostly outside are a fault in any
+            mode.
+        generator: Source of randomness; None takes a new one with seed 0.
 
     Raises:
-        AssertionError: if anything is wrong: one line for each.
-        ValueError: if images are no batch (B, C, H, W), size or frame do not fit, or padding_mode is another one.
-        TypeError: if images are neither uint8 nor floating, or augment is no ``EquivariantTransform``.
+        AssertionError: If there are faults. The message has a line for each.
+        ValueError: If images are not a batch (B, C, H, W), size or frame do not fit, or padding_mode is not known.
+        TypeError: If images are neither uint8 nor floating, or augment is not an ``EquivariantTransform``.
 
     Examples:
         >>> check_pipeline(torch.rand(8, 3, 64, 64), Compose([RandomRotation(45), RandomGrayscale(0.2)]))
@@ -60,7 +67,7 @@ def check_pipeline(
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     action = augment.sample(len(images), generator=generator, device=images.device)
     faults = [*_faults_of_images(images), *_faults_of_values(images, action)]
-    if not faults:  # else what follows would say it again
+    if not faults:  # else the next checks would report the same fault again
         faults = [*_faults_of_draws(images, augment, generator, size)]
         faults += _faults_of_views(images, action, size, frame, padding_mode)
     if faults:
@@ -75,11 +82,11 @@ def _faults_of_images(images: Tensor) -> Iterator[str]:
         alone = "Alone in its batch, an image has no negatives, and the loss is 0."
         yield f"images: expected several, got {len(images)}. {alone}"
     elif bool((images == images[:1]).all()):
-        yield "images: expected several, got one many times. Each is to be told from the others."
+        yield "images: expected different images, got the same one many times. The loss must tell them apart."
 
 
 def _faults_of_values(images: Tensor, action: Action) -> Iterator[str]:
-    # Geometry alone takes other values than those of pictures, such as depth.
+    # Geometry alone also serves images whose values are not colours, such as depth.
     if action.color is not None or action.normalization is not None:
         for fault in faults_of_values(images, action.color, action.normalization):
             yield f"images: {fault}"
@@ -90,9 +97,9 @@ def _faults_of_values(images: Tensor, action: Action) -> Iterator[str]:
 def _faults_of_draws(
     images: Tensor, augment: EquivariantTransform, generator: torch.Generator, size: Size | None = None
 ) -> Iterator[str]:
-    """Draw many times for copies of one image: does each have its own draw, and does it change?
+    """Draw many times for copies of one image, to see whether each copy has its own draw, and whether draws change.
 
-    The copies have the size and the type of the views, which an operation of one's own may ask for.
+    The copies have the size and the type of the views, since a user's own operation may expect these.
     """
     share = 255 if images.dtype == torch.uint8 else 1
     one = images[:1].to(torch.promote_types(images.dtype, torch.float32)) / share
@@ -114,13 +121,13 @@ def _faults_of_draws(
     for name in first:
         if shared[name] and not steady[name]:
             yield (
-                f"augment: expected a draw for each image, got one for the whole batch from {name}. Take equicon's or "
-                "Kornia's own; of another library, RandomApply(Appearance(what it does), p) decides for each."
+                f"augment: expected a draw for each image, got one for the whole batch from {name}. Use equicon's or "
+                "Kornia's own. For another library's operation, RandomApply(Appearance(operation), p) draws for each."
             )
 
 
 def _results(action: Action, copies: Tensor) -> dict[str, Tensor]:
-    """Tell apart what geometry, colour and each filter of an action are for each image."""
+    """Compute for each image what geometry, colour and each filter of an action give, by a name for each."""
     results = {"its geometry": action.affine.matrix}
     if action.color is not None:
         results["its colour"] = action.color.matrix

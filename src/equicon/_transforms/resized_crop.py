@@ -18,14 +18,14 @@ from equicon._transforms.geometric import diagonal
 class RandomResizedCrop(EquivariantTransform):
     """Crop a part of the centred square and stretch it to the whole: the crop of SimCLR and of ImageNet training.
 
-    The share of the area is kept exactly; a ratio that does not fit inside the square with that area is brought to
-    the nearest one that does.
+    The crop has exactly the drawn share of the area. If a crop of that area and of the drawn ratio does not fit inside
+    the square, the nearest ratio that fits is taken.
 
-    The size of the views goes to the call; in torchvision and Kornia it is an argument.
+    Give the size of the views in the call. In torchvision and Kornia, it is an argument of the transform.
 
     Args:
-        scale: (lowest, highest) share of the square's area, in [1e-4, 1]; below 1 it magnifies.
-        ratio: (lowest, highest) width over height of the crop, drawn evenly on a log scale.
+        scale: (lowest, highest) share of the square's area, in [1e-4, 1]. A share below 1 magnifies.
+        ratio: (lowest, highest) width over height of the crop, in [1e-4, 1e4], drawn uniformly on a log scale.
 
     Raises:
         ValueError: if a share is outside [1e-4, 1], a ratio is outside [1e-4, 1e4], or lowest > highest.
@@ -54,10 +54,10 @@ class RandomResizedCrop(EquivariantTransform):
 
 
 def _refuse_size(scale: Any) -> None:
-    """Tell who gives the size first, as torchvision and Kornia have it, where it goes."""
+    """Raise an error for a user who gives the size first, as in torchvision and Kornia, and say where it goes."""
     numbers = scale if isinstance(scale, tuple) else (scale,)
     if numbers and all(isinstance(number, int) and number > 1 for number in numbers):
         make = value_error if isinstance(scale, tuple) else type_error
         size = f"{numbers[0]}, {numbers[-1]}"
-        fix = f"The size of the views goes to the call: transform(images, size=({size}))."
+        fix = f"Give the size of the views in the call: transform(images, size=({size}))."
         raise make("scale", "(lowest, highest) share of the area, in [1e-4, 1]", describe(scale), fix)

@@ -1,4 +1,4 @@
-"""What is done to colours: a chain of operations as one small matrix for each image, then a normalisation."""
+"""Colour: a chain of operations as one small matrix for each image, and the normalisation that follows it."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Self, final
@@ -28,14 +28,15 @@ GREY = (0.299, 0.587, 0.114)
 @final
 @dataclass(frozen=True, eq=False)
 class ColorMap:
-    """A batch of maps of colour, linear in (pixel, mean of the view), clamped to [0, 1] once at the end.
+    """A batch of colour maps, linear in each pixel and in the mean of the view.
 
-    The 6 × 6 matrix acts on (r, g, b, mean r, mean g, mean b) and moves the means with the pixels, so a chain is a
-    product. It leaves out the clamps between operations, which libraries that apply one operation after another have.
+    The 6 × 6 matrix acts on (r, g, b, mean r, mean g, mean b). It moves the means together with the pixels, so a chain
+    of maps is a product of matrices. Colours are clamped to [0, 1] once, at the end of the chain. Libraries that apply
+    one operation after another clamp after each.
 
     Args:
         matrix: (B, 6, 6).
-        uses_mean: whether any operation of the chain looks at the mean; where none does, nobody has to compute it.
+        uses_mean: Whether any map of the chain reads the mean. If none does, the mean is not computed.
 
     Examples:
         >>> swapped = ColorMap.make(torch.eye(3)[[2, 1, 0]].expand(4, 3, 3))  # red and blue, of each of four images
@@ -53,8 +54,8 @@ class ColorMap:
         """Make ``out = pixel · p + mean · m`` from batches of matrices (B, 3, 3).
 
         Args:
-            pixel: (B, 3, 3), what becomes of each pixel p.
-            mean: (B, 3, 3), what is added of the view's mean m; nothing where None.
+            pixel: (B, 3, 3), applied to each pixel p.
+            mean: (B, 3, 3), applied to the mean m of the view and then added. None adds nothing.
         """
         check_floating("pixel", pixel, "(B, 3, 3)", last=(3, 3), ndim=3)
         if mean is not None:
@@ -69,7 +70,7 @@ class ColorMap:
         return replace(self, matrix=self.matrix.to(device, non_blocking=self.matrix.device.type == "cpu"))
 
     def where(self, applied: Tensor) -> "ColorMap":
-        """Keep the maps where ``applied`` (B,), and the identity elsewhere."""
+        """Keep the maps where ``applied`` (B,) is True, and take the identity elsewhere."""
         identity = torch.eye(6, device=self.matrix.device, dtype=self.matrix.dtype)
         return replace(self, matrix=torch.where(applied[:, None, None], self.matrix, identity))
 
@@ -77,7 +78,7 @@ class ColorMap:
         return self.matrix.shape[0]
 
     def __getitem__(self, index: Any) -> "ColorMap":
-        """Take part of the batch, as ``Affine[...]`` does."""
+        """Select part of the batch, as ``Affine[...]`` does."""
         return replace(self, matrix=rows(self.matrix, index))
 
     def __matmul__(self, other: "ColorMap") -> "ColorMap":
@@ -89,9 +90,9 @@ class ColorMap:
         return ColorMap(matmul(self.matrix, other.matrix), self.uses_mean or other.uses_mean)
 
     def check(self, images: Tensor) -> None:
-        """Check that images (B, C, H, W) have colours."""
+        """Check that images (B, C, H, W) have three channels."""
         if images.shape[1] != 3:
-            fix = "If they are channels last, images.permute(0, 3, 1, 2); else leave colour out of the chain."
+            fix = "If they are channels last, write images.permute(0, 3, 1, 2). Else leave colour out of the chain."
             raise value_error("images", "3 channels for a colour transform", images, fix)
 
     def apply(self, views: Tensor) -> Tensor:
@@ -99,7 +100,7 @@ class ColorMap:
         matrix, pixels = self.matrix.to(views.dtype), views.flatten(2)
         if concrete(views):
             mapped = product(matrix[:, :3, :3], pixels)
-        else:  # what a compiler makes one kernel of
+        else:  # a compiler fuses this into one kernel
             mapped = (matrix[:, :3, :3, None] * pixels[:, None]).sum(2)
         if self.uses_mean:
             mapped.add_(matvec(matrix[:, :3, 3:], views.mean((2, 3)))[:, :, None])
@@ -109,11 +110,11 @@ class ColorMap:
 @final
 @dataclass(frozen=True)
 class Normalization:
-    """``(views − mean) / std`` on each channel: what an ``Action`` does last. ``Normalize`` draws it.
+    """Normalisation ``(views − mean) / std`` of each channel: the last step of an ``Action``, drawn by ``Normalize``.
 
     Args:
-        mean: one number for each channel.
-        std: one number in [1e-4, 1e4] for each channel.
+        mean: One number for each channel, for images in [0, 1].
+        std: One number for each channel, in [1e-4, 1e4].
 
     Examples:
         >>> action = Action(Affine.identity(4), normalization=Normalization((0.5,) * 3, (0.2,) * 3))
@@ -146,6 +147,6 @@ class Normalization:
 
 
 def finish(views: Tensor, color: ColorMap | None, normalization: Normalization | None) -> Tensor:
-    """Colour and normalise views, as far as is asked for."""
+    """Apply a colour map and a normalisation to views. None skips either."""
     views = views if color is None else color.apply(views)
     return views if normalization is None else normalization.apply(views)

@@ -1,4 +1,4 @@
-"""Views on a CPU: a few images at a time, each from its own level, while they are in the cache."""
+"""Views on a CPU: a few images at a time, so that they stay in the cache, each read from its own pyramid level."""
 
 import math
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from equicon._checks import Size
 from equicon._views.color import ColorMap, Normalization, finish
 from equicon._views.warp import Mode, PaddingMode, read
 
-# Numbers of the source that a CPU works on at a time, for each thread and at most: 2 MB stay in a thread's cache, and
-# what is small beside the views is memory that the allocator has at hand. New memory costs a page fault for each 4 kB,
-# which takes longer than to work on it.
+# How many numbers of the source a CPU works on at a time: for each thread, and in all. For a thread they are 2 MB, to
+# stay in its cache. In all they are small beside the views, so that the allocator has memory for them at hand. New
+# memory costs a page fault for each 4 kB, which takes longer than the work on it.
 _AT_A_TIME, _AT_MOST = 2**19, 2**22
 
 
@@ -29,7 +29,10 @@ def cached_view(
     mode: Mode,
     padding_mode: PaddingMode,
 ) -> Tensor:
-    """Make views (B, C, h, w) of images by unit-frame matrices (B, 3, 3), each from its level (B,), which is read."""
+    """Make views (B, C, h, w) of images by unit-frame matrices (B, 3, 3), each from its pyramid level (B,).
+
+    The values of ``level`` are read.
+    """
     views = torch.empty(*images.shape[:2], *size, dtype=dtype, device=images.device, memory_format=memory_format)
     numbers = math.prod(images.shape[1:])
     at_a_time = max(1, min(torch.get_num_threads() * max(1, _AT_A_TIME // numbers), _AT_MOST // numbers))
@@ -50,12 +53,12 @@ def cached_view(
 
 
 def _follow(rows: Sequence[int]) -> bool:
-    """Tell whether ascending rows follow one another."""
+    """Tell whether ascending row numbers are consecutive."""
     return rows[-1] - rows[0] + 1 == len(rows)
 
 
 def _rows(batch: Tensor, rows: Sequence[int]) -> Tensor:
-    """Take some of a batch: a view of it where they follow one another."""
+    """Select rows of a batch. Consecutive rows come as a view, without a copy."""
     if _follow(rows):
         return batch[rows[0] : rows[-1] + 1]
-    return torch.cat([batch[i : i + 1] for i in rows])  # a fifth of the time of index_select
+    return torch.cat([batch[i : i + 1] for i in rows])  # takes a fifth of the time of index_select

@@ -1,8 +1,8 @@
-"""Views by Kornia's warp, the reference: pictures of all levels are warped, and each view is taken from its own.
+"""Views by Kornia's warp, the reference: all pyramid levels are warped, and each view is taken from its own level.
 
-Kornia inverts the matrices and lays the grid itself. It fills its constants on the device and inverts in closed form,
-so nothing waits, and nothing but sizes is looked at: gradients to images and matrices, ``vmap``, traces, tensors
-without values and any number of channels pass through.
+Kornia inverts the matrices in closed form and makes the grid. It fills its constants on the device, so nothing waits
+for the device. Only sizes are looked at, never values. So this serves gradients to images and matrices, ``vmap``,
+traces, tensors without values, and any number of channels.
 """
 
 import torch
@@ -26,10 +26,10 @@ from equicon._views.warp import Mode, PaddingMode, sums
 
 
 def why_not_kornia(images: Tensor) -> str:
-    """Tell why Kornia's warp would move views of these images, or cannot make them; nothing where it can.
+    """Say why Kornia's warp cannot make exact views of these images; "" if it can.
 
-    Kornia multiplies matrices by ``@``. Where products of float32 may be rounded to TF32, a view of 128 × 128 of an
-    image of 224 × 224 moves by up to 0.21 pixels (median 0.05; float32: 2e-5).
+    Kornia multiplies matrices by ``@``. If products of float32 are rounded to TF32, a 128 × 128 view of a 224 × 224
+    image is shifted by up to 0.21 pixels (median 0.05; in float32 2e-5).
     """
     if images.device.type in NO_BORDER:
         return f"{images.device.type} cannot continue a picture's border"
@@ -51,8 +51,8 @@ def warped_view(
     to_view = pixel_matrix(matrix, source, size)
     covered, places = torch.ones_like(matrix[:, :1, :1, None]), matrix
     if padding_mode == "zeros" and last > 0:
-        # Zeros belong to the source and not to a level, whose half pixel would reach far into the picture: views of a
-        # level continue its border, and fade as a white picture of the source's size does.
+        # Zeros begin at the border of the source. At a level, half a pixel would reach far into the picture. So views
+        # of a level continue its border, and are multiplied by the warp of a white picture of the source's size.
         white = covered.expand(-1, 1, *source)
         covered = warp_affine(white, to_view[:, :2], size, mode, "zeros", align_corners=False)
     if padding_mode == "reflection" and last > 1:
@@ -60,13 +60,13 @@ def warped_view(
     views = images
     for k in range(last + 1):
         picture = sums(images, k)
-        if k > 1 and padding_mode == "reflection":  # about the source's outermost pixels, which the level has not
+        if k > 1 and padding_mode == "reflection":  # about the source's outermost pixels, which a level lacks
             x, y = apply(between_pixels(source, 2 ** (k - 1)), places).unbind(-1)
             warped = remap(picture, x, y, mode, "border", align_corners=False, normalized_coordinates=True)
         else:
-            # Level 1 reflects half a pixel beyond its outermost places, which is where the source's pixels are.
+            # Level 1 reflects half a pixel beyond its outermost places, which is at the source's outermost pixels.
             padding = "border" if k > 0 and padding_mode == "zeros" else padding_mode
-            corners = k == 0 and padding_mode == "reflection"  # Kornia's True would not tell where a single pixel ends
+            corners = k == 0 and padding_mode == "reflection"  # with True, a single pixel has no extent
             from_level = to_view if k == 0 else before(to_view, pixel_from_level(2 ** (k - 1)))
             warped = warp_affine(picture, from_level[:, :2], size, mode, padding, align_corners=corners)
         if k > 0:

@@ -1,7 +1,7 @@
-"""Masks of whole numbers, as words that a warp by ``nearest`` moves without rounding.
+"""Masks of whole numbers, split into words that a warp by ``nearest`` moves without rounding.
 
-A warp computes in floating types: float32 holds not every whole number above 2²⁴, and float64 not above 2⁵³. But each
-holds 16 bits. So what is wider travels as several channels of 16 bits, which all read the same pixel.
+A warp computes in floating types. Above 2²⁴, float32 does not hold every whole number; above 2⁵³, float64 does not. But
+both hold 16 bits. So wider masks are warped as several channels of 16 bits, which all read the same pixel.
 """
 
 import torch
@@ -12,7 +12,7 @@ def to_words(masks: Tensor) -> Tensor:
     """Split masks (B, C, H, W) of whole numbers or bool into words of 16 bits (B, k·C, H, W)."""
     if masks.dtype.itemsize == 1:
         return masks.to(torch.int16)
-    wide = masks.long()  # by arithmetic, and not by a view of the bits, which vmap of torch 2.11 does not know
+    wide = masks.long()  # by arithmetic, since vmap of torch 2.11 cannot view bits as another type
     return torch.cat([(wide >> bits & 0xFFFF).int() for bits in _bits(masks.dtype)], 1)
 
 

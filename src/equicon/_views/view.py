@@ -1,8 +1,12 @@
 """A whole view: interpolation, colour, normalisation, type and memory format, and the backend that makes it.
 
-Three backends make the same views, up to rounding: ``triton``, kernels on a CUDA GPU; ``torch``, our own grid and
-``grid_sample``, on a CPU a few images at a time while they are in the cache; and ``kornia``, the reference, Kornia's
-``warp_affine``, for whatever those two do not serve. ``choose`` says which.
+Three backends make the same views, up to rounding:
+
+- ``triton``: kernels on a CUDA GPU.
+- ``torch``: our own grid and ``grid_sample``; on a CPU for a few images at a time, so that they stay in the cache.
+- ``kornia``: Kornia's ``warp_affine``, the reference, for whatever the other two do not serve.
+
+``choose`` selects one of them.
 """
 
 import os
@@ -21,22 +25,22 @@ from equicon._views.kornia import warped_view, why_not_kornia
 from equicon._views.warp import Mode, PaddingMode, last_level, levels, read_all
 
 Backend: TypeAlias = Literal["triton", "torch", "kornia"]
-"""What makes a view; see ``Action.backend``."""
+"""The name of a backend, which makes views; see ``Action.backend``."""
 
 
 @cache
 def has_triton() -> bool:
-    """Tell whether Triton is installed: it comes with the CUDA builds of torch alone."""
+    """Tell whether Triton is installed. Of torch's builds, only those for CUDA bring it."""
     return find_spec("triton") is not None
 
 
 def is_recent(device: torch.device) -> bool:
-    """Tell whether the kernels compile for a GPU."""
+    """Tell whether a GPU is recent enough for the kernels to compile."""
     return torch.cuda.get_device_capability(device) >= (7, 5)
 
 
 def why_not_triton(images: Tensor, matrix: Tensor, color: ColorMap | None, mode: Mode) -> str:
-    """Tell why the Triton kernel cannot make a view of these images, nothing where it can."""
+    """Say why the Triton kernel cannot make a view of these images; "" if it can."""
     inputs = [images, matrix] if color is None else [images, matrix, color.matrix]
     if not (concrete(matrix) or matrix.is_meta):
         return "the call is compiled, traced or transformed"
@@ -60,13 +64,15 @@ def why_not_triton(images: Tensor, matrix: Tensor, color: ColorMap | None, mode:
 
 
 def choose(images: Tensor, matrix: Tensor, color: ColorMap | None, mode: Mode = "bilinear") -> Backend:
-    """Choose what makes a view.
+    """Choose the backend for a view.
 
-    Triton where it can; torch on a CPU where values may be looked at, which is the quicker there, gradients included;
-    else Kornia, and torch again where Kornia would be inexact (``why_not_kornia``). ``EQUICON_BACKEND`` overrides this.
+    The choice is Triton if it can make the view. Else it is torch on a CPU whose values are ``readable``: torch is the
+    fastest there, also with gradients. Else it is Kornia, or torch again if Kornia would be inexact
+    (``why_not_kornia``). The environment variable ``EQUICON_BACKEND`` overrides the choice.
 
     Raises:
-        ValueError: if ``EQUICON_BACKEND`` is none of the three, or one that cannot make this view; it says why.
+        ValueError: If ``EQUICON_BACKEND`` is none of the three, or a backend that cannot make this view. The message
+            says why.
     """
     asked = os.environ.get("EQUICON_BACKEND", "")
     if asked == "":
@@ -81,13 +87,13 @@ def choose(images: Tensor, matrix: Tensor, color: ColorMap | None, mode: Mode = 
     elif asked == "kornia":
         reason = why_not_kornia(images)
     if reason:
-        fix = "Unset the variable: then what can make a view is chosen for each."
+        fix = "Unset the variable, so that each view gets a backend that can make it."
         raise value_error("EQUICON_BACKEND", "a backend that can make this view", f"{asked}: {reason}", fix)
     return "triton" if asked == "triton" else "torch" if asked == "torch" else "kornia"
 
 
 def check_output(dtype: torch.dtype, memory_format: torch.memory_format) -> torch.dtype:
-    """Check what views are to be written as."""
+    """Check the type and the memory format that views are to have."""
     if dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
         raise type_error("dtype", "torch.float16, bfloat16, float32 or float64", repr(dtype))
     if memory_format not in (torch.contiguous_format, torch.channels_last):

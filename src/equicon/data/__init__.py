@@ -1,4 +1,4 @@
-"""Images from disk: folders, boxes, what to do about images that cannot be read, and batches from few groups."""
+"""Images from disk: folders, boxes, handling of images that cannot be read, and batches from few groups."""
 
 from equicon._public import claim
 from equicon.data._boxes import Boxed

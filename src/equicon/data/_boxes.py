@@ -1,4 +1,4 @@
-"""Boxes in photographs: an image with one, and the file that gives them by image."""
+"""Boxes in photographs: an image with its box, and the file that lists the boxes of each image."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from equicon.data._names import look_alike, other_spelling
 class Boxed(NamedTuple):
     """A square image and a box in it, or a batch of them.
 
-    A tuple of tensors, so the default ``collate_fn`` of a ``DataLoader`` turns a list of them into a batch.
+    It is a tuple of tensors, so the default ``collate_fn`` of a ``DataLoader`` turns a list of them into a batch.
 
     Convention: boxes are x1, y1, x2, y2 in integer pixel centres, as ``Affine.from_boxes`` takes them.
 
@@ -37,16 +37,16 @@ class Boxed(NamedTuple):
 
 
 def read_boxes(path: Path, root: Path, names: list[str]) -> dict[str, NDArray[np.float32]]:
-    """Read the boxes (n, 4) of the images that have any, by name, sorted.
+    """Read the boxes (n, 4) of each image that has any: a dictionary by name, sorted.
 
     Args:
         path: A JSON file: ``{"sub/a.jpg": [x1, y1, x2, y2], "b.png": [[x1, y1, x2, y2], ...]}``.
         root: The folder of the images, for errors.
-        names: Of its images, at least one: the only ones that the file may name.
+        names: The names of the images in the folder, at least one. The file may name no others.
 
     Raises:
-        ValueError: If the file is damaged, names other images or one twice, or has a box that is not four finite
-            numbers with x1 < x2 and y1 < y2.
+        ValueError: If the file is damaged, names an image twice or one that is not in the folder, or has a box that is
+            not four finite numbers with x1 < x2 and y1 < y2.
     """
     try:
         records = json.loads(path.read_bytes(), object_pairs_hook=_named_once)
@@ -73,7 +73,7 @@ def read_boxes(path: Path, root: Path, names: list[str]) -> dict[str, NDArray[np
 
 
 class _NamedTwiceError(Exception):
-    """A name that an object has twice, of which the parser would drop all boxes but the last."""
+    """A name that a JSON object has twice. The parser would keep only the last of its boxes."""
 
 
 def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def _one_image(where: str, value: Any) -> NDArray[np.float32]:
     if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind not in "if":
         raise value_error(where, wanted, describe(value))
     with np.errstate(over="ignore"):
-        boxes = boxes.astype(np.float32)  # what float32 rounds to infinity, or to a box without extent, is none
+        boxes = boxes.astype(np.float32)  # rounding may give infinity, or no extent
     if not (np.isfinite(boxes).all() and (boxes[:, :2] < boxes[:, 2:]).all()):
         raise value_error(where, "finite boxes with x1 < x2 and y1 < y2", describe(value), FIX_BOXES)
     return boxes

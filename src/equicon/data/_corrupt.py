@@ -15,16 +15,17 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class CorruptImage(ValueError):  # noqa: N818
-    """An image that a data set cannot give: its file does not decode, or is gone, or its box lies outside of it.
+    """An image that a data set cannot give: its file does not decode, its file is gone, or its box lies outside of it.
 
-    Nothing is ever made up for it. JPEGs are read by libjpeg-turbo through kornia-rs, which refuses one that was cut
-    short, be it by a byte, and does not fill it with grey. A PNG has checksums. A flipped bit inside a JPEG's picture
-    may still go unseen, and so may more than that in one that only Pillow reads (CMYK, or named otherwise).
+    No data set makes up pixels for such an image. JPEGs are read by libjpeg-turbo through kornia-rs. It refuses a file
+    that was cut short, even by a byte, and does not fill it with grey. A PNG has checksums. A flipped bit inside a
+    JPEG's picture may still go unnoticed. So may more damage in a JPEG that only Pillow reads (CMYK, or a name with
+    another ending).
 
     Args:
         message: Names the file and the index.
-        path: The file. The workers of a ``DataLoader`` pass on the text of an error alone, so what the main process
-            sees of theirs has None here.
+        path: The file. The workers of a ``DataLoader`` pass on only the text of an error. So in the main process, their
+            errors have None here.
 
     Examples:
         >>> import pathlib, tempfile
@@ -41,9 +42,9 @@ class CorruptImage(ValueError):  # noqa: N818
 
 
 class Reader(Protocol[T_co]):
-    """What ``SkipCorrupt`` goes through: a map-style data set that knows which file an item comes from.
+    """A data set that ``SkipCorrupt`` can wrap: map-style, and with the file of each item.
 
-    Any class with these three methods is one; it need not derive from this.
+    Any class with these three methods is a reader. It need not derive from this protocol.
 
     Examples:
         >>> class Photographs(torch.utils.data.Dataset):
@@ -56,15 +57,15 @@ class Reader(Protocol[T_co]):
     """
 
     def __len__(self) -> int:
-        """Count the items."""
+        """Return the number of items."""
         ...
 
     def __getitem__(self, index: int, /) -> T_co:
-        """Give an item, the index being in [0, length); ``CorruptImage`` where its image cannot be given."""
+        """Return the item at an index in [0, length), or raise ``CorruptImage`` if its image cannot be read."""
         ...
 
     def path(self, index: int, /) -> Path:
-        """Give the file that an item is read from; it need not be there."""
+        """Return the path of the file that an item is read from. The file need not exist."""
         ...
 
 
@@ -75,22 +76,22 @@ class _Grouped(Protocol):
 
 @final
 class SkipCorrupt(Dataset[T_co]):
-    """A data set without its corrupt images: in place of one stands the next that can be read.
+    """A data set that replaces each corrupt image by the next image that can be read.
 
-    Item ``i`` is the first of items ``i``, ``i + 1``, ... of the wrapped data set (after the last comes the first)
-    that raises no ``CorruptImage``. So the length and the batches keep their shape, and every run is the same. Split
-    and select first and wrap the parts, so that no image crosses between them.
+    Item ``i`` is the first of the items ``i``, ``i + 1``, ... of the wrapped data set that raises no ``CorruptImage``;
+    after the last item comes the first. So the length of the data set and the shape of batches do not change, and every
+    run is the same. Split and select first, and then wrap the parts, so that no image moves from one part to another.
 
     Args:
         dataset: A reader such as ``UnlabelledImages``, or any map-style data set that raises ``CorruptImage`` and has
             ``path(index)``; one that reads its images with ``read_rgb`` does raise it.
 
     Attributes:
-        dataset: What was wrapped.
+        dataset: The wrapped data set.
 
     Raises:
         TypeError: If the data set has no ``path``.
-        CorruptImage: From an item, if no image of the data set can be read: the error of the one asked for.
+        CorruptImage: From an item, if no image of the data set can be read. It is the error of the requested item.
 
     Examples:
         >>> import kornia, pathlib, tempfile
@@ -104,45 +105,45 @@ class SkipCorrupt(Dataset[T_co]):
 
     def __init__(self, dataset: Reader[T_co]) -> None:
         if not callable(getattr(dataset, "path", None)):
-            fix = "Wrap the reader itself, and then what transforms it around this."
+            fix = "Wrap the reader itself, and put a data set that transforms its items around this one."
             raise type_error("dataset", "a data set with path(index)", describe(dataset), fix)
         self.dataset = dataset
-        # Shared memory, a byte for each item: what a worker finds, all processes know.
+        # A byte for each item, in shared memory: so all processes know what a worker has found.
         self._corrupt = torch.zeros(len(dataset), dtype=torch.uint8, device="cpu").share_memory_()
 
     @property
     def skipped(self) -> list[Path]:
-        """The corrupt images met so far, by this process or by workers that it started, in the data set's order."""
+        """The corrupt images that this process and workers that it started found so far, in the data set's order."""
         found = (self.dataset.path(index) for index in self._corrupt.nonzero()[:, 0].tolist())
         return list(dict.fromkeys(found))  # an image with two boxes is two items
 
     def __len__(self) -> int:
-        """Count the items, corrupt ones included: others stand in for them."""
+        """Return the number of items. Corrupt ones count too, since others replace them."""
         return len(self._corrupt)
 
     @property
     def groups(self) -> Tensor:
-        """The groups (n,) of the wrapped data set, if it has some; the image that stands in may be of another one."""
+        """The groups (n,) of the wrapped data set, if it has any. A replacement may be of another group."""
         return cast(_Grouped, self.dataset).groups
 
     def stand_in(self, index: int) -> int:
-        """Give the item that stands at an index, as far as is known: the first there that was not found corrupt."""
+        """Return the item at an index, as far as known: the first from there on that was not found corrupt."""
         start = check_index(index, len(self))
         return next(self._onward(start), start)
 
     def _onward(self, start: int) -> Iterator[int]:
-        """Go from an item to the end and on from the first, leaving out what was found corrupt by then."""
+        """Yield items from ``start`` to the last, and on from the first, without those found corrupt so far."""
         return (position for position in chain(range(start, len(self)), range(start)) if not self._corrupt[position])
 
     def __getitem__(self, index: int) -> T_co:
-        """Give the first readable item from this one on."""
+        """Return the first readable item from this index on."""
         start = check_index(index, len(self))
         for position in self._onward(start):
             try:
                 return self.dataset[position]
             except CorruptImage:
                 self._corrupt[position] = 1
-        return self.dataset[start]  # which raises: there is none
+        return self.dataset[start]  # raises, since no image can be read
 
 
 def corrupt_image(path: Path, index: int | None, expected: str, got: str, fix: str = "") -> CorruptImage:

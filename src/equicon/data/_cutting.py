@@ -10,7 +10,7 @@ from equicon._views.warp import PaddingMode
 from equicon.data._boxes import Boxed
 from equicon.data._corrupt import corrupt_image
 
-_LONGEST = 4  # sides of an image, that a box may have; a square about a larger one would fill the memory
+_LONGEST = 4  # longest side of a box over that of its image; the square around a larger box would fill the memory
 
 
 def cut_box(
@@ -24,25 +24,25 @@ def cut_box(
     clip: bool = True,
     padding_mode: PaddingMode = "zeros",
 ) -> Boxed:
-    """Cut out the square about a box: side ``margin`` × its longer side.
+    """Cut out the square around a box, of side ``margin`` × the longer side of the box.
 
-    The square is of whole pixels, and resized to ``size`` with anti-aliasing.
+    The square consists of whole pixels, and is resized to ``size`` with anti-aliasing.
 
     Args:
         image: (3, H, W) uint8.
         box: (4,) x1, y1, x2, y2 in integer pixel centres.
-        margin: Side of the square over the longer side of the box, above 0.
+        margin: Side of the square divided by the longer side of the box, above 0.
         size: Side of the result in pixels.
-        path: Of the image, for the error.
-        index: Of the item, for the error.
-        clip: Cut the box to the image first. Without it, a box at the image's border keeps its centre.
-        padding_mode: What lies beyond the image.
+        path: Path of the image, for the error.
+        index: Index of the item, for the error.
+        clip: Whether to cut the box to the image first. If not, a box at the image's border keeps its centre.
+        padding_mode: What lies outside the image.
 
     Raises:
-        CorruptImage: If the box lies beside the image, or is several times as large.
+        CorruptImage: If the box lies outside the image, or is more than four times as large.
     """
     height, width = image.shape[1:]
-    # Counted in edges, where pixel 0 reaches from 0 to 1, so that squares begin and end at whole numbers.
+    # In edge coordinates, pixel 0 reaches from 0 to 1. So squares begin and end at whole numbers.
     edges = box + 0.5
     inside = edges.clamp(min=0).minimum(edges.new_tensor([width, height] * 2))
     kept = inside if clip else edges
@@ -56,7 +56,7 @@ def cut_box(
 
 
 def cut_middle(image: Tensor, size: int) -> Boxed:
-    """Cut out the centred square, which is the box too, and resize it."""
+    """Cut out the centred square and resize it. The box is the whole square."""
     height, width = image.shape[1:]
     side = min(height, width)
     left, top = (width - side) // 2, (height - side) // 2
@@ -67,7 +67,7 @@ def cut_middle(image: Tensor, size: int) -> Boxed:
 def _cut(
     image: Tensor, box: Tensor, left: int, top: int, side: int, size: int, padding_mode: PaddingMode = "zeros"
 ) -> Boxed:
-    """Cut and resize a square; ``box`` is in edges of the image, and comes out in pixel centres of the square."""
+    """Cut and resize a square. ``box`` is in edge coordinates of the image; the result's is in pixel centres."""
     height, width = image.shape[1:]
     if padding_mode == "zeros":
         square = F.pad(image, (-left, left + side - width, -top, top + side - height))
@@ -79,7 +79,7 @@ def _cut(
 
 
 def _rows(first: int, side: int, count: int, padding_mode: PaddingMode) -> Tensor:
-    """Tell which of so many rows stand in a square, those beyond their ends included: (side,)."""
+    """Return which of ``count`` rows each row of a square shows, (side,), also beyond the first and the last."""
     rows = torch.arange(first, first + side, device="cpu")
     if padding_mode == "reflection":
         last = count - 1

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Write files that appear whole or not at all."""
 
 import os
 from collections.abc import Callable
@@ -8,14 +8,14 @@ from typing import BinaryIO
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file under another name and rename it, so that under its own it is whole or not there.
+    """Write a file under another name and rename it, so that it appears whole or not at all.
 
     Args:
-        path: Where; folders that lack are made.
-        write: Writes the content into the file that it is given.
+        path: Path of the file. Missing folders are made.
+        write: Writes the content into the open file that it gets.
 
     Raises:
-        OSError: If it cannot be written; what was there before is still there.
+        OSError: If the file cannot be written. An earlier file of this name is still there.
 
     Examples:
         >>> import tempfile, pathlib
@@ -35,10 +35,10 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except BaseException as error:
         with suppress(OSError):
             part.unlink(missing_ok=True)
-        if not isinstance(error, OSError | RuntimeError):  # torch.save turns some write errors into the latter
+        if not isinstance(error, OSError | RuntimeError):  # torch.save turns some write errors into RuntimeError
             raise  # such as Ctrl-C
         raise OSError(f"{path} could not be written: {error}") from error
-    with suppress(OSError):  # a rename is on the disk when its folder is; not every file system can say so
+    with suppress(OSError):  # the rename is on the disk once the folder is; not every file system can sync it
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -47,10 +47,10 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    r"""Write a text in UTF-8, whole or not at all; names that are no UTF-8 have escapes in it, such as ``\udcff``.
+    r"""Write a text in UTF-8, whole or not at all. File names that are not UTF-8 become escapes, such as ``\udcff``.
 
     Raises:
-        OSError: If it cannot be written; what was there before is still there.
+        OSError: If the file cannot be written. An earlier file of this name is still there.
 
     Examples:
         >>> import tempfile, pathlib

@@ -20,36 +20,36 @@ from equicon.data._reading import read_rgb
 
 @final
 class UnlabelledImages(Dataset[Boxed]):
-    """Every image under a folder, cut to squares of one size.
+    """All images under a folder, cut to squares of one size.
 
-    Items follow the images' paths in the folder, sorted, and the boxes of an image as the file has them. An image is
-    read when its item is asked for; opening the data set only lists the folder. The list is a few tensors, which the
-    workers of a ``DataLoader`` share.
+    Items are sorted by the paths of their images in the folder. The boxes of one image come in the order of the file.
+    An image is read when its item is requested; opening the data set only lists the folder. The list is held in a few
+    tensors, which the workers of a ``DataLoader`` share.
 
-    With ``boxes``, an item is the square about the box's centre whose side is ``margin`` × its longer side, in whole
-    pixels of the image. Before that, a box is cut to the image. Images without a
-    box are left out. Without ``boxes``, an item is the centred square of the image, and the box is that whole square.
+    With ``boxes``, a box is first cut to the image. Its item is the square around the centre of the box whose side is
+    ``margin`` × the longer side of the box, in whole pixels of the image. Images without a box are left out. Without
+    ``boxes``, an item is the centred square of the image, and its box is that whole square.
 
-    The square is resized to ``size`` with anti-aliasing. That is the one resampling before the view's own, so choose
-    ``size`` about twice that of the views: what a view needs is then still there where it magnifies.
+    The square is resized to ``size`` with anti-aliasing. This is the only resampling before that of the view. Choose
+    ``size`` about twice the size of the views, so that a view that magnifies still has enough pixels.
 
-    Linked folders are looked into, and each folder once, whatever the links to it. ``._a.jpg``, which macOS writes
-    beside ``a.jpg``, is no image.
+    Linked folders are searched too, each folder once, however many links lead to it. ``._a.jpg``, which macOS writes
+    beside ``a.jpg``, does not count as an image.
 
     Convention: boxes are x1, y1, x2, y2 in integer pixel centres of the upright image, or of the image as it is stored
     with ``apply_exif_orientation=False``.
 
     Args:
-        root: The folder. ``.jpg``, ``.jpeg`` and ``.png`` in any case, in subfolders too, of any size and kind that
-            ``read_rgb`` reads.
+        root: The folder. Its images end in ``.jpg``, ``.jpeg`` or ``.png``, in upper or lower case. They may lie in
+            subfolders, and have any size and kind that ``read_rgb`` reads.
         size: Side of the items in pixels, at least 1.
-        boxes: A JSON file: ``{"sub/a.jpg": [x1, y1, x2, y2], "b.png": [[x1, y1, x2, y2], ...]}``, names being paths
-            in the folder with ``/`` between, one box or a list of them for each; each box is an item.
-        margin: Side of the square over the longer side of the box, in [1e-4, 1e4]; what is beyond is lost to
+        boxes: A JSON file: ``{"sub/a.jpg": [x1, y1, x2, y2], "b.png": [[x1, y1, x2, y2], ...]}``. A name is a path in
+            the folder, with ``/`` between. It has one box or a list of boxes, and each box is an item.
+        margin: Side of the square divided by the longer side of the box, in [1e-4, 1e4]. What lies outside is lost to
             views that turn, shift or shrink.
-        padding_mode: What the square shows beyond the image: ``zeros``, which is black, ``border`` or ``reflection``.
-            Black would show in views that are to show nothing outside their item.
-        apply_exif_orientation: Turn and mirror the images as cameras note beside them (EXIF), so that they are upright.
+        padding_mode: What the square shows outside the image: ``zeros``, which is black, ``border`` or ``reflection``.
+            Black would appear even in views that show nothing outside their item.
+        apply_exif_orientation: Whether to turn and mirror images as the camera noted (EXIF), so that they are upright.
 
     Attributes:
         left_out: How many images of the folder have no box in ``boxes``.
@@ -60,7 +60,7 @@ class UnlabelledImages(Dataset[Boxed]):
             is damaged, names an image that the folder lacks, or has a box that is not four finite numbers with x1 < x2
             and y1 < y2.
         OSError: If a subfolder cannot be read.
-        CorruptImage: From an item whose image cannot be read, or lies beside its box.
+        CorruptImage: From an item whose image cannot be read, or whose box lies outside the image.
 
     Examples:
         >>> import kornia, pathlib, tempfile
@@ -100,19 +100,19 @@ class UnlabelledImages(Dataset[Boxed]):
 
     @property
     def groups(self) -> Tensor:
-        """The number of the folder that holds each item's picture (n,), int64: for ``GroupedBatchSampler``."""
+        """The number of the folder of each item's image, (n,) int64, for ``GroupedBatchSampler``."""
         return self._folders.long()
 
     def path(self, index: int) -> Path:
-        """Give the file that an item is cut from."""
+        """Return the path of the file that an item is cut from."""
         return self.root / self._names[check_index(index, len(self))]
 
     def __len__(self) -> int:
-        """Count the boxes, or the images where there are no boxes."""
+        """Return the number of boxes, or of images if there are no boxes."""
         return len(self._names)
 
     def __getitem__(self, index: int) -> Boxed:
-        """Read one image and cut it; ``CorruptImage`` where it cannot be read or lies beside its box."""
+        """Read one image and cut it. Raise ``CorruptImage`` if it cannot be read, or its box lies outside of it."""
         position = check_index(index, len(self))
         path = self.path(position)
         image = read_rgb(path, position, apply_exif_orientation=self.apply_exif_orientation)

@@ -13,33 +13,33 @@ from equicon.data._seeds import permutation, seed_of
 
 @final
 class GroupedBatchSampler(Sampler[list[int]]):
-    """Indices of batches, each from few groups: all images once an epoch, less than a batch left out.
+    """Sample batches of indices, each from few groups. An epoch has each image once, but for a rest below one batch.
 
-    A contrastive loss asks which image of the batch a view shows. If each image has its own background and light,
-    these answer. Images of one video, recording or folder share them: they differ in what is to be learned. So a batch
-    of B images holds B / G images of each of G groups.
+    A contrastive loss asks which image of the batch a view shows. If each image has its own background and light, these
+    give the answer. Images of one video, recording or folder share them, and differ in what the encoder should learn.
+    So a batch of B images holds B / G images of each of G groups.
 
-    Each group is permuted and cut into chunks of B / G images, and G chunks of different groups make a batch. Large
-    groups give more chunks than small ones: when the small ones are used up, several chunks of a batch may be of one
-    group. What is left over of the groups, less than a chunk of each, makes batches too, each from as few groups as it
-    takes. The order of the batches is random. Inside a batch the groups take turns, so that each rank or micro-batch
-    has a part of all of them.
+    Each group is permuted and cut into chunks of B / G images. G chunks of different groups make a batch. Large groups
+    give more chunks than small ones. When the small groups are used up, several chunks of a batch may be of one group.
+    What is left over of each group is less than a chunk. These images make batches too, each from as few groups as
+    possible. The order of the batches is random. Inside a batch the groups take turns, so that each rank or micro-batch
+    has images of all of them.
 
-    Each ``iter`` is the next epoch; ``set_epoch`` goes to any. An epoch is a function of the seed and its number alone,
-    so a run that is resumed sees what it would have seen, and the ranks of a run agree. Hand it to a ``DataLoader`` as
-    ``batch_sampler=``.
+    Each ``iter`` gives the next epoch; ``set_epoch`` goes to any epoch. An epoch depends on the seed and its number
+    alone. So a resumed run sees what it would have seen, and the ranks of a run agree. Pass the sampler to a
+    ``DataLoader`` as ``batch_sampler=``.
 
     Args:
         groups: The group of each image (n,), whole numbers: ``data.groups`` of this library's data sets.
-        batch_size: B, at least 1, on all ranks together.
-        groups_per_batch: G, at least 1, which divides B.
-        seed: Of the order, at least 0.
-        rank: This process among those that share each batch.
-        num_replicas: How many these are, at most B.
+        batch_size: B, the size of a batch on all ranks together, at least 1.
+        groups_per_batch: G, at least 1, a divisor of B.
+        seed: Seed of the order, at least 0.
+        rank: The number of this process among those that share each batch.
+        num_replicas: The number of these processes, at most B.
 
     Raises:
-        TypeError: If groups are no tensor of whole numbers, or another argument is none.
-        ValueError: If G does not divide B, the images are fewer than a batch, or the groups are too small for a batch.
+        TypeError: If groups are not a tensor of whole numbers, or another argument is not a whole number.
+        ValueError: If G does not divide B, there are fewer images than B, or the groups are too small for a batch.
 
     Examples:
         >>> sampler = GroupedBatchSampler(torch.tensor([0, 1, 2] * 4), batch_size=4, groups_per_batch=1)
@@ -72,11 +72,11 @@ class GroupedBatchSampler(Sampler[list[int]]):
         self.epoch = check_int("epoch", epoch, low=0)
 
     def __len__(self) -> int:
-        """Count the batches of an epoch."""
+        """Return the number of batches in an epoch."""
         return len(self.groups) // self.batch_size
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Give this process its part of each batch of the epoch."""
+        """Yield this process's part of each batch of the epoch."""
         order = permutation(len(self.groups), seed_of(self.seed, 0, self.epoch))
         order = group_order(
             order, self.groups, self.batch_size, self.groups_per_batch, seed_of(self.seed, 3, self.epoch)
@@ -87,7 +87,7 @@ class GroupedBatchSampler(Sampler[list[int]]):
 
 
 def check_groups(groups: Any, batch_size: int, groups_per_batch: int) -> None:
-    """Check that batches can be drawn so; the sizes are checked already."""
+    """Check that such batches can be drawn from the groups. The two sizes must have been checked before."""
     if not isinstance(groups, Tensor):
         raise type_error("groups", "a tensor (n,), the group of each image", describe(groups))
     if groups.is_floating_point() or groups.is_complex() or groups.dtype == torch.bool:
@@ -100,21 +100,21 @@ def check_groups(groups: Any, batch_size: int, groups_per_batch: int) -> None:
         raise value_error("groups_per_batch", f"a number that divides {batch_size}, the batch", groups_per_batch)
     each = batch_size // groups_per_batch
     sizes = groups.unique(return_counts=True)[1]
-    if int((sizes // each).sum()) < groups_per_batch:  # then all batches were of what is left over
+    if int((sizes // each).sum()) < groups_per_batch:  # then all batches would be left-over images
         has = f"{len(sizes):,} groups, the largest of which has {int(sizes.max()):,}"
-        fix = "Raise groups_per_batch, so that fewer images of each are wanted, or lower the batch size."
+        fix = "Raise groups_per_batch, so that a batch needs fewer images of each group, or lower the batch size."
         raise value_error("groups_per_batch", f"groups that can give {each:,} images each to a batch", has, fix)
 
 
 def group_order(order: Tensor, groups: Tensor, batch_size: int, groups_per_batch: int, seed: int) -> Tensor:
-    """Rearrange an epoch's images, which are in a random order, to whole batches from few groups.
+    """Rearrange the images of an epoch, which come in random order, into whole batches from few groups.
 
     Args:
-        order: Indices (n,), at random; an index may come several times.
+        order: Indices (n,) in random order. An index may occur several times.
         groups: The group of each index.
         batch_size: B.
         groups_per_batch: G, which divides B.
-        seed: Of what else is random.
+        seed: Seed of the other random choices.
 
     Returns:
         Indices (n // B · B,), batch after batch.
@@ -122,7 +122,7 @@ def group_order(order: Tensor, groups: Tensor, batch_size: int, groups_per_batch
     draw, each = torch.Generator().manual_seed(seed), batch_size // groups_per_batch
     group, by_group = groups.to("cpu")[order].sort(stable=True)
     sizes = group.unique_consecutive(return_counts=True)[1]
-    number = torch.arange(len(sizes), device="cpu").repeat_interleave(sizes)  # of the group, from 0
+    number = torch.arange(len(sizes), device="cpu").repeat_interleave(sizes)  # number of the group, from 0
     place = torch.arange(len(order), device="cpu")
     inside = place - (sizes.cumsum(0) - sizes)[number]
     whole = inside < (sizes // each * each)[number]

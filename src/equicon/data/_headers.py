@@ -1,4 +1,4 @@
-"""What the first bytes of a JPEG or PNG say: what it is, who can read it, and which way up it was taken."""
+"""Read the header of a JPEG or PNG: its format, which decoder can read it, and which way up it was taken."""
 
 import struct
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 _PNG = b"\x89PNG\r\n\x1a\n"
 _EXIF = b"Exif\0\0"
 ORIENTATION = 0x0112  # its tag in EXIF
-# Markers without a length, and those of a frame: all of 0xC0 to 0xCF that are no tables or reserved.
+# Markers without a length, and markers of a frame: those of 0xC0 to 0xCF that are neither tables nor reserved.
 _BARE = {0x01, *range(0xD0, 0xD9)}
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _SCAN = 0xDA
@@ -15,13 +15,13 @@ _APP1 = 0xE1
 
 
 class Header(NamedTuple):
-    """What a file says of itself before its picture.
+    """What the header of a file says.
 
     Args:
-        kind: By its content, whatever its name; empty if it is neither.
-        special: What makes it one that Kornia does not decode, for people; empty if nothing does.
-        orientation: That of EXIF, from 1 (upright) to 8.
-        key: Of a PNG of 16 bits, the grey value or colour that is transparent, if there is one.
+        kind: Its format, judged by its content and not its name; empty if it is neither JPEG nor PNG.
+        special: Why Kornia cannot decode it, in words for an error; empty if it can.
+        orientation: The orientation of EXIF, from 1 (upright) to 8.
+        key: For a PNG of 16 bits, the grey value or the colour that is transparent, if there is one.
     """
 
     kind: Literal["JPEG", "PNG", ""]
@@ -31,7 +31,7 @@ class Header(NamedTuple):
 
 
 def read_header(data: bytes) -> Header:
-    """Read what stands before the picture of a file; what is damaged there is left for who decodes it."""
+    """Read the header of a file. Damage in the header is left for the decoder to report."""
     if data.startswith(b"\xff\xd8\xff"):
         return _read_jpeg(data)
     return _read_png(data) if data.startswith(_PNG) else Header("")
@@ -48,7 +48,7 @@ def _read_jpeg(data: bytes) -> Header:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Give the markers of a JPEG and what they hold, up to its picture."""
+    """Yield the markers of a JPEG and their contents, up to its picture."""
     at = 2
     while data[at : at + 1] == b"\xff" and at + 4 <= len(data):
         marker = data[at + 1]
@@ -80,7 +80,7 @@ def _read_png(data: bytes) -> Header:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Give the chunks of a PNG."""
+    """Yield the chunks of a PNG."""
     at = len(_PNG)
     while at + 8 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
@@ -90,7 +90,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def read_orientation(exif: bytes) -> int:
-    """Read the orientation in [1, 8] out of EXIF, from its byte order on; 1 where it has none or is damaged.
+    """Read the orientation in [1, 8] from EXIF data, from their byte order on. Without one, or if damaged, it is 1.
 
     Source: CIPA DC-008-2019 (Exif 2.32), sections 4.5 and 4.6.
     """

@@ -1,4 +1,4 @@
-"""JSON that is larger than one wants in memory: the items of its lists, one after another."""
+"""Read large JSON files item by item, so that memory never holds the whole."""
 
 import codecs
 import json
@@ -10,9 +10,9 @@ from typing import Any, TextIO
 from equicon._checks import describe, value_error
 
 _WINDOW = 2**20  # characters that are looked at together; a record of 778 vertices has about 46,000
-_TOKEN = 4096  # more than a number or a word has; a text may have any number
-# What Windows programmes begin a file with; "utf-8-sig" reads UTF-8 with and without such a mark. That of UTF-32 begins
-# with that of UTF-16, so it comes first.
+_TOKEN = 4096  # longer than any number or word; a string may have any length
+# Byte-order marks, with which Windows programmes begin a file. "utf-8-sig" reads UTF-8 with and without a mark. The
+# mark of UTF-32 begins with that of UTF-16, so it comes first.
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -26,7 +26,7 @@ _AFTER_VALUE = re.compile(r"[ \t\n\r]*([,}])")
 
 
 def stream_list(path: Path) -> Iterator[Any]:
-    """Give the items of a JSON list one after another."""
+    """Yield the items of a JSON list one after another."""
     with _open(path) as file:
         window = _Window(file)
         if not window.enter("["):
@@ -37,12 +37,12 @@ def stream_list(path: Path) -> Iterator[Any]:
 
 
 def stream_lists(path: Path) -> Iterator[tuple[str, int, Any]]:
-    """Give the items of all lists of a JSON object: the list's name, the item's place in it, and the item.
+    """Yield the items of all lists of a JSON object: the list's name, the item's place in it, and the item.
 
-    What is no list is passed over.
+    Values that are not lists are skipped.
 
     Raises:
-        ValueError: If the file is damaged, or holds no object; it names the place.
+        ValueError: If the file is damaged, or does not hold an object. The message names the place.
     """
     name, index = "", 0
     try:
@@ -68,16 +68,16 @@ def stream_lists(path: Path) -> Iterator[tuple[str, int, Any]]:
 
 
 def _open(path: Path) -> TextIO:
-    """Open a text in the encoding that its byte-order mark tells, and else in UTF-8."""
+    """Open a text in the encoding of its byte-order mark, or in UTF-8 if it has none."""
     with path.open("rb") as file:
         start = file.read(4)
     return path.open(encoding=next((name for mark, name in _MARKS.items() if start.startswith(mark)), "utf-8-sig"))
 
 
 def remedy(error: ValueError) -> str:
-    """Say what may be wrong with a file that is no JSON."""
-    if isinstance(error, UnicodeDecodeError) and not error.reason.endswith("data"):  # which ends too early
-        return "It is in another encoding than UTF-8: save it in that."
+    """Suggest what may be wrong with a file that is not JSON."""
+    if isinstance(error, UnicodeDecodeError) and not error.reason.endswith("data"):  # "... data": it ends too early
+        return "It is in another encoding than UTF-8: save it in UTF-8."
     return "It may be cut short: unpack it again."
 
 
@@ -89,7 +89,7 @@ class _Window:
         self.text, self.at = file.read(_WINDOW), 0
 
     def peek(self) -> str:
-        """Move to what comes next and tell its first character; nothing at the end."""
+        """Move to the next token and return its first character; "" at the end."""
         while True:
             spaces = _SPACES.match(self.text, self.at)
             self.at = self.at if spaces is None else spaces.end()
@@ -108,32 +108,32 @@ class _Window:
         return found
 
     def items(self) -> Iterator[Any]:
-        """Give the items of a list whose opening bracket was passed, and move past its end."""
+        """Yield the items of a list whose opening bracket was passed, and move past its end."""
         mark = self.step() if self.peek() == "]" else ","
         while mark != "]":
             item, mark = self.take(_AFTER_ITEM)
             yield item
 
     def key(self) -> str:
-        """Give the name of an object's next value, and move to the value."""
+        """Return the name of an object's next value, and move to the value."""
         if self.peek() != '"':
             raise json.JSONDecodeError("Expecting property name enclosed in double quotes", self.text[self.at :], 0)
         name: str = self.take(_AFTER_KEY)[0]
         return name
 
     def take(self, after: re.Pattern[str]) -> tuple[Any, str]:
-        """Give the value that comes next and the mark after it, and move past both."""
+        """Return the next value and the mark after it, and move past both."""
         self.peek()
         while True:
             try:
                 value, end = _decode(self.text, self.at)
-                # Without what follows it, a number may go on beyond the window.
+                # A number at the end of the window may go on beyond it, so the mark after it must be seen too.
                 following = after.match(self.text, end)
                 if following is None:
                     raise json.JSONDecodeError(_missing(after), self.text, end)
             except json.JSONDecodeError as error:
-                # What breaks off at the end of the window may go on; what is wrong before it is damage. The place of a
-                # text that has no end is where it begins.
+                # An error at the end of the window may only mean that the text goes on; an error before it is damage.
+                # The error for a string without an end gives the place where the string begins.
                 seen, start = self.text, self.at
                 breaks_off = error.pos > len(seen) - _TOKEN or error.msg.startswith("Unterminated string")
                 if breaks_off and self._more():

@@ -1,4 +1,4 @@
-"""Which images lie under a folder, and nothing left out without a word."""
+"""List the images under a folder, and leave nothing out silently."""
 
 import os
 from pathlib import Path
@@ -7,18 +7,19 @@ from equicon._checks import value_error
 from equicon.data._names import other_spelling
 
 _ENDINGS = (".jpg", ".jpeg", ".png")
-_APPLE_DOUBLE = "._"  # what macOS knows of a file beyond its content, under its name, where a disk has no room for that
+_APPLE_DOUBLE = "._"  # macOS stores extra data of "a.jpg" as "._a.jpg" on disks that cannot hold them otherwise
 
 
 def list_images(root: Path) -> list[str]:
-    """List the images' paths in a folder, with ``/`` between, sorted.
+    """List the paths of the images in a folder, with ``/`` between, sorted.
 
-    Linked folders are looked into, and each folder once: under its own path if that lies in ``root``, else under that
-    with the fewest links, the first of these in order.
+    Linked folders are searched too. Each folder is listed once: under its own path if that lies in ``root``, else under
+    the path with the fewest links. If several have the fewest, the first in order is taken.
 
     Raises:
-        ValueError: If it is no folder, holds no images, or has a link that leads nowhere and may have led to images.
-        OSError: If a subfolder cannot be read: its images would be missing without a word.
+        ValueError: If ``root`` is not a folder, holds no images, or has a link that leads nowhere. Such a link may have
+            led to images.
+        OSError: If a subfolder cannot be read. Its images would be missing silently.
     """
     if not root.is_dir():
         raise value_error("root", "a folder of images", f"{root}, which is no folder", other_spelling(root))

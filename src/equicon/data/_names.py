@@ -1,4 +1,4 @@
-"""Many names in little memory, which the workers of a ``DataLoader`` share, and names that only look alike."""
+"""Hold many names in little memory that the workers of a ``DataLoader`` share, and find names that only look alike."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -9,10 +9,10 @@ import torch
 
 
 class Names:
-    """One text and where each name ends: workers that look at a list of a million names would copy it.
+    """A list of names, held as one text and the end of each name. Workers that read a list of strings would copy it.
 
     Args:
-        names: Of files, as the file system gives them.
+        names: Names of files, as the file system gives them.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -29,14 +29,14 @@ class Names:
 
 
 def number_folders(names: Iterable[str]) -> torch.Tensor:
-    """Number the folders of files with ``/`` between, from 0, in the order in which they come: (n,), int32."""
+    """Number the folders of files by their first occurrence, from 0: (n,), int32. Paths have ``/`` between."""
     known: dict[str, int] = {}
     numbers = [known.setdefault(name.rpartition("/")[0], len(known)) for name in names]
     return torch.tensor(numbers, dtype=torch.int32, device="cpu")
 
 
 def look_alike(wanted: Iterable[str], there: Iterable[str]) -> str:
-    """Say which of the wanted names is there in another Unicode normalisation, and how they differ; "" if none is.
+    """Say which of the wanted names exists in another Unicode normalisation, and how the two differ; "" if none does.
 
     Source: Unicode Standard Annex 15, "Unicode Normalization Forms".
     """
@@ -48,14 +48,14 @@ def look_alike(wanted: Iterable[str], there: Iterable[str]) -> str:
             form = next((form for form in ("NFC", "NFD") if normalize(form, name) == found), "")
             fix = f": unicodedata.normalize('{form}', name)" if form else ""
             return (
-                f"{found!r} is there, which differs in its Unicode normalisation alone: it is written {found!a}, and "
-                f"what was asked for {name!a}. Write names as the folder has them{fix}."
+                f"{found!r} is there, which differs in its Unicode normalisation alone: it is written {found!a}, but "
+                f"you asked for {name!a}. Write names as the folder has them{fix}."
             )
     return ""
 
 
 def other_spelling(path: Path) -> str:
-    """Say as ``look_alike`` does how a path that is not there is written on disk; "" if it is not there at all."""
+    """Say how a missing path is written on disk, as ``look_alike`` does; "" if it is not there in any form."""
     if str(path).isascii():
         return ""
     while not path.parent.exists() and path.parent != path:

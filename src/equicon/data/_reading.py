@@ -1,4 +1,4 @@
-"""Images as they are read from disk: upright, RGB of 8 bits, or an error that names the file."""
+"""Read images from disk: upright, as RGB of 8 bits, or with an error that names the file."""
 
 import os
 import struct
@@ -23,29 +23,28 @@ _FLIPPED = {1: (), 2: (2,), 3: (1, 2), 4: (1,), 5: (), 6: (2,), 7: (1, 2), 8: (1
 def read_rgb(path: str | os.PathLike[str], index: int | None = None, *, apply_exif_orientation: bool = True) -> Tensor:
     """Read an image as RGB of 8 bits, whatever the file holds and whatever its name says.
 
-    Kornia decodes JPEG and PNG of 8 and 16 bits. What it does not (CMYK, palettes of 2 to 16 colours, 1 bit, grey with
-    alpha; a file whose name ends otherwise than its content, or is no UTF-8; WebP, GIF and others), Pillow does, which
-    the extra ``train`` brings. Both give the same bytes where both can read a file of 8 bits.
+    Kornia decodes JPEG and PNG of 8 and 16 bits. Pillow, which comes with the extra ``train``, decodes everything else:
+    CMYK, palettes of 2 to 16 colours, 1 bit, grey with alpha; files whose ending does not fit their content, or whose
+    name is not UTF-8; WebP, GIF and other formats. For a file of 8 bits that both can read, both give the same bytes.
 
-    Transparent pixels are laid over white. 16 bits are rounded to the nearest of 8, and 65535 is white; of those that
-    Pillow reads in colour, the upper 8 are kept. Of several frames, the first is read. Colour profiles are not applied.
-    What cannot be read is an error, and never a picture that is half grey: see ``CorruptImage``. A data set that reads
-    with this can be wrapped in ``SkipCorrupt``.
+    Transparent pixels are laid over white. Values of 16 bits are rounded to 8 bits, and 65535 is white. If Pillow reads
+    16 bits in colour, only the upper 8 are kept. Of several frames, the first is read. Colour profiles are not applied.
+    A file that cannot be read raises an error, and never gives a picture that is half grey: see ``CorruptImage``. A
+    data set that reads its images with this function can be wrapped in ``SkipCorrupt``.
 
     Args:
         path: The file.
-        index: Of the item that the image is read for; the error names it beside the file.
-        apply_exif_orientation: Turn and mirror the picture as the camera notes beside it (EXIF), so that it is
+        index: Index of the item that the image is read for. The error names it beside the file.
+        apply_exif_orientation: Whether to turn and mirror the picture as the camera noted (EXIF), so that it is
             upright. False leaves it as it is stored.
 
     Returns:
         (3, H, W) uint8.
 
     Raises:
-        CorruptImage: If the file is gone, or is no whole image.
-        ModuleNotFoundError: If it takes Pillow to read it, which is not installed.
-        OSError: If the file cannot be read for a reason that lies outside of it: a disk that is away, too many files
-            that are open.
+        CorruptImage: If the file is gone, or is not a whole image.
+        ModuleNotFoundError: If only Pillow can read the file, and Pillow is not installed.
+        OSError: If the reason lies outside the file, such as a disk that is missing, or too many open files.
 
     Examples:
         >>> import kornia, pathlib, tempfile
@@ -66,14 +65,14 @@ def read_rgb(path: str | os.PathLike[str], index: int | None = None, *, apply_ex
             image, orientation = _load_pillow(data, header)
     except (OSError, ValueError) as error:
         with suppress(FileNotFoundError):
-            path.read_bytes()  # a disk that is away, or no more files that may be open, are no fault of the image
+            path.read_bytes()  # raises if the reason lies outside the image: a missing disk, or too many open files
         fix = other_spelling(path) or "Unpack it again, or go on without it: SkipCorrupt(data)."
         raise corrupt_image(path, index, f"a {kind} image", f"this: {error}", fix) from error
     return _turn(image, orientation) if apply_exif_orientation else image
 
 
 def _suits_kornia(path: Path, header: Header) -> bool:
-    """Whether Kornia decodes a file, which it judges by its name, and whose name it passes on as UTF-8."""
+    """Whether Kornia decodes a file. Kornia judges a file by its ending, and needs a name in UTF-8."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -82,14 +81,14 @@ def _suits_kornia(path: Path, header: Header) -> bool:
 
 
 def _has_pillow(path: Path, header: Header) -> bool:
-    """Whether Pillow is there; an error where a picture that may be sound cannot be read without it."""
+    """Whether Pillow is installed. If it is not, an image that may be intact but needs Pillow raises an error."""
     try:
         import PIL  # noqa: F401
     except ModuleNotFoundError as error:
         if not header.kind:
             return False
         what = f"a {header.kind} {header.special or 'that is named otherwise'}"
-        fix = f"{what} takes Pillow, which is not installed. Install the extra: pip install 'equicon[train]'."
+        fix = f"{what} needs Pillow, which is not installed. Install the extra: pip install 'equicon[train]'."
         raise ModuleNotFoundError(f"{str(path)!r}: {fix}") from error
     return True
 
@@ -97,7 +96,7 @@ def _has_pillow(path: Path, header: Header) -> bool:
 def _load_kornia(path: Path, header: Header) -> Tensor:
     try:
         return load_image(path, ImageLoadType.RGB8)
-    except NotImplementedError:  # 16 bits for each channel, which Kornia gives as they are or not at all
+    except NotImplementedError:  # 16 bits for each channel, which Kornia returns unchanged or not at all
         image = load_image(path, ImageLoadType.UNCHANGED).float()
     if header.key:
         opaque = (image != image.new_tensor(header.key)[:, None, None]).any(0, keepdim=True)
@@ -106,19 +105,19 @@ def _load_kornia(path: Path, header: Header) -> Tensor:
 
 
 def _load_pillow(data: bytes, header: Header) -> tuple[Tensor, int]:
-    """Decode a file, whatever it is; give the orientation that is left to apply."""
+    """Decode a file of any format. Return the image, and the orientation that is still to be applied."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(BytesIO(data)) as image:
-            image.verify()  # the checksums of a PNG, which decoding passes over
+            image.verify()  # checks the checksums of a PNG, which decoding ignores
         with Image.open(BytesIO(data)) as image:
             image.load()
             orientation = header.orientation if header.kind else int(image.getexif().get(ORIENTATION, 1))
             if image.mode.startswith("I;16"):
                 return _to_rgb8(torch.from_numpy(np.array(image, np.float32))[None] / 65535), orientation
             if image.mode in ("I", "F"):
-                raise ValueError(f"grey values of 32 bits (mode {image.mode}), none of which is known to be white")
+                raise ValueError(f"grey values of 32 bits (mode {image.mode}), for which no value is known to be white")
             if not image.has_transparency_data:
                 return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1), orientation
             pixels = torch.from_numpy(np.array(image.convert("RGBA"))).permute(2, 0, 1)

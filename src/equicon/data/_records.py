@@ -1,4 +1,4 @@
-"""Annotation files: a JSON list of records of one shape, checked and made one tensor."""
+"""Annotation files: read a JSON list of records of one shape, check it, and make one tensor of it."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def check_there(root: Path, path: Path) -> None:
-    """Check that a data set has a file or folder, and if not say what is there instead."""
+    """Check that a data set has a file or folder. If not, the error says what is there instead."""
     if path.exists():
         return
     wanted = f"a data set with {path.relative_to(root)}"
@@ -34,8 +34,8 @@ def check_there(root: Path, path: Path) -> None:
 def read_records(path: Path, shape: tuple[int, ...], *, like: tuple[Path, int] | None = None) -> Tensor:
     """Read a JSON list of numbers or nested lists, all of one shape.
 
-    It is read record by record, so that memory goes little beyond the tensor: the vertices of FreiHAND are 1.5 GB of
-    text, and as Python's lists they would be several times that.
+    It is read record by record, so that it takes little memory beyond the tensor. The vertices of FreiHAND are 1.5 GB
+    of text; as Python's lists they would take several times that.
 
     Args:
         path: The file.
@@ -70,10 +70,10 @@ def check_records(path: Path, records: Tensor, good: Tensor, expected: str) -> N
 
 
 def numbers(where: str, record: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Check a record's numbers: all of one shape, finite, and no larger than a float32 can be."""
+    """Check that a record holds numbers of the given shape, which are finite in float32."""
     wanted = f"numbers of shape {shape}" if shape else "a number"
     try:
-        # By way of float64: as float32, what is too large for it would only warn.
+        # First as float64, since the conversion of too large numbers to float32 only warns.
         array = np.asarray(record, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:  # a whole number may be beyond what a float can be
         raise value_error(where, wanted, describe(record)) from error

@@ -1,4 +1,4 @@
-"""What is random but always alike: seeds of their own for each purpose, and permutations."""
+"""Reproducible randomness: a seed of its own for each purpose, and permutations."""
 
 import numpy as np
 import torch
@@ -9,8 +9,8 @@ def seed_of(seed: int, *key: int) -> int:
     """Make a seed of its own for each key.
 
     Args:
-        seed: Of the run, at least 0.
-        *key: What it is for: an epoch, or a step and a rank; whole numbers of at least 0.
+        seed: Seed of the run, at least 0.
+        *key: What the seed is for: an epoch, or a step and a rank. These are whole numbers of at least 0.
 
     Returns:
         A number in [0, 2⁶³).
@@ -24,5 +24,5 @@ def seed_of(seed: int, *key: int) -> int:
 
 
 def permutation(count: int, seed: int) -> Tensor:
-    """Permute so many numbers, from 0."""
+    """Return a permutation of the numbers 0 to ``count`` − 1."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed), device="cpu")

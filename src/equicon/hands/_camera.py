@@ -12,7 +12,7 @@ def project(xyz: Tensor, K: Tensor) -> Tensor:
     ``(x, y) = (p₀ / p₂, p₁ / p₂)`` with ``p = K · xyz``.
 
     Convention: camera frame x right, y down, z forward; pixel centres are integers. A point in the camera's own plane
-    (``p₂ = 0``) has no image and gives infinities or NaN; one behind the camera is mirrored through it.
+    (``p₂ = 0``) has no image and gives infinities or NaN. A point behind the camera is mirrored through it.
 
     Args:
         xyz: (..., N, 3) points, in the unit of your choice.
@@ -43,5 +43,5 @@ def project(xyz: Tensor, K: Tensor) -> Tensor:
 
 
 def in_front(xyz: Tensor) -> Tensor:
-    """Tell for which hands (..., N, 3) all points are finite and before the camera: (...)."""
+    """Tell for which hands (..., N, 3) all points are finite and in front of the camera: (...)."""
     return (xyz.isfinite().all(-1) & (xyz[..., 2] > 0)).all(-1)

@@ -21,13 +21,13 @@ SCALE_BONE = (9, 10)
 """The bone that hands are measured by, FreiHAND's ``scale``: the first phalanx of the middle finger."""
 
 VERTICES = 778
-"""How many vertices the MANO mesh has, in which FreiHAND and YouTube3DHands are labelled."""
+"""The number of vertices of the MANO mesh, with which FreiHAND and YouTube3DHands are labelled."""
 
 
 def bone_length(xyz: Tensor) -> Tensor:
     """Measure hands by the bone from joint 9 to joint 10, the first phalanx of the middle finger: FreiHAND's ``scale``.
 
-    ``‖xyz₁₀ − xyz₉‖``. Joints over it are in bone lengths, the unit of ``Pose``.
+    ``‖xyz₁₀ − xyz₉‖``. Joints divided by it are in bone lengths, the unit of ``Pose``.
 
     Convention: FreiHAND's joint order.
 
@@ -55,7 +55,7 @@ def bone_length(xyz: Tensor) -> Tensor:
 class Hand(NamedTuple):
     """One hand with its image and camera, or a batch of them.
 
-    A tuple of tensors, so the default ``collate_fn`` of a ``DataLoader`` turns a list of hands into a batch of them.
+    It is a tuple of tensors, so the default ``collate_fn`` of a ``DataLoader`` turns a list of hands into a batch.
 
     Convention: camera frame, x right, y down, z forward; pixel centres are integers.
 

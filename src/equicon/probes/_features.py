@@ -1,4 +1,4 @@
-"""Frozen features of an encoder, with the keypoints that a probe looks for in them."""
+"""Frozen features of an encoder, with the keypoints that a probe learns to read out of them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from equicon._checks import check_batch, check_floating, check_progress, describ
 
 
 class Features(NamedTuple):
-    """What an encoder says about N views, and where their keypoints are.
+    """The features of N views, and the keypoints in them.
 
     Keypoints are any K points that each view has, always in the same order: the joints of a hand, the corners of a
     face, the ends of a tool.
@@ -39,23 +39,23 @@ def extract_features(
     *,
     progress: Callable[[Iterable[Any]], Iterable[Any]] | None = None,
 ) -> Features:
-    """Run a frozen encoder over labelled views and keep what it says.
+    """Run a frozen encoder over labelled views and collect its features.
 
-    The encoder is in evaluation mode and without gradients meanwhile; afterwards each of its modules is in the mode it
-    was in. Views go to the device of the encoder's parameters. Cropping, normalising and autocast are the caller's.
+    Meanwhile the encoder is in evaluation mode, and no gradients are computed. Afterwards each of its modules is back
+    in its own mode. Views go to the device of the encoder's parameters. The caller crops, normalises and sets autocast.
 
     Args:
-        encoder: From views (B, C, H, W) to features (B, D).
-        batches: Of (views (B, C, H, W), keypoints in their pixels (B, K, 2)), or of these and (keypoints in metres
-            (B, K, 3)). All batches have the same keypoints.
-        progress: What to wrap around the batches, for example ``tqdm``.
+        encoder: Maps views (B, C, H, W) to features (B, D).
+        batches: Tuples (views, xy) or (views, xy, xyz): views (B, C, H, W), keypoints (B, K, 2) in pixels of the views,
+            and the same keypoints (B, K, 3) in metres. All batches have the same keypoints.
+        progress: Wraps the batches, for example ``tqdm``.
 
     Returns:
         The features and keypoints of all batches, in their order, in float32 on the CPU.
 
     Raises:
-        TypeError: The encoder is not a module, a batch is no sequence, or something is not a floating tensor.
-        ValueError: A shape is wrong or differs between batches, or there is no batch.
+        TypeError: If the encoder is not a module, a batch is not a sequence, or its parts are not floating tensors.
+        ValueError: If a shape is wrong or differs between batches, or there is no batch.
 
     Examples:
         >>> encoder = torch.nn.Sequential(torch.nn.AvgPool2d(16), torch.nn.Flatten())
@@ -90,12 +90,12 @@ def extract_features(
 
 
 def check_features(features: Features, where: str) -> Features:
-    """Check the types and shapes of features and keypoints, and that there is one of each for each view."""
+    """Check the types and shapes of features and keypoints, and that each view has both."""
     z, xy, xyz = features
     if not isinstance(z, Tensor) or not z.is_floating_point():
         raise type_error(f"{where}z", "a floating tensor (N, D)", z)
     if z.ndim != 2 or z.shape[1] == 0:
-        fix = "Leave out the encoder's classifier, pool and flatten: (B, C, H, W) is not yet (B, D)."
+        fix = "Remove the encoder's classifier, and pool and flatten its output: (B, C, H, W) is not yet (B, D)."
         raise value_error(f"{where}z", "features of shape (N, D)", z, fix)
     check_floating(f"{where}xy", xy, "(N, K, 2)", last=(2,), ndim=3)
     count = xy.shape[1]
@@ -109,7 +109,7 @@ def check_features(features: Features, where: str) -> Features:
 
 
 def check_alike(features: Features, like: Features, where: str, of: str) -> None:
-    """Check that features have the width and the keypoints of others, in 3D too or not."""
+    """Check that features have the width and the number of keypoints of others, and 3D keypoints only if those do."""
     if features.z.shape[1] != like.z.shape[1]:
         raise value_error(f"{where}z", f"{like.z.shape[1]} features, as in {of}", features.z, "Use the same encoder.")
     if features.xy.shape[1] != like.xy.shape[1]:
@@ -121,7 +121,7 @@ def check_alike(features: Features, like: Features, where: str, of: str) -> None
 
 
 def check_pair(train: Features, test: Features) -> None:
-    """Check features to learn from and to test with; to wait for their device is nothing beside the fit."""
+    """Check features to learn from and to test with. Waiting for their device takes no time beside the fit."""
     for name, features in (("train", train), ("test", test)):
         check_features(features, f"{name}.")
         for field, value in zip(Features._fields, features, strict=True):

@@ -25,17 +25,17 @@ _LEAST = 5  # labels: a fifth of them chooses the length of training
 
 
 class ProbeResult(NamedTuple):
-    """How far the keypoints that a probe finds are from the true ones: means over K keypoints and all test views.
+    """The errors of a probe: means over K keypoints and all test views.
 
-    What was not measured is None: the errors in 3D where keypoints are known in 2D only, ``by_name`` without names.
+    What was not measured is None: the errors in 3D if keypoints are known in 2D only, and ``by_name`` without names.
 
     Args:
         kind: The probe: ``"mean"``, ``"linear"`` or ``"mlp"``.
         labels: The number of views that it learned from.
         px: End-point error of the 2D keypoints in pixels of the view.
-        mm: End-point error of the 3D keypoints in millimetres, the root keypoint of both being at the origin. The root
-            is one of the K.
-        pa_mm: The same after ``procrustes_align``, which brings up to two keypoints onto any others.
+        mm: End-point error of the 3D keypoints in millimetres, with the root keypoints of prediction and truth at the
+            origin. The root is one of the K.
+        pa_mm: The same after ``procrustes_align``, which aligns one or two keypoints without any error.
         pa_auc: Area under the curve of ``pck`` from 0 to 5 cm, after ``procrustes_align``.
         by_name: ``px`` of each keypoint, by its name.
 
@@ -68,36 +68,36 @@ def probe(
 
     The targets are the 2D keypoints in pixels and, where they are known, the 3D keypoints less the root.
 
-    - ``"mean"``: the mean of the training labels. It does not look at the features, so it is what to beat.
-    - ``"linear"``: ridge regression (Hoerl and Kennard, Technometrics 1970). 2D and 3D have a penalty each, as they
-      need not want the same: of 21, the one that best predicts each training view from all others. All is in closed
-      form, so the order of the views plays no part.
-    - ``"mlp"``: a network with 256 hidden units, ReLU and dropout, for all targets at once: AdamW with a cosine
-      schedule, for as many steps as suit a fifth of the training views, and then as many on all of them. The global
-      random state is left alone.
+    - ``"mean"``: the mean of the training labels. It does not look at the features, so it is the baseline to beat.
+    - ``"linear"``: ridge regression (Hoerl and Kennard, Technometrics 1970). 2D and 3D have a penalty each, since their
+      best penalties may differ: of 21 penalties, the one that best predicts each training view from all others. All is
+      in closed form, so the order of the views does not matter.
+    - ``"mlp"``: a network with 256 hidden units, ReLU and dropout, for all targets at once, trained by AdamW with a
+      cosine schedule. A fifth of the training views chooses the number of steps; then the network trains on all of them
+      for as many steps. The global random state does not change.
 
-    Features are standardised with the training views' moments; those that are the same on all of them are left out.
+    Features are standardised by the moments of the training views. Features that are the same on all of these are left
+    out.
 
     Args:
-        train: Features and keypoints of N things to learn from, one view of each: a view left out would have its twins
-            among the others.
-        test: Those of other things, with the same K keypoints. They are used to measure the errors only.
+        train: Features and keypoints of N things to learn from, one view of each. With several views of one thing, a
+            view left out would have twins among the others.
+        test: Features and keypoints of other things, with the same K keypoints. They only serve to measure the errors.
         kind: The probe.
-        fraction: In (0, 1]: the share of N to learn from, at least 5 views. They are the first of a permutation that
-            depends on the seed and on N alone, so those of a smaller fraction are among those of a larger.
-        seed: At least 0; of the permutation and of ``"mlp"``.
-        root: In [0, K - 1]: the keypoint that 3D is measured from, for example the wrist of a hand.
-        names: What to call the K keypoints, each once, for ``by_name`` of the result.
-        progress: What to wrap around the list of steps that ``"mlp"`` takes at most, for example ``tqdm``; it mostly
-            ends sooner.
+        fraction: The share of N to learn from, in (0, 1], at least 5 views. These are the first of a permutation that
+            depends on the seed and on N alone. So the views of a smaller fraction are among those of a larger one.
+        seed: Seed of the permutation and of ``"mlp"``, at least 0.
+        root: The keypoint that 3D is measured from, in [0, K - 1], for example the wrist of a hand.
+        names: Names of the K keypoints, all different, for ``by_name`` of the result.
+        progress: Wraps the list of all steps that ``"mlp"`` may take, for example ``tqdm``. It mostly ends sooner.
 
     Returns:
         The errors on ``test``, and the number of labels.
 
     Raises:
-        TypeError: An argument is of the wrong type.
-        ValueError: Shapes are wrong or disagree, a number is not finite, the kind is unknown, the root is none of the
-            keypoints, names are too few, too many or given twice, or there are too few labels.
+        TypeError: If an argument is of the wrong type.
+        ValueError: If shapes are wrong or disagree, a number is not finite, the kind is unknown, the root is none of
+            the keypoints, names are too few, too many or equal, or there are too few labels.
 
     Examples:
         >>> xy = torch.rand(200, 2, 2)
@@ -128,7 +128,7 @@ def probe(
 def predict_keypoints(
     train: Features, test: Features, *, kind: Kind = "linear", fraction: float = 1.0, seed: int = 0
 ) -> Tensor:
-    """Learn to read keypoints out of frozen features as ``probe`` does, and give what is found on other views.
+    """Learn to read keypoints out of frozen features as ``probe`` does, and predict those of other views.
 
     Args:
         train: As in ``probe``.
@@ -161,7 +161,7 @@ def predict_keypoints(
 def _fit(
     train: Features, z_test: Tensor, kind: Kind, labels: int, seed: int, root: int, progress: Progress | None
 ) -> list[Tensor]:
-    """Predict keypoints in 2D, and in 3D less the root where those of the training views are known."""
+    """Predict keypoints in 2D and, if the training views have 3D keypoints, in 3D relative to the root."""
     order = torch.randperm(len(train.z), generator=torch.Generator().manual_seed(seed), device="cpu")
     chosen = order[:labels].to(train.z.device)
     z, targets = in_float64(train.z[chosen]), [in_float64(train.xy[chosen])]
@@ -183,7 +183,7 @@ def count_labels(n: int, fraction: Any, argument: str) -> int:
 
 
 def check_settings(count: int, seed: Any, root: Any, names: Any, progress: Any) -> tuple[int, int]:
-    """Check what does not depend on the kind of probe, ``count`` being the number of keypoints: seed and root."""
+    """Check the settings that all kinds of probe share, for ``count`` keypoints, and return seed and root."""
     seed, root = check_int("seed", seed, low=0), check_int("root", root, low=0)
     if root >= count:
         raise value_error("root", f"one of {count} keypoints, in [0, {count - 1}]", root)
@@ -195,7 +195,7 @@ def check_settings(count: int, seed: Any, root: Any, names: Any, progress: Any) 
     if len(names) != count:
         raise value_error("names", f"{count}, one for each keypoint", f"{len(names)}")
     if len(set(names)) < count:
-        raise value_error("names", "each keypoint's own", describe(names), "Tell those of one name apart.")
+        raise value_error("names", "a name of its own for each keypoint", describe(names), "Rename equal ones.")
     return seed, root
 
 

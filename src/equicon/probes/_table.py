@@ -1,4 +1,4 @@
-"""Several probes, and what they found beside each other."""
+"""Run several probes, and write their results beside each other."""
 
 from collections.abc import Mapping, Sequence
 from typing import get_args
@@ -26,20 +26,20 @@ def probe_table(
 
     Args:
         train: Features and keypoints of N things to learn from.
-        test: Those of other things.
+        test: Features and keypoints of other things.
         kinds: The probes, as in ``probe``.
-        fractions: The shares of N to learn from, as in ``probe``; the smallest leaves at least 5 views.
-        seed: At least 0.
+        fractions: The shares of N to learn from, as in ``probe``. The smallest must give at least 5 views.
+        seed: As in ``probe``, at least 0.
         root: The keypoint that 3D is measured from, as in ``probe``.
-        names: What to call the keypoints, as in ``probe``.
-        progress: What to wrap around the list of probes, for example ``tqdm``, and around the steps of each ``"mlp"``.
+        names: Names of the keypoints, as in ``probe``.
+        progress: Wraps the list of probes, and the list of steps of each ``"mlp"``, for example ``tqdm``.
 
     Returns:
-        One result for each fraction and kind, the kinds of a fraction together.
+        One result for each fraction and kind. The kinds of one fraction follow each other.
 
     Raises:
-        TypeError: An argument is of the wrong type.
-        ValueError: As in ``probe``, and before anything is fitted.
+        TypeError: If an argument is of the wrong type.
+        ValueError: As in ``probe``. It is raised before anything is fitted.
 
     Examples:
         >>> features = Features(torch.rand(500, 16), torch.rand(500, 17, 2))
@@ -61,19 +61,20 @@ def probe_table(
 
 
 def format_probes(runs: Mapping[str, Sequence[ProbeResult]]) -> str:
-    """Write what probes found as plain text, a line for each probe, with the runs beside each other.
+    """Write the results of probes as plain text, with a line for each probe and the runs beside each other.
 
-    The columns are ``px``, ``mm`` and ``pa_mm`` of ``ProbeResult``, the last two where they were measured.
+    The columns are ``px``, ``mm`` and ``pa_mm`` of ``ProbeResult``. The last two are left out if they were not
+    measured.
 
     Args:
-        runs: What to call each run, for example ``"before"`` and ``"after"``, and its results. All runs have the same
-            probes and numbers of labels in the same order.
+        runs: The results of each run, by a name such as ``"before"`` or ``"after"``. All runs have the same probes and
+            numbers of labels, in the same order.
 
     Returns:
         Several lines, without a line break at the end.
 
     Raises:
-        ValueError: There is no run, or the runs differ in their probes or labels.
+        ValueError: If there is no run, or the runs differ in their probes or labels.
 
     Examples:
         >>> before = ProbeResult("linear", 100, px=2.5, mm=21.0, pa_mm=9.0, pa_auc=0.81)

@@ -1,8 +1,8 @@
-"""What training programmes share: a run's life, checkpoints, a journal, ranks, batches, a schedule, options.
+"""The kit that training programs share: a run's life, checkpoints, a journal, ranks, batches, a schedule, options.
 
-A programme derives its run from ``Training``, writes the loop itself, and calls ``launch``. Provisional until 1.0:
-names and arguments may still change. Importing it needs the core alone; a run needs the extra, ``pip install
-'equicon[train]'``.
+A program derives its run from ``Training``, writes the training loop itself, and calls ``launch``.
+The names and arguments are provisional and may change until 1.0. You can import this module with the core of equicon
+alone. To start a run, install the extra: ``pip install 'equicon[train]'``.
 """
 
 from equicon._public import claim

@@ -1,4 +1,7 @@
-"""Which images make which batch, by seed and number so that a run goes on from anywhere, and how they are loaded."""
+"""Draw the batches of a run from a seed, and load them.
+
+The order is a function of the seed and the epoch, so a run can continue from any batch.
+"""
 
 import argparse
 import itertools
@@ -19,11 +22,11 @@ from equicon.training._ranks import ALONE, Ranks
 
 
 class Shares(NamedTuple):
-    """How often the images of each data set are seen.
+    """The share that each data set has in the images of an epoch.
 
     Args:
-        counts: How many each has.
-        weights: Their shares of an epoch's images, in any unit, above 0.
+        counts: The number of images in each data set.
+        weights: The share of each data set, in any unit, above 0.
 
     Examples:
         >>> len(list(Batches(40, 4, 0, 0, 20, shares=Shares((30, 10), (1, 1)))))
@@ -35,10 +38,11 @@ class Shares(NamedTuple):
 
 
 def draw_order(count: int, seed: int, epoch: int, shares: Shares | None = None) -> Tensor:
-    """Draw an epoch's images: all of them once, or as many of each data set as its share is.
+    """Draw the images of an epoch in a random order.
 
-    With shares, the images of a data set come in one permutation of all of them after another, in which an epoch goes
-    on where the last one ended. It is a function of seed and epoch all the same.
+    Without shares, every image comes once. With shares, each data set gives as many images as its share says. Its
+    images come in a random permutation, then in another one, and so on. An epoch continues in the permutation in which
+    the last epoch stopped. The order is still a function of the seed and the epoch alone.
     """
     order = permutation(count, seed_of(seed, 0, epoch))
     if shares is None:
@@ -58,25 +62,27 @@ def draw_order(count: int, seed: int, epoch: int, shares: Shares | None = None) 
 
 
 class Batches(Sampler[list[int]]):
-    """Indices for batch ``first`` and on, up to ``last``: a new order each epoch, which depends on the seed alone.
+    """Indices of the images in the batches from ``first`` up to, but not including, ``last``.
 
-    So a run that is resumed sees what it would have seen. Of each batch, a rank gets its part.
+    Each epoch has a new order, which depends on the seed alone. A run that is resumed therefore sees the same batches
+    as a run that never stopped. Each rank gets its own part of every batch.
 
     Args:
-        count: Images to an epoch.
-        batch_size: Images to a batch, on all ranks together.
-        seed: Of the order.
+        count: The number of images in an epoch.
+        batch_size: The number of images in a batch, over all ranks together.
+        seed: The seed of the order.
         first: The number of the first batch, counted over all epochs.
-        last: The one before which to stop.
+        last: The number of the batch before which to stop.
         ranks: The processes of the run.
-        shares: How often each data set is seen; None for every image once an epoch.
-        groups: The group of each image (count,), whole numbers, for batches from few groups; the order is then that of
-            ``equicon.data.GroupedBatchSampler``, of the images that an epoch has by its shares.
-        groups_per_batch: From how many, which divides ``batch_size``; not used without groups.
+        shares: The share of each data set in an epoch; None takes every image once an epoch.
+        groups: The group of each image (count,), as whole numbers. If you give them, each batch comes from few groups.
+            The shares still decide which images an epoch has, and ``equicon.data.GroupedBatchSampler`` describes their
+            order.
+        groups_per_batch: The number of groups in a batch. It must divide ``batch_size``. It is not used without groups.
 
     Raises:
-        TypeError: If groups are no tensor of whole numbers.
-        ValueError: If batches cannot be drawn from so many groups.
+        TypeError: If ``groups`` is not a tensor of whole numbers.
+        ValueError: If batches cannot be drawn from that many groups.
 
     Examples:
         >>> whole = list(Batches(10, 3, seed=0, first=0, last=6))
@@ -99,7 +105,7 @@ class Batches(Sampler[list[int]]):
         if groups is not None:
             check_groups(groups, batch_size, groups_per_batch)
             if len(groups) != count:
-                raise value_error("groups", f"one of each of {count} images", groups)
+                raise value_error("groups", f"one for each of {count} images", groups)
         self.groups, self.groups_per_batch = groups, groups_per_batch
         self.count, self.batch_size, self.seed, self.shares = count, batch_size, seed, shares
         self.wanted, self.part = range(first, last), ranks.part(batch_size)
@@ -124,16 +130,18 @@ class Batches(Sampler[list[int]]):
 
 
 def loading(args: argparse.Namespace) -> dict[str, Any]:
-    """Give what a ``DataLoader`` is to be made with, so that its workers outlive the signal that stops the run.
+    """Give the arguments that a run's ``DataLoader`` needs.
+
+    With them, the workers survive the signal that stops the run, so that the run can finish its step.
 
     Args:
-        args: The options, of which ``workers`` and ``device`` are read.
+        args: The options. ``workers`` and ``device`` are read.
 
     Examples:
         >>> args = argparse.Namespace(workers=0, device="cpu")
         >>> loader = torch.utils.data.DataLoader(range(4), 2, **loading(args))
     """
-    # A generator of its own: the loader draws a seed for its workers, and the global state is the run's.
+    # The loader draws a seed for its workers. With its own generator, it does not touch the run's global state.
     return {
         "num_workers": args.workers,
         "pin_memory": args.device.startswith("cuda"),
@@ -143,9 +151,10 @@ def loading(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _outlive_signals(_: int) -> None:
-    """Let a worker serve on while the run, which got the same Ctrl-C or SIGTERM, ends its step and saves.
+    """Keep a worker alive while the run finishes its step and saves.
 
-    Not for ever: SIGTERM is also how the run's own process ends its workers.
+    The worker gets the same Ctrl-C or SIGTERM as the run. It does not live for ever: the run's own process ends its
+    workers by SIGTERM too.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave_soon)

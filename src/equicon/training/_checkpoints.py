@@ -1,4 +1,7 @@
-"""Checkpoints of a run: written whole or not at all, kept to a number, and loaded without trusting them."""
+"""Checkpoints of a run.
+
+They are written completely or not at all, only the newest are kept, and loading one runs no code from the file.
+"""
 
 import fcntl
 import os
@@ -23,7 +26,7 @@ class Checkpoints:
     """The checkpoints in a folder, newest last.
 
     Args:
-        folder: Where they are.
+        folder: The folder that holds them.
         keep: How many to keep, at least 1.
 
     Examples:
@@ -40,19 +43,21 @@ class Checkpoints:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes out, until this one ends in whatever way; a folder that got nothing is removed again.
+        """Lock the folder against other processes until this one ends, however it ends.
+
+        If nothing was written to the folder, it is removed again.
 
         Raises:
-            OSError: If another one is in, or the folder cannot be made or written to.
+            OSError: If another process holds the lock, or the folder cannot be made or written to.
         """
         made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         lock = self.folder / "lock"
         with self._take(lock) as file:
-            os.register_at_fork(after_in_child=file.close)  # a worker that outlives a killed run must not hold it
+            os.register_at_fork(after_in_child=file.close)  # a worker may outlive a killed run, and must not hold it
             try:
                 yield
             finally:
-                with suppress(OSError):  # where it is gone, or something else was put there meanwhile
+                with suppress(OSError):  # if the folder is gone, or someone else has put a file there
                     if [*self.folder.iterdir()] == [lock]:
                         lock.unlink()
                         for path in made:
@@ -73,15 +78,15 @@ class Checkpoints:
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
                     return file
-            file.close()  # between the two, another process left the folder, and removed what this one has locked
+            file.close()  # another process left the folder meanwhile, and removed the file that this one locked
 
     def paths(self) -> list[Path]:
-        """List them; whatever is listed was written to its end."""
+        """List the checkpoints. Every file in the list was written completely."""
         found = (path for path in self.folder.glob("step_*.pt") if re.fullmatch(r"step_\d+", path.stem))
         return sorted(found, key=lambda path: int(path.stem[5:]))
 
     def save(self, step: int, state: dict[str, Any]) -> Path:
-        """Write a state as that of a step, and only then remove the oldest."""
+        """Write the state after ``step`` steps. Only then remove the oldest checkpoints."""
         path = self.folder / f"step_{step:08d}.pt"
         write_state(path, state)
         for old in self.paths()[: -self.keep]:
@@ -89,10 +94,10 @@ class Checkpoints:
         return path
 
     def load(self) -> dict[str, Any] | None:
-        """Load the newest on the CPU; None where there is none yet.
+        """Load the newest checkpoint on the CPU; give None if there is none.
 
         Raises:
-            OSError: If it cannot be read, although it was written to its end.
+            OSError: If the file cannot be read, although it was written completely.
         """
         if not (paths := self.paths()):
             return None
@@ -104,10 +109,10 @@ class Checkpoints:
             raise OSError(f"{paths[-1]} is damaged: {error}. Remove it to go on from the one before.") from error
 
     def check_room(self, size: int) -> None:
-        """Check that as many checkpoints of so many bytes as are kept, and one more, fit on the disk.
+        """Check that the disk has room for ``keep`` checkpoints, and one more, of ``size`` bytes each.
 
         Raises:
-            OSError: If they do not, or the folder cannot be written to.
+            OSError: If it has not, or if the folder cannot be written to.
         """
         write_whole(self.folder / "trial", lambda file: file.write(bytes(2**20)))
         (self.folder / "trial").unlink()
@@ -117,13 +122,13 @@ class Checkpoints:
         free = shutil.disk_usage(self.folder).free
         if free < needed:
             raise OSError(
-                f"{self.folder} has room for {free / 2**20:,.0f} MiB, and {self.keep + 1} checkpoints take "
-                f"{needed / 2**20:,.0f} MiB more: make room, keep fewer, or choose another folder."
+                f"{self.folder} has room for {free / 2**20:,.0f} MiB, but {self.keep + 1} checkpoints take "
+                f"{needed / 2**20:,.0f} MiB more. Make room, keep fewer (--keep), or choose another folder (--out)."
             )
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Load tensors and plain values on the CPU; nothing in the file can run.
+    """Load tensors and plain values on the CPU. No code in the file can run.
 
     Examples:
         >>> import tempfile, pathlib
@@ -137,10 +142,10 @@ def load_state(path: Path) -> dict[str, Any]:
 
 
 def write_state(path: Path, state: Any) -> None:
-    """Write tensors, and dicts and lists of them, whole or not at all.
+    """Write tensors, and nested dicts and lists of tensors, completely or not at all.
 
     Raises:
-        OSError: If they cannot be written; what was there before is still there.
+        OSError: If they cannot be written. An older file under that path is then still there.
 
     Examples:
         >>> import tempfile, pathlib
@@ -167,7 +172,9 @@ def size_of(state: Any) -> int:
 
 
 class Stop:
-    """Takes note of the first Ctrl-C or SIGTERM inside a ``with`` block, so that a loop can save; the second one acts.
+    """Catches the first Ctrl-C or SIGTERM inside a ``with`` block, so that a loop can save.
+
+    A second signal acts as usual.
 
     Attributes:
         signal: The signal that came, or None.

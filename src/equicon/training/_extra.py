@@ -1,25 +1,25 @@
-"""What is not there without the extra ``train``, told in one way."""
+"""The check for packages of the extra ``train``, with one message for all programs."""
 
 from importlib.util import find_spec
 
 
 def need(*modules: str) -> None:
-    """Check that modules are installed, before they are imported.
+    """Check that modules are installed, before the program imports them.
 
     Args:
-        *modules: Their names.
+        *modules: The names of the modules.
 
     Raises:
-        ModuleNotFoundError: If one is not.
+        ModuleNotFoundError: If a module is not installed.
 
     Examples:
         >>> need("torch")
-        >>> try: need("torch", "nonsense")
+        >>> try: need("torch", "gone")
         ... except ModuleNotFoundError as error: print(error)
-        not installed: nonsense. Install the extra: pip install 'equicon[train]', or in a clone -e '.[train]'.
+        not installed: gone. Install the extra: pip install 'equicon[train]', or in a clone pip install -e '.[train]'.
     """
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
         names = ", ".join(missing)
-        how = "pip install 'equicon[train]', or in a clone -e '.[train]'"
+        how = "pip install 'equicon[train]', or in a clone pip install -e '.[train]'"
         raise ModuleNotFoundError(f"not installed: {names}. Install the extra: {how}.")

@@ -1,4 +1,4 @@
-"""What a training run writes down as it goes: a progress bar, and TensorBoard's curves, shares of time and pictures."""
+"""Record a training run: a progress bar, and curves, shares of time and pictures for TensorBoard."""
 
 import math
 import time
@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 PAUSE = "pause"
-"""The part of a step that is none, and does not count: what ``Stopwatch.mark`` and a ``Journal`` leave out."""
+"""The name of time that belongs to no part of a step. ``Stopwatch.mark`` takes it, and a ``Journal`` does not count
+it."""
 
 
 def write_figure(path: Path, figure: "Figure") -> None:
-    """Write a figure of matplotlib as a PNG, whole or not at all.
+    """Write a figure of matplotlib as a PNG file, completely or not at all.
 
     Raises:
-        OSError: If it cannot be written; what was there before is still there.
+        OSError: If it cannot be written. An older file under that path is then still there.
 
     Examples:
         >>> import tempfile, pathlib
@@ -43,7 +44,7 @@ def write_figure(path: Path, figure: "Figure") -> None:
 
 
 class NotFiniteError(Exception):
-    """A loss, a weight or a moment that is infinite or not a number.
+    """A loss, a weight or a moment of the optimizer is infinite or not a number.
 
     Examples:
         >>> try: raise NotFiniteError("The loss is nan at step 7, where the learning rate is 0.01.")
@@ -53,12 +54,12 @@ class NotFiniteError(Exception):
 
 
 class Stopwatch:
-    """Measures how time is shared among the parts of a step, and never waits for the device in between.
+    """Measures how much time each part of a step takes, without waiting for the device in between.
 
-    On an accelerator other than CUDA it measures the host.
+    On an accelerator other than CUDA, it measures the time of the host.
 
     Args:
-        device: Where the work is done.
+        device: The device that does the work.
 
     Examples:
         >>> watch = Stopwatch(torch.device("cpu"))
@@ -74,7 +75,7 @@ class Stopwatch:
         self.mark("")
 
     def mark(self, part: str) -> None:
-        """Say that what was done since the last mark belongs to a part."""
+        """Count the time since the last mark to the given part."""
         if self._device.type != "cuda":
             self._marks.append((part, time.perf_counter()))
             return
@@ -83,7 +84,7 @@ class Stopwatch:
         self._marks.append((part, event))
 
     def seconds(self) -> dict[str, float]:
-        """Sum up each part since the last call; this waits for the device."""
+        """Sum up the time of each part since the last call. This waits for the device."""
         last = self._marks[-1][1]
         if isinstance(last, torch.cuda.Event):
             last.synchronize()
@@ -98,7 +99,7 @@ class Stopwatch:
 
 
 class _Nowhere:
-    """Stands in for TensorBoard's writer where nothing is to be written."""
+    """Stands in for TensorBoard's writer when nothing is to be written."""
 
     def add_scalar(self, *_: object) -> None: ...
 
@@ -126,21 +127,22 @@ def _open_bar(name: str, done: int, total: int) -> "tqdm[None]":
 
 
 class Journal:
-    """Writes down a run; losses are kept on the device and read a few steps at a time.
+    """Records a run. It keeps the losses on the device and reads them a few steps at a time.
 
     Args:
-        folder: For TensorBoard's files. What they hold of steps from ``first`` on, of a run that was cut off, is void.
-        device: Where the losses are.
-        first: The step that the run begins with.
-        steps: The step it ends before.
-        images: To a step.
-        name: What the progress bar says.
-        every: How many steps are read at a time; each reading waits for the device.
-        quiet: Whether it watches over the losses, and writes and shows nothing: another rank does.
-        state: What ``state`` gave where the run was saved; None at its beginning.
+        folder: The folder for TensorBoard's files. If an earlier run was cut off, its entries from step ``first`` on
+            become void.
+        device: The device of the losses.
+        first: The step at which the run begins.
+        steps: The step before which the run ends.
+        images: The number of images in a step.
+        name: The name that the progress bar shows.
+        every: The number of steps that are read at a time. Each reading waits for the device.
+        quiet: Whether to write and show nothing, because another rank does. It still checks that losses are finite.
+        state: What ``state`` gave when the run was saved; None at the beginning of a run.
 
     Raises:
-        ModuleNotFoundError: If it is to write, and TensorBoard or tqdm are not installed.
+        ModuleNotFoundError: If it is to write, and TensorBoard or tqdm is not installed.
 
     Examples:
         >>> import pathlib
@@ -179,21 +181,22 @@ class Journal:
         parts: Mapping[str, Tensor] = {},
         levels: Sequence[LossLevels] = (),
     ) -> None:
-        """Note a step's learning rate, its loss and, where it has some, the parts and the levels of that.
+        """Record the learning rate and the loss of a step and, if given, the parts and the levels of the loss.
 
-        Where a contrastive loss stays near its floor for a tenth of the run, a text says so, once.
+        If a contrastive loss stays near its floor for a tenth of the run, this prints advice, once.
 
         Args:
-            step: Its number.
-            lr: Its learning rate.
-            loss: Its loss, on any device; it is read later.
-            note: What the progress bar says beside the loss.
-            parts: Parts of the loss by their names.
-            levels: Chance and floor of the loss of each of its batches, of which the means count. Give them at every
-                step or at none.
+            step: The number of the step.
+            lr: The learning rate of the step.
+            loss: The loss of the step, on any device. It is read later.
+            note: A text that the progress bar shows beside the loss.
+            parts: The parts of the loss, by name.
+            levels: Chance and floor of the loss, for each batch of the step; their means count. Give them at every step
+                or at none.
 
         Raises:
-            NotFiniteError: If the loss of this or an earlier step is not finite; it names the first such step.
+            NotFiniteError: If the loss of this step or an earlier one is not finite. The message names the first such
+                step.
         """
         values = {name: part.detach() for name, part in parts.items()}
         for name, several in zip(LossLevels._fields, zip(*levels, strict=True), strict=False):
@@ -207,7 +210,11 @@ class Journal:
             self._bar.update(self._images)
 
     def flush(self) -> None:
-        """Read what was noted and give it to the operating system; raises as ``step`` does."""
+        """Read the steps recorded so far and hand them to the operating system.
+
+        Raises:
+            NotFiniteError: As ``step`` does.
+        """
         if self._pending:
             spent, count = self.watch.seconds(), len(self._pending)
             spent.pop(PAUSE, None)
@@ -239,7 +246,7 @@ class Journal:
         self._writer.flush()
 
     def _read_levels(self, losses: Sequence[float], levels: Sequence[LossLevels]) -> str:
-        """Compare losses with their levels, where they have some; give what is shown beside them."""
+        """Compare losses with their levels, if they have any, and give the text to show beside the losses."""
         if not levels:
             return ""
         chance, floor = (sum(values) / len(levels) for values in zip(*levels, strict=True))
@@ -252,16 +259,16 @@ class Journal:
         return f" (chance {chance:.2f}, floor {floor:.2f})"
 
     def state(self) -> dict[str, int]:
-        """Give what a checkpoint holds of it."""
+        """Give what a checkpoint keeps of the journal."""
         return self._floor.state()
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Note figures of a step under the names that TensorBoard groups them by."""
+        """Record values at a step. TensorBoard groups them by the part of their name before the slash."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
     def picture(self, step: int, name: str, figure: "Figure") -> None:
-        """Note a picture of a step."""
+        """Record a picture at a step."""
         self._writer.add_figure(name, figure, step)
 
     def say(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The life of a run: begun or gone on with, trained, reported, and what is said when it ends early."""
+"""The life of a run: begin or resume, train, report, and say why if it ends early."""
 
 import argparse
 import json
@@ -23,19 +23,19 @@ from equicon.training._training import D, Training, WeightsError
 def launch(
     kind: type[Training[Any]], parse_args: Callable[[Sequence[str]], argparse.Namespace], argv: Sequence[str] | None
 ) -> None:
-    """Run a programme from its command line: alone, or as one of the ranks that ``torchrun`` started.
+    """Run a program from its command line, alone or as one of the ranks that ``torchrun`` started.
 
-    Writes ``result.json``, ``arguments.json``, ``checkpoints/`` and ``tensorboard/`` to ``--out``, and what the hooks
-    of the run write.
+    It writes ``result.json``, ``arguments.json``, ``checkpoints/`` and ``tensorboard/`` to ``--out``. The hooks of the
+    run may write more.
 
     Args:
         kind: The class of the run.
-        parse_args: Reads the options. A rank that was started again gets ``--resume`` and ``--out`` too.
-        argv: The words; those that the program was started with if None.
+        parse_args: Reads the options. A rank that was started again also gets ``--resume`` and ``--out``.
+        argv: The words of the command line. None takes those of the running program.
 
     Raises:
-        SystemExit: If the run ends early: with what is wrong and what to do about it, or with 128 + the number of the
-            signal that stopped it.
+        SystemExit: If the run ends early. It carries a message that says what is wrong and what to do, or 128 + the
+            number of the signal that stopped the run.
 
     Examples:
         >>> launch(Regress, parse_args, None)  # doctest: +SKIP
@@ -47,7 +47,7 @@ def launch(
         except ModuleNotFoundError as error:
             sys.exit(str(error))
         words = [*(sys.argv[1:] if argv is None else argv)]
-        if ranks.restarted:  # in the folder that it chose: it may have left nothing there, and others were there before
+        if ranks.restarted:  # --resume alone could choose the folder of an earlier run
             words += ["--resume", "--out", ranks.restarted]
         args = ranks.of_first(lambda: parse_args(words))
         args.device = ranks.device(args.device)
@@ -57,9 +57,10 @@ def launch(
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C end a programme with the code 130 and a word, and no traceback.
+    """Let Ctrl-C end a program with the code 130 and a short message, without a traceback.
 
-    What handled ``SIGINT`` before is set aside meanwhile, such as what ends a script as quietly during its imports.
+    Inside the ``with`` block, this replaces any other handler of ``SIGINT``, such as the one of a script during its
+    imports.
 
     Raises:
         SystemExit: In place of ``KeyboardInterrupt``.
@@ -87,17 +88,18 @@ def live(run: Training[Any]) -> None:
 
 
 def begin(run: Training[Any]) -> dict[str, int] | None:
-    """Check all that can be checked before time is spent, and restore the run that is resumed.
+    """Check everything that can be checked before time is spent, and restore a run that is resumed.
 
     Returns:
-        What a checkpoint holds of the journal; None where there is none. The rest of it is not kept in memory.
+        What the checkpoint holds of the journal; None without a checkpoint. The rest of the checkpoint is not kept in
+        memory.
     """
     ranks = run.ranks
     saved = ranks.of_first(lambda: open_folder(run))
     ranks.begin(run.args.out)
     try:
         data = run.load_data()
-    except CorruptImage:  # which is a ValueError, and says more
+    except CorruptImage:  # it is a ValueError too, but has a better message
         raise
     except ValueError as error:
         sys.exit(wrong_data(run, error) if ranks.first else 1)
@@ -113,19 +115,19 @@ def begin(run: Training[Any]) -> dict[str, int] | None:
     if ranks.first:
         print(f"{data}\n{run.describe()}\nResults go to {run.args.out}.")
         if saved:
-            print(f"{run.args.out} goes on at step {run.step} of {run.steps}.")
+            print(f"The run in {run.args.out} goes on at step {run.step} of {run.steps}.")
     return (saved or {}).get("journal")
 
 
 def open_folder(run: Training[Any]) -> dict[str, Any] | None:
-    """Check the arguments and the folder, and load the state of the run that is resumed, if there is one."""
+    """Check the arguments and the folder. If the run is resumed, load its state."""
     args, checkpoints = run.args, run.checkpoints
     try:
         str(args.out).encode()
-    except UnicodeEncodeError:  # TensorBoard ends the run then, and says less
+    except UnicodeEncodeError:  # TensorBoard would end the run later, with a worse message
         sys.exit(f"--out: expected a path in UTF-8, got {str(args.out)!a}. Give another folder.")
     if checkpoints.paths() and not args.resume:
-        sys.exit(f"--out: {args.out} holds a run already. Go on with it (--resume), or give another folder.")
+        sys.exit(f"--out: {args.out} holds a run already. Add --resume to go on with it, or give another folder.")
     try:
         run.check_arguments()
     except ValueError as error:
@@ -139,8 +141,8 @@ def open_folder(run: Training[Any]) -> dict[str, Any] | None:
         saved = checkpoints.load()
     except OSError as error:
         sys.exit(str(error))
-    if saved and saved["kind"] != run.kind:  # whose arguments may not be told apart from those given
-        sys.exit(f"--out: {args.out} holds another run than one of {run.kind}. Give another folder.")
+    if saved and saved["kind"] != run.kind:  # its arguments may look like those of this kind
+        sys.exit(f"--out: {args.out} holds a run of another kind, not of {run.kind}. Give another folder.")
     try:
         if saved is None:
             run.build(args.weights)
@@ -150,22 +152,22 @@ def open_folder(run: Training[Any]) -> dict[str, Any] | None:
 
 
 def wrong_data(run: Training[Any], error: ValueError) -> str:
-    """Say which option a ``ValueError`` is about: the one that it names, else ``--data``."""
+    """Name the option that a ``ValueError`` is about. It is ``--data`` unless the message names another."""
     option, colon, text = str(error).partition(":")
     return f"--{option.replace('_', '-')}{colon}{text}" if hasattr(run.args, option) else f"--data: {error}"
 
 
 def wrong_version(run: Training[D], error: Exception) -> str:
-    """Say that a checkpoint is not of this version, and what to do."""
+    """Say that the checkpoint comes from another version of equicon, and what to do."""
     return (
         f"--resume: the newest checkpoint in {run.checkpoints.folder} was written by another version of equicon "
-        f"({type(error).__name__}: {str(error).partition(chr(10))[0]}). Go on with that version, or begin anew with "
-        "another --out."
+        f"({type(error).__name__}: {str(error).partition(chr(10))[0]}). Go on with that version, or start "
+        "a new run with another --out."
     )
 
 
 def check_data(run: Training[D], data: D, saved: dict[str, Any] | None) -> None:
-    """Check that there is enough to train on, and as much as the run was begun on."""
+    """Check that there are enough images to train on, and as many as when the run was begun."""
     run.check_count(data.count)
     if saved and tuple(saved["counts"]) != data.counts:
         begun, got = (" + ".join(f"{count:,}" for count in each) for each in (saved["counts"], data.counts))
@@ -176,7 +178,7 @@ def train(run: Training[Any], journal_state: dict[str, int] | None = None) -> No
     """Measure, train, and measure again."""
     args, ranks = run.args, run.ranks
     if ranks.first:
-        # Adam and its like keep two numbers for each weight.
+        # Optimizers such as Adam keep two numbers for each weight.
         run.checkpoints.check_room(3 * size_of(run.model.state_dict()))
         write_text(args.out / "arguments.json", arguments_text(args))
     with Journal(
@@ -192,7 +194,7 @@ def train(run: Training[Any], journal_state: dict[str, int] | None = None) -> No
         if run.step == 0:
             if ranks.first:
                 run.preview()
-            run.save(journal)  # which also tries whether it can be done
+            run.save(journal)  # this also shows early whether saving works
         if run.unmeasured:
             run.measure(journal)
         with Stop() as stop:
@@ -203,7 +205,7 @@ def train(run: Training[Any], journal_state: dict[str, int] | None = None) -> No
 
 
 def report(run: Training[Any]) -> None:
-    """Write the results, and print what a person wants to know."""
+    """Write the results, and print what a user wants to know."""
     result = run.results() | {
         "minutes": run.minutes,
         "skipped": run.skipped,
@@ -214,41 +216,43 @@ def report(run: Training[Any]) -> None:
     }
     write_text(run.args.out / "result.json", json.dumps(result, indent=2) + "\n")
     if skipped := run.skipped:
-        more = f" and {len(skipped) - 5} more (result.json has all)" if len(skipped) > 5 else ""
+        more = f" and {len(skipped) - 5} more (result.json lists all)" if len(skipped) > 5 else ""
         print(f"\nWent on without {len(skipped)} corrupt images: {', '.join(skipped[:5])}{more}.")
     run.say()
 
 
 def conclude(work: Callable[[], None], checkpoints: Checkpoints, ranks: Ranks) -> None:
-    """Do the work of a run while its folder is held, and if it ends early say why and what to do."""
+    """Do the work of a run while its folder is locked. If the run ends early, say why and what to do."""
     wrong = ""
     try:
         with ranks.quietly(checkpoints.held()):
             work()
     except CorruptImage as error:
-        wrong = f"{last_line(error)} Here, that is --skip-corrupt, and --resume if the run had begun."
+        wrong = f"{last_line(error)} Here, --skip-corrupt does that. Add --resume too if the run had begun."
     except NotFiniteError as error:
         wrong = f"{error} {last_good(checkpoints)} Add --resume and a lower --lr to go on from there."
-        if not ranks.first:  # which says it, as all see the same loss
+        if not ranks.first:  # all ranks see the same loss, and the first one prints the message
             sys.exit(1)
     except OSError as error:
         wrong = f"{error} {last_good(checkpoints)}"
     except KeyboardInterrupt:
-        then = "--resume goes on." if checkpoints.paths() else "The same command begins again."
+        then = "Add --resume to go on." if checkpoints.paths() else "The same command begins again."
         print(f"\nStopped. {last_good(checkpoints)} {then}", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
-    if wrong:  # only now that the error is gone, and with it the workers that its traceback held
+    if wrong:  # not earlier: the traceback of the error keeps the workers alive
         sys.exit(wrong)
 
 
 def last_line(error: CorruptImage) -> str:
-    r"""Give what an error says; what comes from a worker is a traceback that ends with it.
+    r"""Give the message of an error, without its name.
+
+    An error that comes from a worker of a ``DataLoader`` is a whole traceback. The message is its last line.
 
     Args:
-        error: As it was raised in this process or in a worker of a ``DataLoader``.
+        error: The error, as it was raised in this process or in a worker.
 
     Returns:
-        The text, without the name of the error.
+        The message.
 
     Examples:
         >>> last_line(CorruptImage("Caught CorruptImage in worker 0.\n...\nequicon.data.CorruptImage: a.jpg: bad."))
@@ -263,8 +267,8 @@ def last_good(checkpoints: Checkpoints) -> str:
 
 
 def leave(signalled: signal.Signals | None, run: Training[Any]) -> NoReturn:
-    """End a run that a signal stopped, which may have come to another rank."""
+    """End a run that a signal stopped. The signal may have come to another rank."""
     number = signalled or signal.SIGTERM
     if run.ranks.first:
-        print(f"\nStopped by {number.name} and saved after step {run.step} of {run.steps}: --resume goes on.")
+        print(f"\nStopped by {number.name} and saved after step {run.step} of {run.steps}. Add --resume to go on.")
     sys.exit(128 + number)

@@ -1,4 +1,4 @@
-"""A model's parameters: in groups for an optimizer, as a state that loads anywhere, and whether they are finite."""
+"""The parameters of a model: grouped for an optimizer, as a state that loads anywhere, and checked to be finite."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,15 +9,16 @@ from torch import Tensor, nn
 def parameter_groups(
     model: nn.Module, weight_decay: float, times: Mapping[str, float] | None = None
 ) -> list[dict[str, Any]]:
-    """Group parameters for an optimizer: biases and norms do not decay, and some parts may learn faster.
+    """Group parameters for an optimizer: biases and norms have no weight decay, and some parts may learn faster.
 
     Args:
-        model: Whose parameters they are.
-        weight_decay: Of all that have more than one dimension.
-        times: The learning rate of a part of the model over that of all else, by the name of the part.
+        model: The model.
+        weight_decay: The weight decay of all parameters with more than one dimension. The others have none.
+        times: The factor on the learning rate, by the name of a part of the model. All other parts have a factor of 1.
 
     Returns:
-        Groups with ``params``, ``weight_decay`` and ``times``. A loop sets ``lr`` to the rate times ``times``.
+        Groups with ``params``, ``weight_decay`` and ``times``. The training loop sets ``lr`` to its learning rate
+        multiplied by ``times``.
 
     Examples:
         >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
@@ -35,7 +36,7 @@ def parameter_groups(
 
 
 def plain_state(model: nn.Module) -> dict[str, Tensor]:
-    """Give weights on the CPU and without the channels-last strides, so that they load anywhere.
+    """Give the weights on the CPU and without channels-last strides, so that they load anywhere.
 
     Examples:
         >>> model = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)

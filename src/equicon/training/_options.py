@@ -1,4 +1,4 @@
-"""What the options of training programmes share: how numbers are read, recipes, and what a resumed run may change."""
+"""Options of training programs: how numbers are read, defaults by recipe, and what a resumed run may change."""
 
 import argparse
 import json
@@ -13,16 +13,16 @@ from equicon._devices import fast_type
 from equicon.training._checkpoints import Checkpoints
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-"""What ``--precision`` may be, apart from ``auto``."""
+"""The values of ``--precision``, apart from ``auto``."""
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Says the default of an option where it has one.
+    """Adds the default of an option to its help, if it has one.
 
     Examples:
         >>> parser = argparse.ArgumentParser(formatter_class=Help)
-        >>> _ = parser.add_argument("--seed", default=3, help="of everything random")
-        >>> "of everything random (default: 3)" in parser.format_help()
+        >>> _ = parser.add_argument("--seed", default=3, help="seed of all random numbers")
+        >>> "seed of all random numbers (default: 3)" in parser.format_help()
         True
     """
 
@@ -32,7 +32,7 @@ class Help(argparse.ArgumentDefaultsHelpFormatter):
 
 
 class Once(argparse.Action):
-    """Refuses a second value, for which the first one would be lost without a word.
+    """Refuses a second value of an option. Otherwise, the first value would be lost without a message.
 
     Examples:
         >>> parser = argparse.ArgumentParser()
@@ -50,14 +50,14 @@ class Once(argparse.Action):
 
 
 def add_figure(group: Any, name: str, recipes: Mapping[str, Mapping[str, Any]], *, help: str, **options: Any) -> None:
-    """Add an option that has a value in each recipe, and no default of its own.
+    """Add an option whose default depends on the recipe.
 
     Args:
         group: A parser or a group of its options.
-        name: Of the option, as it is given.
-        recipes: The values by recipe and name.
-        help: What it is; the values are added.
-        **options: As ``add_argument`` takes them.
+        name: The option as the user gives it, such as ``--lr``.
+        recipes: The default values, by the recipe's name and the option's name.
+        help: What the option means. The values of the recipes are added to it.
+        **options: What ``add_argument`` takes besides.
 
     Examples:
         >>> parser = argparse.ArgumentParser()
@@ -71,7 +71,7 @@ def add_figure(group: Any, name: str, recipes: Mapping[str, Mapping[str, Any]], 
 
 
 def number(*, above: float | None = None) -> Callable[[str], float]:
-    """Make what reads a finite number of at least 0, or above a bound.
+    """Make a parser of finite numbers that are at least 0, or above a bound if you give one.
 
     Examples:
         >>> number(above=0.0)("0.5")
@@ -90,7 +90,7 @@ def number(*, above: float | None = None) -> Callable[[str], float]:
 
 
 def whole(low: int) -> Callable[[str], int]:
-    """Make what reads a whole number of at least ``low``.
+    """Make a parser of whole numbers that are at least ``low``.
 
     Examples:
         >>> whole(1)("3")
@@ -108,7 +108,7 @@ def whole(low: int) -> Callable[[str], int]:
 
 
 def check_device(parser: argparse.ArgumentParser, device: str) -> None:
-    """End the programme, with a word of the parser, where there is no such device.
+    """End the program with a message of the parser if the device does not exist.
 
     Examples:
         >>> check_device(argparse.ArgumentParser(), "cpu")
@@ -116,11 +116,14 @@ def check_device(parser: argparse.ArgumentParser, device: str) -> None:
     try:
         torch.zeros((), device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # each kind of device has its own
-        parser.error(f"--device: expected one that is there, got {device}: {str(error).splitlines()[0]}")
+        parser.error(f"--device: expected a device of this machine, got {device}: {str(error).splitlines()[0]}")
 
 
 def fast_precision(device: str) -> str:
-    """Choose bfloat16 where it is faster than float32: on a CPU only where it has the instructions.
+    """Choose the type that trains fast on a device.
+
+    It is bfloat16 on a CUDA GPU or a CPU with instructions for it, float16 on other CUDA GPUs, and float32 everywhere
+    else.
 
     Examples:
         >>> fast_precision("cpu") in PRECISIONS
@@ -130,15 +133,16 @@ def fast_precision(device: str) -> str:
 
 
 def choose_out(given: Path | None, default: Path, *, resume: bool) -> Path:
-    """Choose the folder of a run: the given one; else one that is free, or to resume the last one that is not.
+    """Choose the folder of a run.
 
     Args:
-        given: What ``--out`` says; None where it was not given.
-        default: The first folder to try; then come ``default-2``, ``default-3`` and on.
-        resume: Whether the run goes on.
+        given: The value of ``--out``; None if it was not given.
+        default: The first folder to try. The next ones are ``default-2``, ``default-3`` and so on.
+        resume: Whether to resume a run.
 
     Returns:
-        The folder; ``default`` where there is no run to resume.
+        The given folder. If none is given, the first folder without a run or, to resume, the last folder with a run. If
+        there is no run to resume, ``default``.
 
     Examples:
         >>> choose_out(None, Path("runs/nowhere"), resume=False)
@@ -153,7 +157,7 @@ def choose_out(given: Path | None, default: Path, *, resume: bool) -> Path:
 
 
 def arguments_text(args: argparse.Namespace) -> str:
-    """Write the arguments as JSON, for ``--resume`` and for people; without ``out`` and ``resume``.
+    """Write the arguments as JSON, for ``--resume`` and for people. ``out`` and ``resume`` are left out.
 
     Examples:
         >>> print(arguments_text(argparse.Namespace(lr=0.1, out="runs/a", resume=False)), end="")
@@ -166,10 +170,10 @@ def arguments_text(args: argparse.Namespace) -> str:
 
 
 def read_arguments(out: Path) -> dict[str, Any]:
-    """Read the arguments of the run in a folder; none where there is no run.
+    """Read the arguments of the run in a folder; give an empty dict if there is no run.
 
     Raises:
-        SystemExit: If they are damaged.
+        SystemExit: If the file is damaged.
 
     Examples:
         >>> read_arguments(Path("runs/nowhere"))
@@ -188,13 +192,13 @@ def read_arguments(out: Path) -> dict[str, Any]:
 def check_begun(
     parser: argparse.ArgumentParser, args: argparse.Namespace, begun: Mapping[str, Any], free: Collection[str]
 ) -> None:
-    """Check that what is given is what the run was begun with, apart from what may change.
+    """Check that the options equal those that the run was begun with, apart from those that may change.
 
     Args:
-        parser: Which ends the programme where it is not.
-        args: What is given.
-        begun: What the run was begun with, as ``read_arguments`` gives it.
-        free: The names of what may change.
+        parser: The parser. It ends the program if an option differs.
+        args: The options of this command.
+        begun: The options that the run was begun with, as ``read_arguments`` gives them.
+        free: The names of the options that may change.
 
     Examples:
         >>> check_begun(argparse.ArgumentParser(), argparse.Namespace(lr=0.2, seed=0), {"lr": 0.1, "seed": 0}, {"lr"})
@@ -204,7 +208,7 @@ def check_begun(
             flag = f"--{name.replace('_', '-')}"
             parser.error(
                 f"{flag}: the run in {args.out} was begun with {value}, got {_plain(getattr(args, name))}. "
-                f"Leave {flag} out, or begin another run in another --out."
+                f"Leave {flag} out, or start a new run with another --out."
             )
 
 

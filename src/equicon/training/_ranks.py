@@ -1,4 +1,4 @@
-"""The processes of a run: one, or those that ``torchrun`` started, each of which takes its part of every batch."""
+"""The processes (ranks) of a run: one, or several that ``torchrun`` started. Each takes its part of every batch."""
 
 import os
 import sys
@@ -19,13 +19,13 @@ BEGUN = "equicon: the run has begun"
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of the run.
+    """This process, and how many others the run has.
 
     Args:
-        rank: Its number, from 0.
-        world: How many there are.
-        local: Its number among those on this machine.
-        store: Where ranks leave word for those that are started after them.
+        rank: The number of this process, from 0.
+        world: The number of processes.
+        local: The number of this process among those on the same machine, from 0.
+        store: A store of torch.distributed, in which ranks leave a message for ranks that are started later.
 
     Examples:
         >>> [Ranks(rank, 3).part(8) for rank in range(3)]
@@ -39,29 +39,29 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes files and speaks."""
+        """Whether this is the rank that writes files and prints."""
         return self.rank == 0
 
     def device(self, wanted: str) -> str:
-        """Give each rank of a machine a GPU of its own."""
+        """Give each rank on a machine its own GPU."""
         return f"cuda:{self.local}" if self.world > 1 and wanted.startswith("cuda") else wanted
 
     def begin(self, out: Path) -> None:
-        """Leave word that this launch has begun its run, and in which folder."""
+        """Leave the message that this launch has begun its run, and in which folder."""
         if self.store is not None and self.first:
             self.store.set(BEGUN, str(out))
 
     @property
     def restarted(self) -> str:
-        """The folder of the run that this launch had begun before a rank ended and all were started again, else ""."""
+        """The folder of the run, if this launch had to start all ranks again because one ended; else an empty text."""
         return self.store.get(BEGUN).decode() if self.store is not None and self.store.check([BEGUN]) else ""
 
     def part(self, count: int) -> slice:
-        """Take this rank's part of so many; the parts of two ranks differ by one at most."""
+        """Give this rank's part of ``count`` items. The parts of two ranks differ in length by at most one."""
         return slice(self.rank * count // self.world, (self.rank + 1) * count // self.world)
 
     def any(self, value: bool) -> bool:
-        """Say whether it holds on any rank, on all of them."""
+        """Say on all ranks whether the value is true on at least one of them."""
         if self.world == 1:
             return value
         votes = torch.tensor(int(value), device="cpu")
@@ -69,7 +69,7 @@ class Ranks:
         return bool(votes)
 
     def mean(self, values: Tensor) -> Tensor:
-        """Give all ranks the mean of a tensor over them."""
+        """Give all ranks the mean of a tensor over the ranks."""
         if self.world == 1:
             return values
         total = values.detach().clone()
@@ -77,17 +77,20 @@ class Ranks:
         return total / self.world
 
     def gather(self, value: T) -> list[T]:
-        """Give every rank the values of all."""
+        """Give every rank the values of all ranks."""
         values = [value] * self.world
         if self.world > 1:
             dist.all_gather_object(values, value)
         return values
 
     def of_first(self, function: Callable[[], T]) -> T:
-        """Call a function on the first rank and give all what it returns; if it ends the run there, end it on all."""
+        """Call a function on the first rank only, and give its result to all ranks.
+
+        If the function ends the program on the first rank, it ends on all ranks.
+        """
         if self.world == 1:
             return function()
-        told: list[Any] = [None, 1]  # what it returned, and the code it ended the run with
+        told: list[Any] = [None, 1]  # the result, and the exit code if the function ended the run
         try:
             if self.first:
                 told = [function(), None]
@@ -112,7 +115,7 @@ ALONE = Ranks()
 
 @contextmanager
 def joined() -> Iterator[Ranks]:
-    """Join the others where ``torchrun`` (or anything that sets its variables) started this process.
+    """Join the other ranks, if ``torchrun`` or another program that sets its variables started this process.
 
     Examples:
         >>> with joined() as ranks:
@@ -124,12 +127,12 @@ def joined() -> Iterator[Ranks]:
         return
     store, rank, world = next(rendezvous("env://"))
     ranks = Ranks(rank, world, int(os.environ.get("LOCAL_RANK", 0)), store)
-    if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]:  # machines count their restarts apart
-        # The store outlives a restart, and with it the addresses of ranks that have ended: gloo would call them.
+    if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]:  # each machine has its own count of restarts
+        # The store survives a restart. It still holds the addresses of ranks that ended, and gloo would call them.
         attempt = f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
         store = dist.PrefixStore(attempt, store)  # type: ignore[attr-defined]
     if torch.cuda.is_available() and ranks.local < torch.cuda.device_count():
         torch.cuda.set_device(ranks.local)
-    dist.init_process_group(store=store, rank=rank, world_size=world)  # gloo for the CPU, and NCCL for GPUs
+    dist.init_process_group(store=store, rank=rank, world_size=world)  # gloo on CPUs, NCCL on GPUs
     yield ranks
-    dist.destroy_process_group()  # not after an error: others may be waiting, and would wait on
+    dist.destroy_process_group()  # not after an error: the other ranks may wait for this one for ever

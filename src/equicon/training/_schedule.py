@@ -4,16 +4,16 @@ import math
 
 
 def learning_rate(step: int, steps: int, *, peak: float, warmup: float) -> float:
-    """Rise linearly, then fall as half a cosine; a function of the step, so that a resumed run goes on along it.
+    """Give the learning rate of a step: it rises linearly, and then falls along half a cosine.
 
-    With w = round(warmup · steps), it is peak · (step + 1) / w before step w, and then
-    peak · (1 + cos(π (step − w) / (steps − w))) / 2.
+    With w = round(warmup · steps), the rate is peak · (step + 1) / w before step w. From there on it is peak · (1 +
+    cos(π (step − w) / (steps − w))) / 2. It depends on the step alone, so a resumed run continues the same curve.
 
     Args:
-        step: The step that it is for, from 0 to ``steps`` − 1.
-        steps: Steps in all.
+        step: The number of the step, from 0 to ``steps`` − 1.
+        steps: The number of steps of the run.
         peak: The highest rate.
-        warmup: Share of the steps in which it rises, in [0, 1].
+        warmup: The share of the steps in which the rate rises, in [0, 1].
 
     Returns:
         The rate, above 0.

@@ -1,4 +1,4 @@
-"""What a programme prints, whatever the encoding of where it goes."""
+"""Printing that works in every encoding of the standard output."""
 
 import io
 import os
@@ -6,11 +6,11 @@ import sys
 
 
 def escape_stdout() -> None:
-    r"""Let ``print`` show what the encoding of the standard output lacks as escapes, in place of ending the programme.
+    r"""Let ``print`` write characters that the standard output cannot encode as escapes, so that the program goes on.
 
-    A name of a file that is no UTF-8 is printed as ``caf\udce9.jpg``, and a terminal of ASCII shows ``\xd7`` for ×.
-    Where a programme was started without standard output or error (``>&-``), what goes there is dropped: ``print`` does
-    so by itself, and tqdm ends the programme.
+    A file name that is not UTF-8 is printed as ``caf\udce9.jpg``, and an ASCII terminal shows ``\xd7`` for ×. If the
+    program was started without standard output or standard error (``>&-``), what goes there is dropped. ``print`` does
+    this by itself, but tqdm would end the program.
 
     Examples:
         >>> escape_stdout()

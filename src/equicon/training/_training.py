@@ -1,4 +1,4 @@
-"""A training run in progress: what it is made of, how far it is, and the hooks that make it one's own."""
+"""A training run in progress: its parts, its progress, and the hooks that a program fills in."""
 
 import argparse
 import sys
@@ -21,7 +21,7 @@ from equicon.training._schedule import learning_rate
 
 
 class WeightsError(Exception):
-    """Weights to begin with that cannot be had or do not fit; the text names the option.
+    """The weights to start from cannot be read or do not fit. The message names the option.
 
     Examples:
         >>> try: raise WeightsError("--weights: nowhere.pt is no file.")
@@ -31,7 +31,7 @@ class WeightsError(Exception):
 
 
 class RunData(Protocol):
-    """What a run learns from and is measured on; as text, what people are told of it.
+    """The data that a run learns from and is measured on. ``str(data)`` describes it to the user.
 
     Examples:
         >>> class Squares:
@@ -42,42 +42,42 @@ class RunData(Protocol):
 
     @property
     def count(self) -> int:
-        """How many images make an epoch."""
+        """The number of images in an epoch."""
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """How many each data set has, of those that are mixed; a run that is resumed is checked by them."""
+        """The number of images in each data set of the mixture. Resuming a run compares it."""
 
     def skipped(self) -> list[Path]:
-        """List the corrupt images that others stood in for."""
+        """List the corrupt images that were replaced by other images."""
 
 
 D = TypeVar("D", bound=RunData)
 
 
 class Training(ABC, Generic[D]):
-    """A run: what is trained, on what, and how far it is. A programme derives from it and hands that to ``launch``.
+    """A training run: its model, data and progress. A program derives a class from it, and passes that to ``launch``.
 
-    The hooks are called in this order: ``check_arguments``, ``make_views`` and ``build`` (to see that it can be done),
+    The hooks are called in this order: ``check_arguments``, ``make_views`` and ``build`` (to see whether they work),
     ``load_data``, ``build`` and ``make_optimizer``, ``preview``, ``measure``, ``loop``, ``measure``, ``results``,
-    ``say``. The loop is the programme's own: it counts ``step`` up, and saves where it is ``due`` and at the end.
+    ``say``. The program writes the loop: it increases ``step``, and it saves at the end and whenever saving is ``due``.
 
     Args:
         args: The options, of which ``device``, ``precision``, ``epochs``, ``batch_size``, ``lr``, ``warmup``, ``seed``,
             ``weights``, ``out`` and ``resume`` are read.
-        checkpoints: Where its states are kept.
+        checkpoints: The checkpoints of the run.
         ranks: The processes of the run.
 
     Attributes:
-        kind: What a checkpoint is of; a run of another kind is not resumed.
-        data: What it learns from.
-        model: What is trained, on the device.
-        optimizer: Its optimizer.
-        scaler: The gradient scaler, which does nothing but in float16.
-        step: Steps done.
-        steps: Steps in all.
-        per_epoch: Steps to an epoch, not always a whole number.
-        skipped: Corrupt images that others stood in for.
+        kind: The kind of the run. A run cannot be resumed from a checkpoint of another kind.
+        data: The data that it learns from.
+        model: The model, on the device.
+        optimizer: The optimizer of the model.
+        scaler: The gradient scaler, which is active in float16 only.
+        step: The number of steps that are done.
+        steps: The number of steps in all.
+        per_epoch: The number of steps in an epoch, not always a whole number.
+        skipped: The corrupt images that were replaced by other images.
 
     Examples:
         >>> class Regress(Training):
@@ -86,7 +86,7 @@ class Training(ABC, Generic[D]):
         ...     def build(self, weights): return torch.nn.Linear(2, 1)
         ...     def make_views(self): return presets.peclr()
         ...     def make_optimizer(self, model): return torch.optim.Adam(model.parameters(), self.args.lr)
-        ...     def loop(self, journal, stop): ...  # true if a signal came
+        ...     def loop(self, journal, stop): ...  # give true if a signal came
     """
 
     kind: ClassVar[str]
@@ -107,42 +107,42 @@ class Training(ABC, Generic[D]):
 
     @abstractmethod
     def load_data(self) -> D:
-        """Open what it learns from.
+        """Open the data that the run learns from.
 
         Raises:
-            ValueError: If that cannot be done. A text that begins with the name of an option is about it, and any
-                other about ``--data``.
+            ValueError: If that fails. If the text begins with the name of an option, the error is about that option,
+                else about ``--data``.
         """
 
     @abstractmethod
     def build(self, weights: str) -> nn.Module:
-        """Build the model from ``args.weights``, or, where its state is restored anyway, from ``"none"``.
+        """Build the model from the given weights: ``args.weights``, or ``"none"`` if a checkpoint is loaded afterwards.
 
         Raises:
-            WeightsError: If the weights cannot be had.
+            WeightsError: If the weights cannot be read.
         """
 
     @abstractmethod
     def make_views(self) -> EquivariantTransform:
-        """Make the views that it learns from.
+        """Make the transform that draws the views.
 
         Raises:
-            ValueError: If an option of them is out of range.
+            ValueError: If an option of the views is out of range.
         """
 
     @abstractmethod
     def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        """Make the optimizer of the model, which is on the device by now."""
+        """Make the optimizer of the model. The model is already on the device."""
 
     @abstractmethod
     def loop(self, journal: Journal, stop: Stop) -> bool:
-        """Train to the end, or until a signal comes to any rank: then save what is whole. Say whether one came."""
+        """Train to the end, or until a signal comes to any rank; then save. Say whether a signal came."""
 
     def check_arguments(self) -> None:
-        """End the programme where options do not go together, before anything is read or written.
+        """End the program if options contradict each other. This runs before anything is read or written.
 
         Raises:
-            ValueError: If there is nothing to learn from; the text as in ``load_data``.
+            ValueError: If there is nothing to learn from. ``load_data`` says what the text is.
         """
 
     def preview(self) -> None:
@@ -150,46 +150,46 @@ class Training(ABC, Generic[D]):
 
     @property
     def unmeasured(self) -> bool:
-        """Whether it is to be measured before it goes on: by default where it begins."""
+        """Whether to measure before the first step of this launch. By default, only a new run does."""
         return self.step == 0
 
     def measure(self, journal: Journal) -> None:
-        """Measure what it has learned so far, unless that was done before it was stopped."""
+        """Measure what the model has learned so far, unless this was done before the run was stopped."""
 
     def results(self) -> dict[str, Any]:
-        """Write what it has learned, and give what ``result.json`` says of it."""
+        """Write what the model has learned, and give the entries for ``result.json``."""
         return {}
 
     def describe(self) -> str:
-        """Say what is about to be trained."""
+        """Describe what is about to be trained."""
         return f"{self.kind} on {self.place}; {self.steps:,} steps of {self.images:,} images"
 
     def say(self) -> None:
-        """Print what a person wants to know at the end."""
+        """Print the results for the user at the end."""
 
     @property
     def title(self) -> str:
-        """What the progress bar says."""
+        """The name that the progress bar shows."""
         return self.kind
 
     @property
     def accumulate(self) -> int:
-        """How many batches make a step."""
+        """The number of batches in a step."""
         return 1
 
     @property
     def few(self) -> str:
-        """What to do about fewer images than a batch."""
+        """A hint for the error that there are fewer images than a batch has."""
         return ""
 
-    # --- what a run does
+    # --- what every run does
 
     def start(self, data: D, saved: Mapping[str, Any] | None) -> None:
-        """Build the model and its optimizer on the device, both as they were saved where they were.
+        """Build the model and the optimizer on the device, and restore them if the run is resumed.
 
         Args:
-            data: What it learns from, with as many images as the run was begun on.
-            saved: The state of a checkpoint; None at the beginning.
+            data: The data that it learns from, with as many images as when the run was begun.
+            saved: The state of a checkpoint; None for a new run.
         """
         args = self.args
         self.data = data
@@ -197,11 +197,11 @@ class Training(ABC, Generic[D]):
         self.per_epoch = self.steps / args.epochs
         self._start = time.monotonic()
         if self.device.type == "cuda" and self.device.index is not None:
-            torch.cuda.set_device(self.device)  # for what asks for no device, such as the thread that pins memory
+            torch.cuda.set_device(self.device)  # for code that names no device, such as the thread that pins memory
         torch.manual_seed(args.seed)
         model = self.build("none" if saved else args.weights)
         if self.ranks.world > 1 and self.device.type == "cuda":
-            # On a CPU, torch cannot, and each rank normalises alone.
+            # torch has no such thing on a CPU, where each rank normalises its own images.
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = self.make_optimizer(self.model)
@@ -210,7 +210,7 @@ class Training(ABC, Generic[D]):
             self.restore(saved)
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Take over the state of a checkpoint; derive from it what ``state`` adds."""
+        """Take over the state of a checkpoint. Override this together with ``state``."""
         self.step, self.skipped = saved["step"], saved["skipped"]
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
@@ -220,7 +220,7 @@ class Training(ABC, Generic[D]):
     def state(self) -> dict[str, Any]:
         """Give what a checkpoint holds.
 
-        Random generators, schedule and sampler have no state: they are functions of the seed and the step.
+        Random generators, schedule and sampler need no state: they are functions of the seed and the step.
         """
         return {
             "kind": self.kind,
@@ -235,18 +235,18 @@ class Training(ABC, Generic[D]):
 
     @property
     def images(self) -> int:
-        """How many images make a step."""
+        """The number of images in a step."""
         return int(self.args.batch_size) * self.accumulate
 
     @property
     def place(self) -> str:
-        """The device, and on how many ranks each."""
+        """The device and, if there are several, the number of ranks."""
         several = f" on each of {self.ranks.world} ranks" if self.ranks.world > 1 else ""
         return f"{self.args.device}{several}"
 
     @property
     def minutes(self) -> float:
-        """Time spent, before the run was resumed too."""
+        """The time spent so far, including the time before the run was resumed."""
         return (time.monotonic() - self._start) / 60
 
     @property
@@ -258,21 +258,21 @@ class Training(ABC, Generic[D]):
         return learning_rate(step, self.steps, peak=self.args.lr, warmup=self.args.warmup)
 
     def due(self, epochs: float) -> bool:
-        """Say whether something that is done every so many epochs is to be done after this step."""
+        """Say whether something that happens every so many epochs is to happen after this step."""
         return epochs > 0 and self.step % max(1, round(epochs * self.per_epoch)) == 0
 
     def check_count(self, count: int) -> None:
-        """End the programme where so many images to an epoch are fewer than a batch has."""
+        """End the program if an epoch of ``count`` images is smaller than a batch."""
         if count < self.args.batch_size:
-            wrong = f"expected at most {count}, the images to train on, got {self.args.batch_size}.{self.few}"
+            wrong = f"expected at most {count}, the number of images to train on, got {self.args.batch_size}.{self.few}"
             sys.exit(f"--batch-size: {wrong}")
 
     def save(self, journal: Journal) -> None:
-        """Save a run whose losses so far are finite, and name the corrupt images that it met.
+        """Save a run whose losses are finite so far, and name the corrupt images that it has met.
 
         Raises:
-            NotFiniteError: If a loss, a weight or a moment is not finite.
-            OSError: If it cannot be written.
+            NotFiniteError: If a loss, a weight or a moment of the optimizer is not finite.
+            OSError: If the checkpoint cannot be written.
         """
         journal.flush()
         known = {str(path) for paths in self.ranks.gather(self.data.skipped()) for path in paths}
@@ -287,7 +287,7 @@ class Training(ABC, Generic[D]):
         self.checkpoints.save(self.step, self.state() | {"journal": journal.state()})
 
     def check_finite(self) -> None:
-        """Check weights and moments.
+        """Check the weights and the moments of the optimizer.
 
         Raises:
             NotFiniteError: If one of them is infinite or not a number.

@@ -20,7 +20,7 @@ from equicon.training import Checkpoints
             ["--data", "nowhere"],
             "--data: expected 'synthetic' or the folder of FreiHAND, got nowhere, which is no",
         ),
-        (["--hands", 4], "--batch-size: expected at most 4, the images to train on, got 64"),
+        (["--hands", 4], "--batch-size: expected at most 4, the number of images to train on, got 64"),
         (
             ["--hands", 80, "--weights", "nowhere.pt"],
             "--weights: expected 'imagenet', 'none', 'hands-r18-quarter-simclr', 'hands-r18-quarter-peclr', ",
@@ -52,13 +52,13 @@ def test_a_file_that_is_no_encoder_is_named(root, tmp_path):
 
 
 def test_fewer_images_than_a_batch_are_said(root, tmp_path):
-    with pytest.raises(SystemExit, match="--batch-size: expected at most 72, the images to train on, got 80"):
+    with pytest.raises(SystemExit, match="--batch-size: expected at most 72, the number of images to train on, got 80"):
         run(*short(root, "--batch-size", 80), "--out", tmp_path)
 
 
 def test_a_run_of_another_kind_is_told_apart(root, tmp_path):
     Checkpoints(tmp_path / "checkpoints").save(3, {"kind": "pre-training", "step": 3})
-    with pytest.raises(SystemExit, match=r"--out: .* holds another run than one of fine-tuning\. Give another fo"):
+    with pytest.raises(SystemExit, match=r"--out: .* holds a run of another kind, not of fine-tuning\."):
         run(*short(root), "--resume", "--out", tmp_path)
 
 
@@ -111,7 +111,7 @@ def test_corrupt_images_stop_the_run_or_are_passed_over_and_named(tiny, tmp_path
     for path in broken:
         path.write_bytes(b"")
     words = short(tmp_path / "data")
-    with pytest.raises(SystemExit, match=r"\.jpg \(index \d+\): expected a JPEG image.*that is --skip-corrupt"):
+    with pytest.raises(SystemExit, match=r"\.jpg \(index \d+\): expected a JPEG image.*Here, --skip-corrupt does that"):
         run(*words, "--out", tmp_path / "out")
     run(*words, "--skip-corrupt", "--out", tmp_path / "other")
     printed = capsys.readouterr().out

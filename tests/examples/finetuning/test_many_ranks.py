@@ -79,5 +79,7 @@ def test_two_ranks_finish_a_run_though_one_is_killed(root, whole, tmp_path):
 @pytest.mark.parametrize(("batch", "world"), [(3, 2), (4, 4)])
 def test_batches_that_ranks_cannot_share_are_refused(tmp_path, batch, world):
     args = finetune_freihand.parse_args(["--batch-size", str(batch)])
-    with pytest.raises(SystemExit, match=rf"--batch-size: expected a multiple of {world} ranks, twice.*, got {batch}"):
+    with pytest.raises(
+        SystemExit, match=rf"--batch-size: expected at least {2 * world}, and a multiple of {world}.*, got {batch}"
+    ):
         finetune_freihand.Run(args, Checkpoints(tmp_path), Ranks(0, world)).check_arguments()

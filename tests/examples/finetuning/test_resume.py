@@ -63,7 +63,7 @@ def test_a_run_that_ends_within_a_validation_goes_on_and_ends_alike(tiny, root, 
         run(*short(root), "--out", tmp_path)
     monkeypatch.setattr(finetune_freihand, "write_figure", saving)
     assert stopped.value.code == 130
-    assert "step_00000002.pt. --resume goes on." in capsys.readouterr().err
+    assert "step_00000002.pt. Add --resume to go on." in capsys.readouterr().err
     run("--resume", "--out", tmp_path)
     same_run(tmp_path, whole)
 
@@ -113,9 +113,9 @@ def test_a_finished_run_is_finished(tiny, root, whole, capsys):
     run("--resume", "--out", whole)
     printed = capsys.readouterr().out
     assert printed.count("epoch 2") == 1
-    assert "The best model is that of epoch" in printed
+    assert "The best model is from epoch" in printed
     assert ((whole / "best.pt").read_bytes(), curves(whole)) == before
-    with pytest.raises(SystemExit, match=r"holds a run already\. Go on with it"):
+    with pytest.raises(SystemExit, match=r"holds a run already\. Add --resume"):
         run(*short(root), "--out", whole)
 
 

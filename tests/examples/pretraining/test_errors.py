@@ -15,7 +15,7 @@ from equicon.hands.recipes import _networks
     ("words", "message"),
     [
         (["--data", "nowhere"], "--data: expected 'synthetic', 'stream' or a folder, got nowhere, which is no folder"),
-        (["--hands", 4], "--batch-size: expected at most 4, the images to train on, got 64"),
+        (["--hands", 4], "--batch-size: expected at most 4, the number of images to train on, got 64"),
         (
             ["--hands", 80, "--weights", "nowhere.pt"],
             "--weights: expected 'imagenet', 'none', 'hands-r18-quarter-simclr', 'hands-r18-quarter-peclr', ",
@@ -82,7 +82,7 @@ def test_a_corrupt_image_stops_the_run_or_is_passed_over_and_named(tiny, photos,
     odd.write_bytes(b"")
     words = short(tmp_path / "photos", "--workers", workers)
     with pytest.raises(
-        SystemExit, match=r"^\S*07 caf\\udce9\.jpg \(index 7\): expected a JPEG image.*that is --skip-corrupt"
+        SystemExit, match=r"^\S*07 caf\\udce9\.jpg \(index 7\): expected a JPEG image.*Here, --skip-corrupt does that"
     ):
         run(*words, "--out", tmp_path / "out")
     run(*words, "--skip-corrupt", "--out", tmp_path / "other")

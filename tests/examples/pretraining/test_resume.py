@@ -222,5 +222,5 @@ def test_a_finished_run_is_finished(tiny, photos, whole, capsys):
     capsys.readouterr()
     run("--resume", "--out", whole)
     assert (whole / "encoder.pt").read_bytes() == before
-    with pytest.raises(SystemExit, match=r"holds a run already\. Go on with it"):
+    with pytest.raises(SystemExit, match=r"holds a run already\. Add --resume"):
         run(*short(photos), "--out", whole)

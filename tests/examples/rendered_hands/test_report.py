@@ -76,7 +76,7 @@ def test_what_sees_no_image_stands_beside_what_does(results):
 
 
 def test_the_short_table_pairs_seeds(results):
-    cells = part_of(report.tables(TOY, results), "In short: errors over others' of the same seed")
+    cells = part_of(report.tables(TOY, results), "Summary: change of the error against others of the same seed")
     done = results["pieces"]
     ours, theirs = (report.frozen(m, "pooled", "studio", "100 %", "mm", TOY, done) for m in ("exact", "simclr"))
     changes = [100 * (a / b - 1) for a, b in zip(ours, theirs, strict=True)]
@@ -85,7 +85,7 @@ def test_the_short_table_pairs_seeds(results):
 
 
 def test_what_was_chosen_is_marked_once_in_each_cell(results):
-    cells = part_of(report.tables(TOY, results), "What was chosen, by the mean error of two seeds on other hands [mm]")
+    cells = part_of(report.tables(TOY, results), "Chosen settings, by the mean error of two seeds on other hands [mm]")
     assert set(cells) == set(report.NAMES.values())
     assert cells["exact"][0] == "**0.1: 1.0, 1.0**; **0.5: 1.0, 1.0**"  # all errors are alike here
     assert cells["from scratch"][:2] == ["–", "–"]

@@ -51,9 +51,9 @@ def test_a_study_of_other_sizes_or_too_little_of_one_is_refused(results, tmp_pat
     known = json.loads(results.read_bytes())
     words = ["--results", str(results), "--out", str(tmp_path / "out"), "--to", str(tmp_path / "to"), "--device", "cpu"]
     results.write_text(json.dumps(known | {"sizes": known["sizes"] | {"steps": 7}}))
-    with pytest.raises(SystemExit, match=r"--results: .* is of other sizes than the preset 'toy' has today"):
+    with pytest.raises(SystemExit, match=r"--results: the sizes in .* are not those of the preset 'toy' today"):
         ship.main(words)
     assert not (tmp_path / "out").exists()
     few = {key: value for key, value in known["pieces"].items() if "short" in key}
-    with pytest.raises(SystemExit, match=r"--results: no method is pre-trained yet at its own settings"):
+    with pytest.raises(SystemExit, match=r"--results: no method has a pre-training with its chosen settings yet"):
         ship.pose(TOY, few)

@@ -454,7 +454,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no hand": (
         edit("training_xyz.json", put(3, [[0, 0, 0]] * 21)),
-        r"training_xyz\.json \(record 3\): expected joints before the camera: z above 0, got list \[\[0\.0",
+        r"training_xyz\.json \(record 3\): expected joints in front of the camera: z above 0, got list \[\[0\.0",
     ),
     "scale of 0": (
         edit("training_scale.json", put(2, 0)),
@@ -527,9 +527,9 @@ def test_wrong_arguments_raise(root: Path) -> None:
     with pytest.raises(ValueError, match=r"split: expected 'training' or 'evaluation', got str 'val'\. .*holdout"):
         FreiHAND(root, "val")  # type: ignore[arg-type]
     for wrong in ((), (0, 0), (4,)):
-        with pytest.raises(ValueError, match=r"versions: expected different ones of \(0, 1, 2, 3\), those of training"):
+        with pytest.raises(ValueError, match=r"versions: expected different versions of training, out of \(0, 1, 2, 3\)"):
             FreiHAND(root, versions=wrong)
-    with pytest.raises(ValueError, match=r"versions: expected different ones of \(0,\), those of evaluation"):
+    with pytest.raises(ValueError, match=r"versions: expected different versions of evaluation, out of \(0,\)"):
         FreiHAND(root, "evaluation", versions=(1,))
     with pytest.raises(TypeError, match="versions: expected a sequence of whole numbers, got int 0"):
         FreiHAND(root, versions=0)  # type: ignore[arg-type]

@@ -274,7 +274,7 @@ def test_other_splits_have_files_of_their_own(root: Path, tmp_path: Path) -> Non
 
 def test_frames_that_are_all_missing_raise(tmp_path: Path) -> None:
     save(tmp_path, [{}, {"image_id": 8}])
-    first = r"youtube/x/video/frames/a\.png \(or \.jpg\), got none of 1\. The annotations come without them"
+    first = r"youtube/x/video/frames/a\.png \(or \.jpg\), got none of 1\. The annotations come without frames"
     with pytest.raises(ValueError, match=rf"root: expected the frames of the videos, the first being .*{first}"):
         YouTube3DHands(tmp_path, size=16)
     save(tmp_path, [{"image_id": 8}])
@@ -294,7 +294,7 @@ def test_frames_that_are_recorded_in_another_normalisation_are_told_and_not_left
     names = {7: "youtube/x/video/frames/a.png", 8: recorded}
     images = [{"id": i, "name": name, "width": 80, "height": 60} for i, name in names.items()]
     save(tmp_path, [{}, {"image_id": 8}], images)
-    with pytest.raises(ValueError, match=r"root: expected images as they are recorded.*'e\\u0301.*asked for '\\xe9"):
+    with pytest.raises(ValueError, match=r"root: expected images named as in the annotations.*'e\\u0301.*asked for '\\xe9"):
         YouTube3DHands(tmp_path, size=48)
 
 

@@ -49,7 +49,7 @@ WRONG: dict[str, tuple[Any, str]] = {
         r"\(images 0\): expected an object with 'id', got one with name, width",
     ),
     "no object": ({"images": [IMAGE, "a"]}, r"\(images 1\): expected an object, got str 'a'"),
-    "twice": ({"images": [IMAGE, IMAGE]}, r"\(images 1\): expected an id that no image before has, got int 7"),
+    "twice": ({"images": [IMAGE, IMAGE]}, r"\(images 1\): expected an id that no earlier image has, got int 7"),
     "id": ({"images": [IMAGE | {"id": 1.5}]}, r"\(images 0\): id: expected a whole number or a text, got float 1\.5"),
     "name": ({"images": [IMAGE | {"name": 3}]}, r"\(images 0\): name: expected a path such as youtube/.*, got int 3"),
     "outside": ({"images": [IMAGE | {"name": "youtube/../../a.png"}]}, r"name: expected a path such as .*got str 'you"),

@@ -73,7 +73,7 @@ def test_another_content_than_was_written_is_noticed(tmp_path, what):
 def test_what_is_not_finite_is_not_for_the_leaderboard(tmp_path):
     joints = torch.randn(3, 21, 3)
     joints[1, 2, 0] = math.inf
-    with pytest.raises(ValueError, match="joints: expected finite numbers, got others in hand 1"):
+    with pytest.raises(ValueError, match="joints: expected finite numbers, got NaN or infinity in hand 1"):
         write_leaderboard(tmp_path / "pred.zip", joints)
     assert not list(tmp_path.iterdir())
 

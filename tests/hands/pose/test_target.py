@@ -86,8 +86,8 @@ def test_a_crop_holds_the_hand(hand):
         ({"xyz": torch.zeros(21, 3)}, ValueError, r"hand\.xyz: expected a tensor of shape \(B, 21, 3\)"),
         ({"K": torch.zeros(6, 3, 3).int()}, TypeError, r"hand\.K: expected a floating type"),
         ({"K": torch.zeros(6, 3, 3)}, ValueError, r"hand\.K: expected a last row of \(0, 0, 1\)"),
-        ({"xyz": torch.zeros(6, 21, 3)}, ValueError, r"hand\.xyz: expected joints before the camera.*at index 0"),
-        ({"xyz": torch.full((6, 21, 3), torch.nan)}, ValueError, r"hand\.xyz: expected joints before the camera"),
+        ({"xyz": torch.zeros(6, 21, 3)}, ValueError, r"hand\.xyz: expected joints in front of the camera.*at index 0"),
+        ({"xyz": torch.full((6, 21, 3), torch.nan)}, ValueError, r"hand\.xyz: expected joints in front of the camera"),
         (
             {"xyz": torch.ones(6, 21, 3)},
             ValueError,
@@ -104,7 +104,7 @@ def test_wrong_arguments_are_named(hand: Hand, change: dict[str, Any], error: ty
 
 
 def test_a_size_that_is_no_side_is_named(hand: Hand) -> None:
-    with pytest.raises(ValueError, match=r"hand\.xyz: expected joints before the camera: finite, z above 0"):
+    with pytest.raises(ValueError, match=r"hand\.xyz: expected joints in front of the camera: finite, z above 0"):
         pose_crop(hand._replace(xyz=-hand.xyz), 48)
     with pytest.raises(ValueError, match="size: expected a whole number of at least 1, got int 0"):
         pose_crop(hand, 0)

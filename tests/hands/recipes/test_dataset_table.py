@@ -43,7 +43,7 @@ def mine(monkeypatch):
 def test_a_new_data_set_is_one_entry(mine, tmp_path):
     (folder := tmp_path / "a.mine").mkdir()
     args = argparse.Namespace(data=[str(folder)], size=16, groups_per_batch=None)
-    assert str(load_pretrain_data(args, quiet=True)) == f"7 of mine in {folder}; no labels, nothing to probe"
+    assert str(load_pretrain_data(args, quiet=True)) == f"7 of mine in {folder}; no probes, because there are no labels"
     args.data = str(folder)
     assert str(load_finetune_data(args, quiet=True)) == f"7 of mine in {folder}; validated on 7 other hands"
     assert not is_rendered([str(folder)])
@@ -54,7 +54,7 @@ def test_errors_know_a_new_data_set(mine, tmp_path, capsys):
     (photos := tmp_path / "photos").mkdir()
     (tmp_path / "mine.json").touch()
     args = argparse.Namespace(data=[str(photos)], boxes=None, size=16, groups_per_batch=None)
-    with pytest.raises(ValueError, match=rf"expected a folder of photographs, got .*, but Mine is {tmp_path}: give"):
+    with pytest.raises(ValueError, match=rf"expected a folder of photographs, got .*\. Mine is in {tmp_path}: give"):
         load_pretrain_data(args, quiet=True)
     args.data = str(photos)
     message = "expected the folder of Mine or the folder of FreiHAND, got .*, which has no ending '.mine' and no folder"
@@ -66,7 +66,7 @@ def test_errors_know_a_new_data_set(mine, tmp_path, capsys):
         load_pretrain_data(args, quiet=True)
     with pytest.raises(SystemExit):
         parse_pretrain_args("", ["--data", str(folder), "--data", str(folder)])
-    assert "--data: expected Mine once, for the probes are of its samples" in capsys.readouterr().err
+    assert "--data: expected Mine once, because the probes use its samples" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("source", table.SOURCES, ids=lambda source: source.name)

@@ -41,7 +41,7 @@ def test_help_explains_every_option(capsys):
 
 def test_a_run_of_pre_training_is_not_gone_on_with(tmp_path):
     (tmp_path / "arguments.json").write_text('{"data": ["synthetic"], "size": 32}')
-    with pytest.raises(SystemExit, match=r"^--out: .* holds another run than one of fine-tuning\. Give another fo"):
+    with pytest.raises(SystemExit, match=r"^--out: .* holds a run of another kind, not of fine-tuning\."):
         parse("--resume", "--out", tmp_path)
 
 
@@ -105,7 +105,7 @@ def test_nothing_to_resume_is_a_beginning(tmp_path):
         (["--arch", "vgg11"], "argument --arch: invalid choice: 'vgg11'"),
         (["--batch-size", "1"], "argument --batch-size: expected at least 2, got 1"),
         (["--validate-every", "0"], "argument --validate-every: expected a number above 0, got 0"),
-        (["--device", "nonsense"], "--device: expected one that is there, got nonsense"),
+        (["--device", "nonsense"], "--device: expected a device of this machine, got nonsense"),
         (["--size", "many"], "argument --size: invalid whole number value: 'many'"),
         (["--recipe", "paper"], "argument --recipe: invalid choice: 'paper'"),
     ],

@@ -53,7 +53,7 @@ def test_images_of_several_sizes_in_a_set_are_named():
     mixed = Mixture([Items(plain(8, 0)), Items(plain(6, 0), plain(9, 0))])
     assert mixed[1].image.shape == (3, 8, 8)
     with pytest.raises(
-        ValueError, match=r"of one size in each data set, got others: image 2 has 9 × 9 pixels, and the"
+        ValueError, match=r"of one size in each data set, got several sizes: image 2 has 9 × 9 pixels, the"
     ):
         mixed[2]
 

@@ -30,10 +30,10 @@ def probed(px: float, shown: torch.Tensor) -> Probed:
 
 def test_the_sentence_is_of_all_labels_and_has_what_was_before_and_the_mean_pose():
     text = conclude_probes(argparse.Namespace(size=64), 3.21, probed(13.4, torch.empty(0)), probed(8.4, torch.empty(0)))
-    assert text.startswith("After 3.2 minutes of looking at hands without a label, a linear probe")
-    assert "fitted to 50 labelled hands" in text
-    assert "by 9.0 pixels of 64 and by 84 mm, where it missed by 14.0 pixels and 134 mm before" in text
-    assert text.endswith("the mean pose, which looks at no hand, misses by 15.0 pixels and 101 mm.")
+    assert text.startswith("Pre-training took 3.2 minutes and used no labels. Then a linear probe")
+    assert "fitted to the features of 50 labelled hands" in text
+    assert "by 9.0 of 64 pixels and by 84 mm. Before pre-training, such a probe missed them by 14.0 pixels and" in text
+    assert text.endswith("The mean pose, which looks at no image, misses them by 15.0 pixels and 101 mm.")
 
 
 def test_hands_are_drawn_with_what_was_seen_before_and_after_and_the_truth():

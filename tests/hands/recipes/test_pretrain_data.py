@@ -73,13 +73,13 @@ def test_of_freihand_no_sample_is_on_both_sides_and_the_probes_see_photographs(t
 
 def test_too_few_labels_are_said(tmp_path):
     write_freihand(tmp_path, 40, size=16)
-    assert str(load_data(options(tmp_path))).endswith("4 labelled hands are too few to probe, raise --holdout")
+    assert str(load_data(options(tmp_path))).endswith("4 labelled hands are too few for probes: raise --holdout")
 
 
 @pytest.mark.parametrize("near", ["", "freihand/training", "freihand/evaluation"])
 def test_freihand_is_not_taken_for_photographs(tmp_path, near):
     write_freihand(tmp_path / "freihand", 2, size=16)
-    with pytest.raises(ValueError, match=r"expected a folder of photographs, got .*, but FreiHAND is .*freihand: give"):
+    with pytest.raises(ValueError, match=r"expected a folder of photographs, got .*\. FreiHAND is in .*freihand: give"):
         load_data(options(tmp_path / near))
 
 
@@ -90,7 +90,7 @@ def test_a_folder_of_images_has_no_labels(tmp_path):
     (tmp_path / "boxes.json").write_text(json.dumps({"1.jpg": [4, 4, 20, 20]}))
     assert load_data(options(tmp_path)).count == 3
     found = load_data(options(tmp_path, boxes=tmp_path / "boxes.json"))
-    assert str(found) == f"1 boxes in photographs in {tmp_path}; no labels, nothing to probe"
+    assert str(found) == f"1 boxes in photographs in {tmp_path}; no probes, because there are no labels"
     assert found.images[0].image.shape == (3, 40, 40)
 
 
@@ -125,12 +125,12 @@ def test_youtube_is_recognised_and_says_what_is_missing(youtube):
     assert isinstance(found.images, YouTube3DHands)
     assert (found.count, found.counts, found.images.size, found.images.mirror_left) == (9, (9,), 40, True)
     assert str(found) == (
-        f"9 hands of YouTube3DHands in {youtube}; no labels, nothing to probe\n"
+        f"9 hands of YouTube3DHands in {youtube}; no probes, because there are no labels\n"
         "YouTube3DHands: 9 hands in 6 images. Left out: 3 hands not on disk (2 images, all of 1 video)."
     )
     assert not load_data(options(youtube, mirror_left=False)).images.mirror_left
     with pytest.raises(
-        ValueError, match=r"expected a folder of photographs, got .*youtube, but YouTube3DHands is .*: give"
+        ValueError, match=r"expected a folder of photographs, got .*youtube\. YouTube3DHands is in .*: give"
     ):
         load_data(options(youtube / "youtube"))
 

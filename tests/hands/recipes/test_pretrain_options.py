@@ -33,7 +33,7 @@ def test_rendered_hands_take_the_quick_recipe_and_others_the_paper_s():
 
 def test_a_run_of_fine_tuning_is_not_gone_on_with(tmp_path):
     (tmp_path / "arguments.json").write_text('{"data": "synthetic", "size": 32}')
-    with pytest.raises(SystemExit, match=r"^--out: .* holds another run than one of pre-training\. Give another fo"):
+    with pytest.raises(SystemExit, match=r"^--out: .* holds a run of another kind, not of pre-training\."):
         parse("--resume", "--out", tmp_path)
 
 
@@ -42,7 +42,7 @@ def test_help_explains_every_option(capsys):
         parse("--help")
     text = " ".join(capsys.readouterr().out.split())
     assert "passes over the unlabelled images (quick: 62, paper: 100, equicon: 100)" in text
-    assert "make a step (quick: 0.002, paper: 0.004525, equicon: 0.001131)" in text
+    assert "images in a step (quick: 0.002, paper: 0.004525, equicon: 0.001131)" in text
     assert "[degrees] (default: 45.0)" in text
     for name in RECIPES["quick"]:
         assert f"--{name.replace('_', '-')}" in text
@@ -124,7 +124,7 @@ def test_weights_belong_to_a_run(tmp_path, capsys):
     assert "was begun with True, got False" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         parse("--out", tmp_path, "--resume", "--data", "a")
-    assert "--data-weights: one data set has nothing" in capsys.readouterr().err
+    assert "--data-weights: expected several data sets, got one" in capsys.readouterr().err
 
 
 def test_freihand_is_given_once_and_boxes_are_of_one_folder(tmp_path, capsys):
@@ -135,20 +135,23 @@ def test_freihand_is_given_once_and_boxes_are_of_one_folder(tmp_path, capsys):
     one, two, tube = (tmp_path / name for name in ("one", "two", "tube"))
     with pytest.raises(SystemExit):
         parse("--data", one, "--data", two)
-    assert "--data: expected FreiHAND once, for the probes are of its samples, got" in capsys.readouterr().err
+    assert "--data: expected FreiHAND once, because the probes use its samples, got" in capsys.readouterr().err
     assert parse("--data", one, "--data", tube, "--data", "photos", "--boxes", "b.json").boxes
     for words in (["--data", one, "--data", tube], ["--data", one, "--data", "a", "--data", "b"]):
         with pytest.raises(SystemExit):
             parse(*words, "--boxes", "b.json")
-        assert "--boxes: only a folder of unlabelled images takes it" in capsys.readouterr().err
+        assert "--boxes: it is for a folder of photographs. Expected" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--data", "synthetic", "--data", "photos"], "--data: 'synthetic' stands alone, got synthetic, photos."),
-        (["--data", "photos", "--data", "stream"], "--data: 'stream' stands alone, got photos, stream."),
-        (["--data-weights", "1"], "--data-weights: one data set has nothing to be weighed against"),
+        (
+            ["--data", "synthetic", "--data", "photos"],
+            "--data: 'synthetic' cannot be mixed with other data, got synthetic, photos.",
+        ),
+        (["--data", "photos", "--data", "stream"], "--data: 'stream' cannot be mixed with other data, got"),
+        (["--data-weights", "1"], "--data-weights: expected several data sets, got one. Give --data"),
         (
             ["--data", "a", "--data", "b", "--data-weights", "1", "2", "3"],
             "--data-weights: expected 2 numbers, one for each --data, got 3",
@@ -163,13 +166,13 @@ def test_freihand_is_given_once_and_boxes_are_of_one_folder(tmp_path, capsys):
         (["--lr", "nan"], "argument --lr: expected a number above 0, got nan"),
         (["--weight-decay", "-1"], "argument --weight-decay: expected a number of at least 0, got -1"),
         (["--margin", "2", "1"], "--margin: expected LOW <= HIGH, got 2 1"),
-        (["--boxes", "b.json"], "--boxes: only a folder of unlabelled images takes it"),
+        (["--boxes", "b.json"], "--boxes: it is for a folder of photographs. Expected such a folder; "),
         (["--holdout", "1"], "--holdout: expected a share in [0, 1), got 1"),
-        (["--context", "0.5"], "--context: expected the width of pictures over the hand's square, at least 1, got 0.5"),
-        (["--device", "nonsense"], "--device: expected one that is there, got nonsense"),
+        (["--context", "0.5"], "--context: expected at least 1 (pictures as wide as the hand's square), got 0.5"),
+        (["--device", "nonsense"], "--device: expected a device of this machine, got nonsense"),
         (
             ["--padding-mode", "border"],
-            "--padding-mode: with --inside, views show nothing outside, got border. Add --no-i",
+            "--padding-mode: views with --inside have no padding, got border. Add --no-inside",
         ),
         (["--size", "many"], "argument --size: invalid whole number value: 'many'"),
     ],
@@ -183,10 +186,10 @@ def test_wrong_options_are_named(words, message, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--groups-per-batch", 3], "--groups-per-batch: expected a number that divides 64, the --batch-size, got 3."),
-        (["--groups-per-batch", 64], "--groups-per-batch: expected at most 32, the --scenes, got 64."),
+        (["--groups-per-batch", 3], "--groups-per-batch: expected a number that divides 64 (--batch-size), got 3."),
+        (["--groups-per-batch", 64], "--groups-per-batch: expected at most 32 (--scenes), got 64."),
         (["--groups-per-batch", -1], "expected at least 0, got -1"),
-        (["--scenes", 0], "--scenes: hands that share none are in no groups. Give --groups-per-batch 0 too."),
+        (["--scenes", 0], "--scenes: hands that share no scenes have no groups. Give --groups-per-batch 0 too."),
     ],
 )
 def test_groups_that_make_no_batch_are_refused(words, message, capsys):

@@ -35,28 +35,29 @@ class FreiHAND(Dataset[Hand]):
     workers of a ``DataLoader`` share. An image that cannot be read raises ``CorruptImage``; ``SkipCorrupt(data)`` goes
     on without it.
 
-    A part of the set will do: of training, the versions that are on disk, and the samples that have an image there,
-    each in all of these versions, whatever the annotations go on to list; ``left_out`` counts the others. An evaluation
-    is whole, since its predictions are told apart by their places alone.
+    A training set may be incomplete on disk. It then has the versions that are there, and those annotated samples that
+    have an image there, which must be there in each of these versions. ``left_out`` counts the other samples. An
+    evaluation set must be complete, since a prediction belongs to an image only by its place.
 
     Args:
         root: The folder with ``training/rgb/00000000.jpg``, ``training_K.json``, ``training_xyz.json`` and
-            ``training_scale.json``, or the same for ``evaluation``. Sets of any size and images of any size will do.
+            ``training_scale.json``, or the same for ``evaluation``. The set and its images may have any size.
         split: ``"training"`` or ``"evaluation"``.
         versions: Which versions, in this order; by default all that are on disk. Evaluation has version 0 only.
 
     Attributes:
         K: Intrinsics (n, 3, 3) of the n samples, float32.
         xyz: Joints (n, 21, 3) in metres, float32, as a property.
-        verts: Vertices (n, 778, 3) of the hand's mesh in metres, float32, as a property that reads them when asked.
+        verts: Vertices (n, 778, 3) of the hand's mesh in metres, float32, as a property that reads them on first
+            access.
         scale: Length (n,) in metres of the bone from joint 9 to joint 10, float32.
-        samples: Their numbers (n,) in the annotation files.
+        samples: Numbers (n,) of the samples in the annotation files.
         left_out: How many of the annotated samples have no image.
 
     Raises:
         TypeError: If an argument is of the wrong type.
         ValueError: If an argument is out of range, a file is missing, damaged or disagrees with the others, or a
-            record is none: a K without focal lengths, a joint behind the camera, a scale of 0.
+            record is invalid: a K without focal lengths, a joint behind the camera, a scale of 0.
 
     Examples:
         >>> import tempfile
@@ -97,7 +98,7 @@ class FreiHAND(Dataset[Hand]):
         joints = (len(JOINT_NAMES), 3)
         if self._labelled:
             self._xyz = self._read("xyz", *joints)
-            check_records(self._file("xyz"), self._xyz, in_front(self._xyz), "joints before the camera: z above 0")
+            check_records(self._file("xyz"), self._xyz, in_front(self._xyz), "joints in front of the camera: z above 0")
         else:
             self._xyz = self.K.new_full((self._records, *joints), torch.nan)
         self._verts: Tensor | None = None
@@ -109,17 +110,17 @@ class FreiHAND(Dataset[Hand]):
 
     @property
     def xyz(self) -> Tensor:
-        """Joints (n, 21, 3) in metres; a ``ValueError`` where they are not on disk (items then have NaN)."""
+        """Joints (n, 21, 3) in metres. If they are not on disk, this raises a ``ValueError``, and items have NaN."""
         if not self._labelled:
             raise self._lacks("xyz")
         return self._xyz
 
     @property
     def verts(self) -> Tensor:
-        """Vertices (n, 778, 3) of the MANO mesh in metres; a ``ValueError`` where they are not on disk.
+        """Vertices (n, 778, 3) of the MANO mesh in metres. If they are not on disk, this raises a ``ValueError``.
 
-        The file is large, 1.5 GB for 0.3 GB of numbers, so it is read when they are first asked for, which takes half
-        a minute. Ask before you split the data or start workers: parts and workers then have them without reading.
+        The file is large, 1.5 GB for 0.3 GB of numbers. It is read on first access, which takes half a minute. Access
+        the vertices before you split the data or start workers, so that parts and workers need not read the file.
         """
         if self._verts is None:
             if not self._file("verts").exists():
@@ -132,32 +133,32 @@ class FreiHAND(Dataset[Hand]):
 
     @property
     def instances(self) -> Tensor:
-        """The sample that each item shows, as numbered in the files (len,), int64: versions of one share it.
+        """The number in the files of each item's sample, (len,) int64. Versions of one sample have the same number.
 
-        These are the ``labels`` of a contrastive loss for which versions of one hand are no negatives of each other.
+        Give them to a contrastive loss as ``labels``, so that versions of one hand are not each other's negatives.
         """
         return self.samples.repeat(len(self.versions))
 
     @property
     def groups(self) -> Tensor:
-        """Blocks of 64 neighbouring samples in one version (len,), int64: for ``GroupedBatchSampler``.
+        """The group of each item, (len,) int64, for ``GroupedBatchSampler``: 64 neighbouring samples in one version.
 
-        Samples lie in the order of their recording, so neighbours mostly show one person at one place. The version
-        counts because backgrounds of several versions tell images apart.
+        Samples lie in the order of their recording, so neighbours mostly show one person at one place. Versions are
+        separate groups, because their backgrounds would tell images apart.
         """
         versions = torch.tensor(self.versions, device="cpu").repeat_interleave(len(self.samples))
         return self.instances // BLOCK * len(_VERSIONS["training"]) + versions
 
     def path(self, index: int) -> Path:
-        """Give the file that an item's image is in."""
+        """Return the path of the file with an item's image."""
         return self._locate(check_index(index, len(self)))[0]
 
     def __len__(self) -> int:
-        """Count the images: samples times versions."""
+        """Return the number of images: samples times versions."""
         return len(self.versions) * len(self.samples)
 
     def __getitem__(self, index: int) -> Hand:
-        """Read one image, RGB whatever the file holds, and its labels; ``CorruptImage`` where it cannot be read."""
+        """Read one image, as RGB, and its labels. Raise ``CorruptImage`` if the image cannot be read."""
         position = check_index(index, len(self))
         path, sample = self._locate(position)
         image = read_rgb(path, position)
@@ -175,8 +176,8 @@ class FreiHAND(Dataset[Hand]):
             The smaller data set.
 
         Raises:
-            TypeError: If the samples are no whole numbers.
-            ValueError: If there are none, one is out of range, or a version does not exist or is not on disk.
+            TypeError: If the samples are not whole numbers.
+            ValueError: If no samples are given, one is out of range, or a version does not exist or is not on disk.
         """
         part = copy(self)
         if versions is not None:
@@ -187,7 +188,7 @@ class FreiHAND(Dataset[Hand]):
                 raise value_error("samples", "at least one position, in a list or a tensor (n,)", describe(samples))
             if chosen.is_floating_point() or chosen.dtype == torch.bool:
                 raise type_error("samples", "whole numbers", chosen, "For a mask, give mask.nonzero()[:, 0].")
-            chosen = chosen.long()  # bytes would be a mask, and of other types that have no sign torch knows little
+            chosen = chosen.long()  # torch takes uint8 for a mask, and supports other unsigned types poorly
             low, high = int(chosen.min()), int(chosen.max())
             if low < 0 or high >= count:
                 raise value_error("samples", f"positions in [0, {count - 1}]", f"some from {low} to {high}")
@@ -199,17 +200,18 @@ class FreiHAND(Dataset[Hand]):
         return part
 
     def holdout(self, fraction: float, *, seed: int = 0) -> tuple[Self, Self]:
-        """Split in two by sample, at random but always alike: no version of a sample is on both sides.
+        """Split in two by sample, at random but reproducibly: no version of a sample is on both sides.
 
         Args:
-            fraction: Share of the samples to hold out, in (0, 1); rounded, and at least one sample goes to either side.
-            seed: Which of the possible splits.
+            fraction: Share of the samples to hold out, in (0, 1). It is rounded, and each side gets at least one
+                sample.
+            seed: Seed of the split, at least 0.
 
         Returns:
-            The rest and what was held out, both in the order of this data set.
+            The rest and the held-out part, both in the order of this data set.
 
         Raises:
-            TypeError: If an argument is no number.
+            TypeError: If an argument is not a number.
             ValueError: If the fraction is not in (0, 1), or there is only one sample.
         """
         count = len(self.samples)
@@ -225,13 +227,11 @@ class FreiHAND(Dataset[Hand]):
         return self.root / f"{self.split}_{kind}.json"
 
     def _lacks(self, kind: str) -> ValueError:
-        fix = (
-            "Copy it there from FreiHAND's archives; that of the evaluation's labels is apart from that of its images."
-        )
+        fix = "Copy it there from FreiHAND's archives. The evaluation's labels are in another archive than its images."
         return value_error(kind, f"the labels in {self._file(kind)}", "no such file", fix)
 
     def _locate(self, position: int) -> tuple[Path, int]:
-        """Give an item's file and its place among the samples."""
+        """Return an item's file, and its place among the samples."""
         version, sample = divmod(position, len(self.samples))
         return self._folder / self._image(self.versions[version], int(self.samples[sample])), sample
 
@@ -248,7 +248,7 @@ class FreiHAND(Dataset[Hand]):
         return {path.name for path in self._folder.iterdir() if re.fullmatch(r"\d{8}\.jpg", path.name)}
 
     def _keep_what_is_there(self, there: set[str], *, every: bool) -> None:
-        """Leave out samples without any image, and, of every version, those without any; if all lack, none."""
+        """Leave out samples without any image and, if ``every``, versions without any. Without any images, keep all."""
         number_of = range(self._records)
         found = {v: [s for s in number_of if self._image(v, s) in there] for v in _VERSIONS[self.split]}
         kept = sorted(set().union(*found.values()))
@@ -259,7 +259,7 @@ class FreiHAND(Dataset[Hand]):
             self.K, self.scale, self._xyz = (each[self.samples] for each in (self.K, self.scale, self._xyz))
 
     def _check_images(self, there: set[str], *, numbered: bool) -> None:
-        """Check that each sample has all versions, and, where numbers tell versions, that they go as far as these."""
+        """Check that each sample has all versions and, if ``numbered``, that no file's number is beyond them."""
         records = f"{self._records} records in {self._file('K').name}"
         for version in self.versions:
             for sample in self.samples.tolist():
@@ -270,7 +270,8 @@ class FreiHAND(Dataset[Hand]):
                     raise value_error(str(self._folder / name), wanted, f"no such file among {len(there)}", fix)
         past = self._image(len(_VERSIONS["training"]), 0)
         if numbered and (beyond := [name for name in there if name >= past]):
-            # Versions begin at multiples of the number of records: too few would label images with other hands.
+            # Versions begin at multiples of the number of records. With too few records, images get other hands'
+            # labels.
             fix = "Take images and annotations from the same copy."
             raise value_error(str(self._folder / min(beyond)), f"no image past those of the {records}", "one", fix)
 
@@ -288,5 +289,5 @@ def _check_versions(versions: Sequence[int], split: str) -> tuple[int, ...]:
         raise type_error("versions", "a sequence of whole numbers", describe(versions), fix)
     versions = [check_int("versions", version, low=0) for version in versions]
     if not versions or len(set(versions)) < len(versions) or not set(versions) <= set(every):
-        raise value_error("versions", f"different ones of {every}, those of {split}", tuple(versions))
+        raise value_error("versions", f"different versions of {split}, out of {every}", tuple(versions))
     return tuple(versions)

@@ -35,14 +35,14 @@ def write_freihand(
     side: Side = "both",
     progress: Callable[[list[Any]], Iterable[Any]] | None = None,
 ) -> None:
-    """Write synthetic hands to disk as FreiHAND is written (``training/rgb/00000000.jpg``, ``training_K.json``, ...).
+    """Write synthetic hands to disk in FreiHAND's layout (``training/rgb/00000000.jpg``, ``training_K.json``, ...).
 
-    Training has four images of each sample, the same hand and camera with another background and exposure: version v
+    Training has four images of each sample: the same hand and camera, with another background and exposure. Version v
     of sample s is image ``s + v * num_samples``. The 64 samples of a block (``FreiHAND.groups``) share a scene in each
-    version, as recordings do, so that batches from few blocks do not give images away. Version 0 of the first block
-    is what ``SyntheticHands(..., scenes=1)`` shows, as a JPEG. Evaluation has one image of each sample, and its hands
-    depend on the seed alone. There are no ``verts`` and no ``mano``: the
-    hands are made without the MANO mesh.
+    version, as in a recording. So in batches from few blocks, the scene does not give images away. Version 0 of the
+    first block is what ``SyntheticHands(..., scenes=1)`` shows, as a JPEG. Evaluation has one image of each sample, and
+    its hands depend on the seed alone. There are no ``verts`` and no ``mano``, since the hands are made without the
+    MANO mesh.
 
     Files appear whole or not at all, the annotations after all images.
 
@@ -54,14 +54,14 @@ def write_freihand(
         size: Height and width of the hand's square in pixels, at least 8.
         seed: At least 0.
         domain: ``"wild"`` or ``"studio"``, as for ``SyntheticHands``; the same hands in either.
-        context: How many times as wide as the hand's square the images are, at least 1.
-        scenes: How many scenes the blocks share, at least 1, in each version; None for one of its own for each.
+        context: Width of the images divided by the width of the hand's square, at least 1.
+        scenes: How many scenes the blocks share in each version, at least 1. With None, each block has its own scene.
         side: ``"both"``, ``"left"`` or ``"right"``. FreiHAND has right hands only.
-        progress: What to wrap around the list of batches, for example ``tqdm``.
+        progress: Wraps the list of batches, for example ``tqdm``.
 
     Raises:
-        TypeError: An argument is of the wrong type.
-        ValueError: An argument is too small, or the folder already holds such a set.
+        TypeError: If an argument is of the wrong type.
+        ValueError: If an argument is too small, or the folder already holds such a set.
 
     Examples:
         >>> import tempfile
@@ -109,8 +109,8 @@ def _check_free(folder: Path) -> None:
 def save_image(path: Path, image: torch.Tensor) -> None:
     """Write a JPEG, whole or not at all.
 
-    Unlike ``write_whole`` it does not wait for the disk, which would take longer than the rendering: a set is whole
-    when its annotations are there, and they are written last.
+    Unlike ``write_whole``, it does not wait for the disk, which would take longer than the rendering. A set is whole
+    when its annotations are there, since they are written last.
     """
     part = path.with_name(f".{path.name}")  # it must end in .jpg, which chooses the format
     write_image(part, image, quality=95)

@@ -20,27 +20,27 @@ _PER_VIDEO = 4
 
 
 def write_youtube(root: str | os.PathLike[str], num_images: int, *, size: int = 128, seed: int = 0) -> None:
-    """Write synthetic hands to disk as YouTube3DHands lies there (``youtube_train.json`` and frames of videos).
+    """Write synthetic hands to disk in the layout of YouTube3DHands (``youtube_train.json`` and frames of videos).
 
-    It has what makes the real one awkward. Images of odd number show two hands, side by side; about half of all are
-    left ones. Every third image, from the second on, is recorded at twice the size that it has. Names are recorded as
-    ``.png``, but the files are ``.jpg``. And a fifth of the images that are recorded, those of the last videos, is not
-    on disk.
+    The set has the difficulties of the real one. Images with an odd number show two hands side by side. About half of
+    all hands are left hands. Every third image, from the second on, is annotated with twice its real size. Names in the
+    annotations end in ``.png``, but the files end in ``.jpg``. And a fifth of the annotated images, those of the last
+    videos, are not on disk.
 
-    The hands are made without the MANO mesh: their 778 vertices are the 21 joints and points along the bones, so that
-    they reach as far as the joints do. Their depth is in pixels too, from the wrist.
+    The hands are made without the MANO mesh. Their 778 vertices are the 21 joints and points along the bones, so their
+    extent is that of the joints. Depths are in pixels too, relative to the wrist.
 
     Files appear whole or not at all, the annotations after all images.
 
     Args:
         root: The folder to write to; it is made where it does not exist.
-        num_images: Number of images on disk, at least 1; four are a video.
+        num_images: Number of images on disk, at least 1. Four images make a video.
         size: Height of the images in pixels, at least 8.
         seed: At least 0.
 
     Raises:
-        TypeError: An argument is of the wrong type.
-        ValueError: An argument is too small, or the folder already holds such a set.
+        TypeError: If an argument is of the wrong type.
+        ValueError: If an argument is too small, or the folder already holds such a set.
 
     Examples:
         >>> import tempfile
@@ -94,7 +94,7 @@ def _vertices(hands: Hand) -> Tensor:
 
 
 def _are_left(samples: list[int], settings: Settings) -> Tensor:
-    """Tell which of the rendered hands are left ones: seen from the palm, fingers up, their thumb is to the left."""
+    """Tell which of the rendered hands are left hands: seen from the palm, fingers up, their thumb is to the left."""
     posed = pose_clips(samples, settings)
     wrist, index, little = posed.xyz[:, 0], posed.xyz[:, 5], posed.xyz[:, 17]
     across: Tensor = torch.linalg.cross(index - wrist, little - wrist)

@@ -31,16 +31,16 @@ _SPLITS = ("train", "val", "test")
 
 
 class YouTubeSummary(NamedTuple):
-    """What ``YouTube3DHands`` found, and what it goes without. Each hand of the file is counted once.
+    """What ``YouTube3DHands`` found, and what it left out. Each hand of the file is counted once.
 
     Args:
-        hands: Hands found: the length of the data set.
-        images: Images that they are in.
-        missing_hands: Hands whose image is not on disk.
-        missing_images: How many images that are.
-        missing_videos: Folders of frames from which none of the images that show hands is left.
-        unmatched: Hands whose ``image_id`` no image has.
-        degenerate: Hands whose vertices have no extent in x or in y.
+        hands: Number of hands found, the length of the data set.
+        images: Number of images that show these hands.
+        missing_hands: Number of hands whose image is not on disk.
+        missing_images: Number of these images.
+        missing_videos: Number of folders of frames in which all images that show hands are missing.
+        unmatched: Number of hands whose ``image_id`` belongs to no image.
+        degenerate: Number of hands whose vertices have no extent in x or in y.
 
     Examples:
         >>> print(YouTubeSummary(hands=7, images=5, missing_hands=3, missing_images=2, missing_videos=1))
@@ -75,17 +75,19 @@ def _count(number: int, what: str) -> str:
 class YouTube3DHands(Dataset[Boxed]):
     """The hands of YouTube3DHands, cut to squares of one size, without labels: for pre-training.
 
-    Items are the hands in the order of the annotations, several to an image. Frames are given out as a list of videos,
-    many of which are gone: what is missing is left out, and ``summary`` says how much. A frame recorded as ``.png``
-    may lie on disk as ``.jpg``. One that has another size than recorded has its boxes scaled, on each axis.
+    Items are the hands in the order of the annotations. An image may show several. The data set is published as a list
+    of videos, many of which no longer exist. Missing frames are left out, and ``summary`` says how many. A frame that
+    is annotated as ``.png`` may lie on disk as ``.jpg``. If a frame has another size than its annotation says, its
+    boxes are scaled on each axis.
 
-    A hand's box is the square about the mean of its vertices whose half-side is the largest distance from it, so that
-    ``Affine.from_boxes`` frames it as ``Affine.from_points`` does the vertices; it may reach beyond the frame. An item
-    is the square about the box's centre whose side is ``margin`` × its longer side, in whole pixels of the frame.
-    It is resized to ``size`` with anti-aliasing: choose about twice the size of the views.
+    A hand's box is the square around the mean of its vertices, whose half-side is the largest distance from the mean.
+    So ``Affine.from_boxes`` makes the same crop of the box as ``Affine.from_points`` of the vertices. The box may reach
+    beyond the frame. An item is the square around the centre of the box whose side is ``margin`` × the side of the box,
+    in whole pixels of the frame. It is resized to ``size`` with anti-aliasing: choose about twice the size of the
+    views.
 
-    Opening it reads the annotations in bounded memory, and lists the folders of frames, but opens none. What is kept
-    are a few tensors, which the workers of a ``DataLoader`` share.
+    Opening the data set reads the annotations in bounded memory, and lists the folders of frames, but opens no frame.
+    It holds a few tensors, which the workers of a ``DataLoader`` share.
 
     Convention: vertices and boxes are in integer pixel centres. A mirrored box has x1' = size − 1 − x2.
 
@@ -94,21 +96,20 @@ class YouTube3DHands(Dataset[Boxed]):
             ``youtube/VIDEO_ID/video/frames/FRAME_ID.png``.
         split: ``"train"``, ``"val"`` or ``"test"``.
         size: Side of the items in pixels, at least 1.
-        margin: Side of the square over the longer side of the box, in [1e-4, 1e4]; what is beyond is lost to views
+        margin: Side of the square divided by the side of the box, in [1e-4, 1e4]. What lies outside is lost to views
             that turn, shift or shrink.
-        padding_mode: What the square shows beyond the frame: ``zeros``, which is black, ``border`` or ``reflection``.
-            Black would show in views that are to show nothing outside their item.
-        mirror_left: Mirror left hands, image and box, so that all are right ones, as the authors do.
-        progress: What to wrap around the records of the annotations as they are read, which takes a minute: for example
-            ``tqdm``.
+        padding_mode: What the square shows outside the frame: ``zeros``, which is black, ``border`` or ``reflection``.
+            Black would appear even in views that show nothing outside their item.
+        mirror_left: Whether to mirror left hands, image and box, so that all are right hands, as the authors do.
+        progress: Wraps the records of the annotations while they are read, for example ``tqdm``. That takes a minute.
 
     Attributes:
-        summary: How many hands were found, and how many are left out for which reason: ``print(data.summary)``.
+        summary: How many hands were found, and how many were left out for which reason: ``print(data.summary)``.
 
     Raises:
         TypeError: If an argument is of the wrong type.
         ValueError: If an argument is out of range, the annotations are missing or damaged, or no image is there.
-        CorruptImage: From an item whose image cannot be read, lies beside its hand, or is far smaller than it.
+        CorruptImage: From an item whose image cannot be read, does not show its hand, or is far smaller than the hand.
 
     Examples:
         >>> import tempfile
@@ -182,25 +183,25 @@ class YouTube3DHands(Dataset[Boxed]):
 
     @property
     def groups(self) -> Tensor:
-        """The number of the video that each hand is from (n,), int64: for ``GroupedBatchSampler``."""
+        """The number of each hand's video, (n,) int64, for ``GroupedBatchSampler``."""
         return self._videos[self._image].long()
 
     def path(self, index: int) -> Path:
-        """Give the file that an item is cut from."""
+        """Return the path of the file that an item is cut from."""
         return self.root / self._names[int(self._image[check_index(index, len(self))])]
 
     def __len__(self) -> int:
-        """Count the hands."""
+        """Return the number of hands."""
         return len(self._boxes)
 
     def __getitem__(self, index: int) -> Boxed:
-        """Read one image and cut out the hand; ``CorruptImage`` where it cannot be read or lies beside the hand."""
+        """Read one image and cut out the hand. Raise ``CorruptImage`` if that is not possible."""
         position = check_index(index, len(self))
         path = self.path(position)
         image = read_rgb(path, position)
         real = self._boxes.new_tensor([image.shape[2], image.shape[1]])
         scale = (real / self._recorded[self._image[position]]).repeat(2)
-        box = (self._boxes[position] + 0.5) * scale - 0.5  # edges are what a resize scales
+        box = (self._boxes[position] + 0.5) * scale - 0.5  # a resize scales edge coordinates
         cut = cut_box(
             image, box, self.margin, self.size, clip=False, path=path, index=position, padding_mode=self.padding_mode
         )
@@ -210,7 +211,7 @@ class YouTube3DHands(Dataset[Boxed]):
         if not first:
             return value_error("root", "hands with an image and an extent", f"none in {self.root}: {self.summary}")
         wanted = f"the frames of the videos, the first being {self.root / first} (or .jpg)"
-        fix = "The annotations come without them: see github.com/arielai/youtube_3d_hands."
+        fix = "The annotations come without frames: see github.com/arielai/youtube_3d_hands."
         return value_error("root", wanted, f"none of {self.summary.missing_images:,}", fix)
 
 
@@ -222,7 +223,7 @@ def mirror(item: Boxed) -> Boxed:
 
 
 def _find(root: Path, names: set[str]) -> tuple[dict[str, str], int]:
-    """Find images by one look into each folder: the name on disk by the one recorded, and how many folders lack all."""
+    """List each folder once: return the name on disk by the annotated name, and how many folders lack all images."""
     folders: dict[str, list[str]] = {}
     for name in sorted(names):
         folders.setdefault(name.rpartition("/")[0], []).append(name)
@@ -246,6 +247,6 @@ def _find(root: Path, names: set[str]) -> tuple[dict[str, str], int]:
             else:
                 alike = alike or look_alike((candidate.rpartition("/")[2] for candidate in candidates), there)
         if alike:  # else these hands would be counted as not on disk
-            raise value_error("root", f"images as they are recorded, in {root / folder}", "others", alike)
+            raise value_error("root", f"images named as in the annotations, in {root / folder}", "other names", alike)
         gone += len(found) == before
     return found, gone

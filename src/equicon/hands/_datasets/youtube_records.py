@@ -16,7 +16,7 @@ _Id: TypeAlias = int | str
 
 
 class Frame(NamedTuple):
-    """An image as it is recorded: its path under the root, and its size in pixels."""
+    """An image as the annotations list it: its path under the root, and its size in pixels."""
 
     name: str
     width: int
@@ -29,9 +29,10 @@ class Hands(NamedTuple):
     Args:
         frames: Frames by their ids.
         frame_ids: The frame of each hand.
-        boxes: n × 4 float32 as bytes: x1, y1, x2, y2 of the square about the mean of its vertices that reaches to the
-            farthest, in recorded pixels; of no extent where the vertices have none in x or in y.
-        left: A byte for each hand, 1 where it is a left one.
+        boxes: n × 4 float32 as bytes: x1, y1, x2, y2 of the square around the mean of a hand's vertices that reaches to
+            the farthest vertex, in pixels of the annotated size. A box has no extent if the vertices have none in x or
+            in y.
+        left: A byte for each hand, 1 for a left hand.
     """
 
     frames: dict[_Id, Frame]
@@ -63,7 +64,7 @@ def read_hands(path: Path, progress: Callable[[Iterable[Any]], Iterable[Any]] | 
 def _add_frame(hands: Hands, where: str, record: Any) -> None:
     frame_id = _field(where, record, "id", _is_id, "a whole number or a text")
     if frame_id in hands.frames:
-        raise value_error(where, "an id that no image before has", describe(frame_id))
+        raise value_error(where, "an id that no earlier image has", describe(frame_id))
     name = _field(where, record, "name", _is_path, "a path such as youtube/VIDEO_ID/video/frames/FRAME_ID.png")
     width, height = (_field(where, record, side, _is_side, "a number of pixels") for side in ("width", "height"))
     hands.frames[frame_id] = Frame(name, width, height)

@@ -1,4 +1,4 @@
-"""How far predicted hands are from the true ones."""
+"""Errors of predicted hands."""
 
 from typing import NamedTuple
 
@@ -11,14 +11,14 @@ from equicon.metrics import auc, epe, procrustes_align
 
 
 class PoseErrors(NamedTuple):
-    """How far predicted hands are from the true ones: means over joints and hands.
+    """The errors of predicted hands: means over joints and hands.
 
     Args:
         px: 2D error in pixels of the given K.
         mm: 3D error with both wrists at the origin, in millimetres.
         epe_mm: 3D error from the camera (EPE), in millimetres.
         pa_mm: 3D error after Procrustes alignment (PA-EPE), in millimetres.
-        auc: Area under the PCK curve from 0 to 5 cm, of the error from the camera, in [0, 1].
+        auc: Area under the PCK curve of the error from the camera, from 0 to 5 cm, in [0, 1].
         pa_auc: The same after alignment.
 
     Examples:
@@ -37,23 +37,23 @@ class PoseErrors(NamedTuple):
 
 
 def pose_errors(joints: Tensor, xyz: Tensor, K: Tensor) -> PoseErrors:
-    """Measure predicted joints by the true ones, in float64.
+    """Compare predicted joints with the true joints, in float64.
 
     Convention: FreiHAND's joint order, the wrist for joint 0; camera frame x right, y down, z forward.
 
     Args:
         joints: (N, 21, 3) predicted joints in metres, such as ``Pose.joints`` gives.
         xyz: (N, 21, 3) true joints in metres.
-        K: (N, 3, 3) intrinsics that say in which pixels 2D errors count.
+        K: (N, 3, 3) intrinsics, in whose pixels 2D errors are measured.
 
     Returns:
-        The errors: ``epe``, ``auc`` and ``procrustes_align`` as FreiHAND's official evaluation has them.
+        The errors, by ``epe``, ``auc`` and ``procrustes_align``, as in FreiHAND's official evaluation.
 
     Raises:
         TypeError: If an argument is not a floating tensor.
-        ValueError: If shapes are wrong or differ, there are no hands or, where they are on the CPU, a joint is not
-            finite or K cannot be intrinsics.
-        torch.linalg.LinAlgError: If a joint elsewhere is not finite.
+        ValueError: If shapes are wrong or differ, or there are no hands. On the CPU also if a joint is not finite, or K
+            cannot be intrinsics.
+        torch.linalg.LinAlgError: If a joint on another device is not finite.
 
     Examples:
         >>> hand = SyntheticHands(num_samples=4, size=64).render(range(4))

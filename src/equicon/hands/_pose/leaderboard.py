@@ -47,8 +47,8 @@ def write_leaderboard(path: str | os.PathLike[str], joints: Tensor) -> None:
         raise value_error("joints", "at least one hand", joints)
     joints = joints.detach().cpu().double()
     if (bad := first_bad(joints.isfinite().flatten(1).all(1))) is not None:
-        raise value_error("joints", "finite numbers", f"others in hand {bad}")
-    # The vertices are all alike: as Python's numbers they would take a gigabyte.
+        raise value_error("joints", "finite numbers", f"NaN or infinity in hand {bad}")
+    # The vertices are all equal: written once, since as Python's numbers they would take a gigabyte.
     mesh = json.dumps([[0.0, 0.0, 0.0]] * VERTICES)
     text = f"[{json.dumps(joints.tolist())}, [{', '.join([mesh] * len(joints))}]]"
 

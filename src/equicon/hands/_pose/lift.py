@@ -66,19 +66,19 @@ def wrist_from_palm(joints: Tensor) -> Tensor:
 
 
 def root_depth(xy: Tensor, depth: Tensor, K: Tensor) -> Tensor:
-    """Find the depth of the root at which the bone from joint 9 to joint 10 is one long.
+    """Find the depth of the root at which the bone from joint 9 to joint 10 has the length 1.
 
-    With the points ``(X, Y, 1)`` of the rays of those joints, m and n, and their relative depths z, the root's depth is
-    the larger solution of ``a·Z² + b·Z + c = 0``. As in the official program, the leading coefficient and the
-    discriminant are raised to 1e-8, so that a bone that points at the camera gives finite values and gradients.
-    Iqbal et al., ECCV 2018, equations 6 and 7.
+    The rays of these two joints, m and n, have the points ``(X, Y, 1)``, and z are their relative depths. The root's
+    depth is the larger solution of ``a·Z² + b·Z + c = 0``. As in the official program, the leading coefficient and the
+    discriminant are raised to at least 1e-8, so that a bone that points at the camera gives finite values and
+    gradients. Iqbal et al., ECCV 2018, equations 6 and 7.
 
     Convention: FreiHAND's joint order; camera frame, z forward; pixel centres are integers. Every view of a camera
-    gives the same answer: ``A·K`` with the points that A moves.
+    gives the same result: ``A·K`` with points that A has moved.
 
     Args:
         xy: (B, 21, 2) joints in pixels.
-        depth: (B, 21) their depths less the root's, in bone lengths.
+        depth: (B, 21) depths of the joints minus the root's, in bone lengths.
         K: (B, 3, 3) intrinsics in the same pixels, last row (0, 0, 1), invertible, such as ``Affine.intrinsics`` gives;
             it need not be triangular.
 
@@ -104,13 +104,13 @@ def root_depth(xy: Tensor, depth: Tensor, K: Tensor) -> Tensor:
 def lift(xy: Tensor, depth: Tensor, root: Tensor, K: Tensor) -> Tensor:
     """Lift points to 3D: ``K⁻¹ · (x, y, 1) · (depth + root)``.
 
-    Undoes ``project``. Iqbal et al., ECCV 2018, the 2.5D representation.
+    It undoes ``project``. Iqbal et al., ECCV 2018, the 2.5D representation.
 
     Convention: camera frame x right, y down, z forward; pixel centres are integers.
 
     Args:
         xy: (B, N, 2) points in pixels.
-        depth: (B, N) their depths less the root's, in any unit.
+        depth: (B, N) depths of the points minus the root's, in any unit.
         root: (B,) depths of the root, in that unit.
         K: (B, 3, 3) intrinsics in the same pixels, last row (0, 0, 1), invertible.
 
@@ -134,11 +134,11 @@ def lift(xy: Tensor, depth: Tensor, root: Tensor, K: Tensor) -> Tensor:
 
 
 def rays(xy: Tensor, K: Tensor) -> Tensor:
-    """Give the points (B, N, 2) at depth 1 that are seen at pixels (B, N, 2): float32 at least."""
+    """Return the points (B, N, 2) at depth 1 that are seen at pixels (B, N, 2), in float32 at least."""
     check_floating("K", K, "(B, 3, 3)", last=(3, 3), ndim=3)
     check_batch("K", K, xy, "the points")
     check_intrinsics("K", K)
-    # K maps the plane at depth 1 to pixels; the closed inverse waits for no device and is not rounded under autocast.
+    # K maps the plane at depth 1 to pixels. The closed-form inverse does not wait, and autocast does not round it.
     return map_points(inverse_affine(at_least_float32(K)), xy)
 
 

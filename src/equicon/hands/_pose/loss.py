@@ -1,4 +1,4 @@
-"""By how much a 2.5D model misses, as a loss."""
+"""The loss of a 2.5D model."""
 
 from torch import Tensor
 
@@ -10,7 +10,7 @@ _PARTS = ("2D", "depth", "3D")
 
 
 def pose_loss(pose: Pose, target: PoseTarget, weights: tuple[float, float, float]) -> dict[str, Tensor]:
-    """Measure by how much a prediction misses, in three parts: means of absolute differences, each times its weight.
+    """Compute the loss of a prediction in three parts: means of absolute differences, each times its weight.
 
     ``w₁·mean|xy − xy*| · 2/side``, ``w₂·mean|depth − depth*|`` and ``w₃·mean|xyz − xyz*|``. Their sum is the loss.
 
@@ -19,11 +19,12 @@ def pose_loss(pose: Pose, target: PoseTarget, weights: tuple[float, float, float
     Args:
         pose: What ``Pose25D`` predicted for the B views.
         target: What it should have predicted, from ``pose_target``.
-        weights: Of the parts, in their order, each at least 0.
+        weights: Weights of the three parts, in their order, each at least 0.
 
     Returns:
-        Scalars: ``"2D"`` in units of half the view's shorter side, ``"depth"`` less the palm's and ``"3D"`` from the
-        camera, both in bone lengths.
+        Scalars: ``"2D"`` in units of half the view's shorter side; ``"depth"``, relative to the palm, and ``"3D"``,
+            from
+        the camera, both in bone lengths.
 
     Raises:
         TypeError: If a weight is not a number.

@@ -10,7 +10,7 @@ from equicon._devices import without_autocast
 from equicon._plane.frames import pixel_points
 from equicon.hands._pose.lift import along_rays, rays, root_of_rays, wrist_from_palm
 
-_NEAREST, _FARTHEST = 4.0, 50.0  # of the closed form, in bone lengths: the official program's
+_NEAREST, _FARTHEST = 4.0, 50.0  # bounds of the closed form, in bone lengths, as in the official program
 
 
 class Pose(NamedTuple):
@@ -22,7 +22,7 @@ class Pose(NamedTuple):
 
     Args:
         xy: (B, 21, 2) in pixels of the view.
-        depth: (B, 21) less that of the palm, in bone lengths.
+        depth: (B, 21) depths minus that of the palm, in bone lengths.
         root: (B,) depth of the palm, in bone lengths.
         xyz: (B, 21, 3) in bone lengths, in the camera frame.
 
@@ -38,7 +38,7 @@ class Pose(NamedTuple):
     xyz: Tensor
 
     def joints(self, scale: Tensor) -> Tensor:
-        """Give the joints in metres, with the wrist for joint 0, as FreiHAND's labels and leaderboard have them.
+        """Return the joints in metres, with the wrist as joint 0, as in FreiHAND's labels and leaderboard.
 
         Args:
             scale: (B,) lengths of the bone from joint 9 to joint 10, in metres, above 0.
@@ -48,7 +48,7 @@ class Pose(NamedTuple):
 
         Raises:
             TypeError: If ``scale`` is not a floating tensor.
-            ValueError: If there is not one for each hand or, where they are on the CPU, one is not above 0.
+            ValueError: If there is not one for each hand. On the CPU also if one is not above 0.
         """
         number = self.xyz.shape[0]
         check_floating("scale", scale, f"({number},), one for each hand", last=(number,), ndim=1)
@@ -59,19 +59,21 @@ class Pose(NamedTuple):
 class Pose25D(nn.Module):
     """Predict hands in 3D from single images: an encoder, a 2.5D head, and a refined depth of the root.
 
-    The head gives for each joint (x, y) in the unit frame and its depth less the palm's. The palm's depth follows in
-    closed form from the bone of length 1 (``root_depth``; Iqbal et al., ECCV 2018, equations 6 and 7), is clamped to
-    [4, 50], detached, and corrected by a small network that sees the depths, the rays and itself (Spurr et al., ECCV
-    2020). A new model's correction is zero. Whatever the type of the encoder's features is, all that follows them is
-    computed in float32 at least, also under autocast: in bfloat16 a pixel would be off by half of one. The products of
-    head and refinement follow ``torch.set_float32_matmul_precision``, as those of the encoder do.
+    The head gives for each joint (x, y) in the unit frame, and its depth minus the palm's. The palm's depth follows in
+    closed form from the bone of length 1 (``root_depth``; Iqbal et al., ECCV 2018, equations 6 and 7). It is clamped to
+    [4, 50] and detached. A small network corrects it, which sees the joints' depths, their rays, and the palm's depth
+    (Spurr et al., ECCV 2020). In a new model the correction is zero.
+
+    Whatever type the encoder's features have, all that follows is computed in float32 at least, also under autocast. In
+    bfloat16, joints would be off by half a pixel. The matrix products of head and refinement follow
+    ``torch.set_float32_matmul_precision``, as those of the encoder do.
 
     Convention: that of ``Pose``. The unit frame has its origin at the view's centre and half of its shorter side as the
     unit.
 
     Args:
         encoder: Any module (B, 3, H, W) → (B, width), such as a torchvision ResNet whose ``fc`` is the identity.
-        width: Of its features.
+        width: Width of its features.
         hidden: Width of the refinement's two hidden layers.
 
     Raises:
@@ -105,7 +107,7 @@ class Pose25D(nn.Module):
         )
 
     def forward(self, images: Tensor, K: Tensor) -> Pose:
-        """Predict.
+        """Predict the pose of each hand.
 
         Args:
             images: (B, 3, H, W), as the encoder takes them.

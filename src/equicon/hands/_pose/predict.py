@@ -1,4 +1,4 @@
-"""``predict``: joints on a user's own pictures of hands, by the model that comes with the package."""
+"""``predict``: find joints in your own pictures of hands, with the model that comes with the package."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -48,17 +48,17 @@ class _Loaded(NamedTuple):
 def predict(images: Tensor, *, side: Literal["right", "left"] = "right", model: str | Path = SHIPPED) -> HandJoints:
     """Find the 21 joints of hands, with the model that comes with the package. Nothing is downloaded.
 
-    Pictures should be crops of one hand each, which fills about half to four fifths of the longer side; the whole of
-    the picture is looked at. The model has learned from rendered right hands alone and sees 64 × 64 pixels: it is for
-    a first look and as a start for fine-tuning (its card, ``pretrained(model).card``, says how far it misses). The
-    camera is not known, so depths are those of a camera as it was in training, and lengths those of an average hand.
+    Each picture should be a crop of one hand that fills about half to four fifths of its longer side. The model looks
+    at the whole picture, at 64 × 64 pixels, and was trained on rendered right hands only. Use it for a first look, or
+    as a start for fine-tuning. Its card, ``pretrained(model).card``, gives its errors. The camera is not known, so
+    depths assume the camera of the training, and lengths assume an average hand.
 
-    Needs the extra: ``pip install 'equicon[train]'``.
+    This needs the extra ``train``: ``pip install 'equicon[train]'``.
 
     Args:
         images: (B, 3, H, W), or one picture (3, H, W); uint8, or floating in [0, 1].
-        side: Which hands they are; left ones are mirrored for the model, and what it finds is mirrored back.
-        model: A name of ``equicon.list_pretrained``, or a file; of a 2.5D model.
+        side: Which hands they are. Left hands are mirrored for the model, and the result is mirrored back.
+        model: A 2.5D model: a name of ``equicon.list_pretrained``, or the path of a file.
 
     Returns:
         The joints, on the device of the images; B is 1 for one picture.
@@ -92,7 +92,7 @@ def predict(images: Tensor, *, side: Literal["right", "left"] = "right", model: 
     K = torch.tensor(rows, device=images.device).expand(len(images), 3, 3)
     with torch.inference_mode():
         joints = loaded.model(views, K).joints(views.new_full((len(images),), loaded.bone_length))
-    joints = joints.clone()  # so that it may take part in what has a gradient
+    joints = joints.clone()  # a tensor of inference mode could not take part in autograd
     xy = frame.inverse().points(project(joints, K), loaded.size, source)
     xyz = joints - joints[:, :1]
     if side == "left":
@@ -102,7 +102,7 @@ def predict(images: Tensor, *, side: Literal["right", "left"] = "right", model: 
 
 
 def _version(model: str | Path) -> tuple[str, int]:
-    """Tell one state of a file from the next, so that it is read again when it was written again."""
+    """Identify the state of a file, so that it is read again after it has changed."""
     if str(model) in shipped():
         return str(model), 0
     if not is_stored(model):

@@ -1,4 +1,4 @@
-"""The released models of PeCLR: their weights under torchvision's names and those of ``Pose25D``."""
+"""Read the released models of PeCLR, and give their weights the names of torchvision and of ``Pose25D``."""
 
 import re
 from collections.abc import Mapping
@@ -13,20 +13,24 @@ from equicon._weights import check_weights, listed, read_state
 
 _STAGES = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 _FINE_TUNE = "This is an encoder: fine-tune it first (finetune_freihand.py --weights FILE)."
-_SIZE = 224  # of the views in whose pixels released models give joints
-# The released order is by level, the palm first; this is where it has FreiHAND's joint j.
+_SIZE = 224  # released models give joints in pixels of views of this size
+# The released models order joints by their place on the finger, the palm first. Entry j is where FreiHAND's joint j is.
 _PLACES = [0, *(1 + finger + 5 * level for finger in range(5) for level in range(4))]
 
 
 def read_encoder(path: str | Path) -> dict[str, Tensor]:
     """Read a ResNet's weights from any file that this project or the official PeCLR program writes.
 
-    These are: the files of ``equicon.save_pretrained``, and what comes with equicon, by its name; torchvision's state
-    dicts; one under ``"state_dict"``, as in the released ``peclr_rn50_yt3dh_fh.pth``; a
-    Lightning checkpoint of the official pre-training (``encoder.features.*``); a released fine-tuned model
-    (``backend_model.*``); and a state dict of ``Pose25D``. Nothing in the file runs: classes that it names are not
-    imported, and what was made of them is left out.
-    Spurr et al., ICCV 2021 (the program that they released).
+    These are:
+
+    - a file of ``equicon.save_pretrained``, or the name of a model that comes with equicon;
+    - a state dict of torchvision, also under ``"state_dict"``, as in the released ``peclr_rn50_yt3dh_fh.pth``;
+    - a Lightning checkpoint of the official pre-training (``encoder.features.*``);
+    - a released fine-tuned model (``backend_model.*``);
+    - a state dict of ``Pose25D``.
+
+    No code from the file runs: classes that it names are not imported, and their objects are left out. Spurr et al.,
+    ICCV 2021 (the program that they released).
 
     Convention: torchvision's names. The classifier (``fc.*``), projection heads and pose heads are left out.
 
@@ -34,7 +38,7 @@ def read_encoder(path: str | Path) -> dict[str, Tensor]:
         path: The file, or a name of ``equicon.list_pretrained``.
 
     Returns:
-        The tensors by name, on the CPU, for ``load_weights``, which finds out whether they are those of your network.
+        The tensors by name, on the CPU, for ``load_weights``, which checks whether they fit your network.
 
     Raises:
         OSError: If the file cannot be opened.
@@ -65,12 +69,12 @@ def read_encoder(path: str | Path) -> dict[str, Tensor]:
 
 
 def read_pose25d(path: str | Path) -> dict[str, Tensor]:
-    """Read the weights of a ``Pose25D``: released with PeCLR, or coming with equicon, or its own state dict.
+    """Read the weights of a ``Pose25D``: released with PeCLR, coming with equicon, or its own state dict.
 
-    The rows of the released head are brought to FreiHAND's order and to the unit frame, without the last, which nothing
-    uses; the refinement's inputs to FreiHAND's order. The model then predicts what the released one does on views of
-    224 × 224, normalised by ImageNet's mean and deviation.
-    Spurr et al., ICCV 2021 (the program that they released).
+    The rows of the released head are converted to FreiHAND's order and to the unit frame. Its last row, which nothing
+    uses, is dropped. The inputs of the refinement are converted to FreiHAND's order. The model then predicts what the
+    released one does on views of 224 × 224 that are normalised by ImageNet's mean and standard deviation. Spurr et al.,
+    ICCV 2021 (the program that they released).
 
     Convention: the names of ``Pose25D(encoder, width)``, the encoder being torchvision's ResNet whose ``fc`` is the
     identity.
@@ -83,7 +87,7 @@ def read_pose25d(path: str | Path) -> dict[str, Tensor]:
 
     Raises:
         OSError: If the file cannot be opened.
-        ValueError: If it is damaged or is neither, or if the heads' names or shapes are others.
+        ValueError: If the file is damaged, is none of these, or has heads with other names or shapes.
 
     Examples:
         >>> import tempfile
@@ -117,7 +121,7 @@ def read_pose25d(path: str | Path) -> dict[str, Tensor]:
 
 
 def _converted(heads: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Bring a released head and the inputs of its refinement to FreiHAND's order, and pixels of a view to units."""
+    """Convert a released head and the inputs of its refinement to FreiHAND's order, and from pixels to units."""
     weight, bias, seen = heads["head.weight"], heads["head.bias"], heads["refine.0.weight"]
     weight, bias = (value[:63].unflatten(0, (21, 3))[_PLACES] for value in (weight, bias))
     unit = 2 / _SIZE
@@ -132,7 +136,7 @@ def _converted(heads: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _head_shapes(heads: Mapping[str, Tensor], rows: int) -> dict[str, tuple[int, ...]]:
-    """Give the names and shapes of the heads, for the widths that a file has."""
+    """Return the names and shapes of the heads, for the widths found in a file."""
     (width, hidden) = (
         int(heads[name].shape[axis]) if name in heads and heads[name].ndim == 2 else 0
         for name, axis in (("head.weight", 1), ("refine.0.weight", 0))
@@ -148,7 +152,7 @@ def _head_shapes(heads: Mapping[str, Tensor], rows: int) -> dict[str, tuple[int,
 
 
 def _from_pretraining(state: Mapping[str, Tensor], path: str | Path) -> dict[str, Tensor]:
-    """Name the layers of ``nn.Sequential(*resnet.children())``; its heads are dropped."""
+    """Rename the layers of ``nn.Sequential(*resnet.children())`` as torchvision does, and drop the heads."""
     found: dict[str, Tensor] = {}
     for name, value in state.items():
         stage = re.match(r"encoder\.features\.(\d)\.", name)

@@ -1,4 +1,4 @@
-"""What a 2.5D model is shown, and what it should answer."""
+"""Inputs and targets of a 2.5D model."""
 
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ from equicon.hands._skeleton import Hand, bone_length
 
 
 class PoseTarget(NamedTuple):
-    """Hands as a ``Pose25D`` sees them, and what it should answer.
+    """Views of hands as a ``Pose25D`` gets them, and what it should predict.
 
     Convention: that of ``Pose``: FreiHAND's joint order with the palm for joint 0, camera frame x right, y down,
     z forward, pixel centres are integers.
@@ -34,7 +34,7 @@ class PoseTarget(NamedTuple):
         K: (B, 3, 3) intrinsics in pixels of the views.
         xy: (B, 21, 2) joints in pixels of the views.
         xyz: (B, 21, 3) joints in bone lengths in the camera frame.
-        scale: (B,) metres to a bone length.
+        scale: (B,) the length in metres of the bone from joint 9 to joint 10.
 
     Examples:
         >>> hand = SyntheticHands(num_samples=2, size=64).render(range(2))
@@ -51,9 +51,9 @@ class PoseTarget(NamedTuple):
 
 
 def pose_crop(hand: Hand, size: int) -> Affine:
-    """Crop around labelled hands as the second pass of ``predict_two_pass`` does around what the first one found.
+    """Crop around labelled hands, as the second pass of ``predict_two_pass`` crops around the first prediction.
 
-    The box is that of the joints with the palm for the wrist, and fills 0.7 of the view (``pose_frame``).
+    The box is the extent of the joints, with the palm instead of the wrist. It fills 0.7 of the view (``pose_frame``).
 
     Convention: that of ``pose_frame``.
 
@@ -66,7 +66,8 @@ def pose_crop(hand: Hand, size: int) -> Affine:
 
     Raises:
         TypeError: If a tensor is not a floating one, or the size not a whole number.
-        ValueError: If a shape or the size is wrong or, on the CPU, a joint is not before the camera or K no intrinsics.
+        ValueError: If a shape or the size is wrong. On the CPU also if a joint is not in front of the camera, or K
+            cannot be intrinsics.
 
     Examples:
         >>> hand = SyntheticHands(num_samples=2, size=64).render(range(2))
@@ -81,7 +82,7 @@ def pose_crop(hand: Hand, size: int) -> Affine:
 
 
 def pose_target(hand: Hand, images: Tensor, g: Affine) -> PoseTarget:
-    """Say what is to be seen in views that ``g`` made of the images of hands.
+    """Compute the targets for views that ``g`` made of the images of hands.
 
     ``K' = A·K`` and ``xy' = project(xyz, K')``, with A the map of ``g`` in pixels. The map moves pixels only: the
     joints in space stay where they are, in the frame of the camera that took the images.
@@ -91,15 +92,15 @@ def pose_target(hand: Hand, images: Tensor, g: Affine) -> PoseTarget:
     Args:
         hand: A batch of B hands, the wrist for joint 0.
         images: (B, 3, h, w) the views; they are passed on as they are.
-        g: What maps the images of the hands to the views, B of them.
+        g: B maps from the images of the hands to the views.
 
     Returns:
         The views with their intrinsics and joints.
 
     Raises:
         TypeError: If a tensor is of the wrong type.
-        ValueError: If a shape is wrong, there is not a view and a map for each hand or, on the CPU, a joint is not
-            before the camera, the bone that hands are measured by has no length, or K cannot be intrinsics.
+        ValueError: If a shape is wrong, or there is not a view and a map for each hand. On the CPU also if a joint is
+            not in front of the camera, the bone from joint 9 to joint 10 has no length, or K cannot be intrinsics.
 
     Examples:
         >>> hand = SyntheticHands(num_samples=2, size=64).render(range(2))
@@ -126,4 +127,4 @@ def _check_hands(hand: Hand) -> None:
     check_floating("hand.K", hand.K, "(B, 3, 3)", last=(3, 3), ndim=3)
     check_intrinsics("hand.K", hand.K)
     if readable(hand.xyz) and (bad := first_bad(in_front(hand.xyz))) is not None:
-        raise value_error("hand.xyz", "joints before the camera: finite, z above 0", f"others at index {bad}")
+        raise value_error("hand.xyz", "joints in front of the camera: finite, z above 0", f"others at index {bad}")

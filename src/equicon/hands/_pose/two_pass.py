@@ -20,7 +20,7 @@ from equicon._groups.affine import Affine
 from equicon._groups.labels import size_or
 from equicon.hands._pose.pose25d import Pose
 
-_FARTHEST = 1e9  # pixels: the inverse of a frame about a box farther off would not be right in float32
+_FARTHEST = 1e9  # pixels; the inverse of a crop around a box farther off would be inexact in float32
 
 
 def pose_frame(
@@ -30,12 +30,12 @@ def pose_frame(
 
     The longer side of a box fills ``fill`` of the view's shorter side: ``s = fill · min(view) / longer side``.
 
-    Convention: boxes are xyxy in integer pixel centres. The centre of the box goes to ``(w / 2, h / 2)`` in pixels of
-    the view, 112 of 224: the official program's own place, half a pixel right of and below the centre of the view, to
-    which ``Affine.from_boxes`` sends it.
+    Convention: boxes are xyxy in integer pixel centres. As in the official program, the centre of the box goes to
+    ``(w / 2, h / 2)`` in pixels of the view, 112 of 224. This is half a pixel right of and below the centre of the
+    view, where ``Affine.from_boxes`` puts it.
 
     Args:
-        boxes: (B, 4) as x1, y1, x2, y2 in pixels. A longer side of less than a pixel counts as one.
+        boxes: (B, 4) as x1, y1, x2, y2 in pixels. A longer side of less than a pixel counts as one pixel.
         source: (H, W) of the source.
         view: (h, w) of the view; the source's by default.
         fill: The part of the view that the box fills, in [1e-4, 1e4].
@@ -45,8 +45,8 @@ def pose_frame(
 
     Raises:
         TypeError: If the boxes are not a floating tensor.
-        ValueError: If a shape or a size is wrong or, where they are on the CPU, a box is inside out, not finite or far
-            off.
+        ValueError: If a shape or a size is wrong. On the CPU also if a box has x1 > x2 or y1 > y2, or is not finite, or
+            not within 1e9 pixels.
 
     Examples:
         >>> frame = pose_frame(torch.tensor([[80.0, 60.0, 160.0, 120.0]]), (224, 224))
@@ -79,32 +79,32 @@ def predict_two_pass(
     first: float = 0.33,
     normalize: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Pose, Affine]:
-    """Predict hands that nobody boxed, by the official evaluation's protocol.
+    """Predict hands without boxes, by the protocol of the official evaluation.
 
-    The first box is the middle of the picture, the second one the extent of the first prediction, in pixels of
-    its view and truncated to integers. The official program interpolates by OpenCV, without
-    anti-aliasing; here every view is made by ``Affine.warp``. Both show black outside the picture.
-    Spurr et al., ICCV 2021 (the program that they released).
+    The first box is the middle of the picture. The second box is the extent of the first prediction, in pixels of its
+    view and truncated to integers. The official program interpolates by OpenCV, without anti-aliasing. Here every view
+    is made by ``Affine.warp``. Both show black outside the picture. Spurr et al., ICCV 2021 (the program that they
+    released).
 
     Convention: that of ``Pose`` and ``pose_frame``. Nothing waits for the device.
 
     Args:
-        model: What maps views (B, 3, size, size) and their intrinsics to a ``Pose``; call its ``eval()`` before, and
-            this under ``torch.inference_mode()``.
+        model: Maps views (B, 3, size, size) and their intrinsics to a ``Pose``. Call its ``eval()`` first, and call
+            this function under ``torch.inference_mode()``.
         images: (B, 3, H, W), uint8 or in [0, 1].
         K: (B, 3, 3) intrinsics in pixels of the images.
-        size: Of the views, in pixels.
-        first: Sides of the first box over those of the picture; the official program's third suits FreiHAND, whose
-            hands are small and central.
+        size: Height and width of the views, in pixels.
+        first: Sides of the first box divided by those of the picture. The official program's third suits FreiHAND,
+            whose hands are small and central.
         normalize: Applied to the views before the model, such as torchvision's ``Normalize``; by default nothing.
 
     Returns:
-        The second prediction, its xy in pixels of the second view; and the frame of that view:
-        ``frame.inverse().points(pose.xy, (size, size), (H, W))`` are pixels of the images.
+        The second prediction, with xy in pixels of the second view, and the frame of that view.
+        ``frame.inverse().points(pose.xy, (size, size), (H, W))`` gives pixels of the images.
 
     Raises:
         TypeError: If an argument is of the wrong type.
-        ValueError: If a shape is wrong or, on the CPU, a prediction is not finite.
+        ValueError: If a shape is wrong. On the CPU also if a prediction is not finite.
 
     Examples:
         >>> model = Pose25D(torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten()), width=48).eval()

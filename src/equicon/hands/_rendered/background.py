@@ -1,4 +1,4 @@
-"""Backgrounds: a gradient, a pattern, flat things that lie about and smooth noise."""
+"""Backgrounds: a gradient, a pattern, scattered flat things, and smooth noise."""
 
 import math
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ class Scene:
     Args:
         colors: (B, 2, 3) ends of the gradient.
         direction: (B, 2) unit vectors along it.
-        seed: (B,) int64, of the smooth noise.
-        clouds: (B,) its strength.
+        seed: (B,) int64, the seed of the smooth noise.
+        clouds: (B,) the strength of the smooth noise.
         waves: (B, 2, 3) two plane waves: frequency along x and y, and phase.
         warp: (B,) how far smooth noise bends the waves.
         edge: (B,) steepness of their flanks.
         contrast: (B, 3) what the pattern adds to the colour where it is 1 and takes away where it is -1.
-        flats: Things that lie about.
+        flats: The scattered flat things.
     """
 
     colors: Tensor
@@ -73,7 +73,7 @@ def draw_scene(draws: Draws, domain: Domain) -> Scene:
 
 
 def _draw_waves(draws: Draws) -> Tensor:
-    """Draw a wave in any direction, and for checks another across it (for stripes it stands still)."""
+    """Draw a wave in any direction, and a second wave across it for checks. For stripes, the second has frequency 0."""
     turn, pitch = draws.uniform(0.0, math.pi), draws.uniform(0.0, 1.0) ** 2 * 7.0 + 0.8
     across = draws.chance(0.35) * draws.uniform(0.3, 1.0) * pitch
     phase = draws.uniform(0.0, 1.0, 2)
@@ -89,7 +89,7 @@ def paint_scene(scene: Scene, size: int, width: int) -> Tensor:
     smooth, cloud = _clouds(scene.seed, size, width)
 
     along = (_each(scene.direction[:, 0]) * x + _each(scene.direction[:, 1]) * y + 1.5) / 3.0
-    along = along.clamp(0.0, 1.0)  # around the square
+    along = along.clamp(0.0, 1.0)  # outside the square, too
     start, end = (_each(color) for color in scene.colors.unbind(1))
     image = start + (end - start) * along[:, None]
     clouds = _each(scene.clouds)[:, None] * cloud
@@ -102,20 +102,20 @@ def _each(value: Tensor) -> Tensor:
 
 
 def _pattern(scene: Scene, x: Tensor, y: Tensor, smooth: Tensor) -> Tensor:
-    """Stripes, checks, and where noise bends them marble and wood: (B, size, size) in [-1, 1]."""
+    """Make stripes and checks, which noise may bend to marble and wood: (B, size, size) in [-1, 1]."""
     product = torch.ones_like(smooth)
     for k in range(2):
         fx, fy, phase = (_each(value) for value in scene.waves[:, k].unbind(-1))
         cycle = fx * x + fy * y + (phase + smooth * _each(scene.warp * (scene.waves[:, k, 0] != 0)))
-        wave = ((cycle - cycle.floor()) - 0.5).abs() * 4.0 - 1.0  # a triangle: no sine, whose last bit may differ
+        wave = ((cycle - cycle.floor()) - 0.5).abs() * 4.0 - 1.0  # a triangle wave, since the last bit of a sine may differ
         product = product * (wave * _each(scene.edge)).clamp(-1.0, 1.0)
     return product
 
 
 def _clouds(seed: Tensor, size: int, width: int) -> tuple[Tensor, Tensor]:
-    """Make smooth noise: its coarsest octave (B, width, width), about [-1, 1], and all (B, 3, width, width).
+    """Make smooth noise: its coarsest octave (B, width, width), about [-1, 1], and all octaves (B, 3, width, width).
 
-    Its nodes keep their distance in pixels: in a wider picture there are more of them around the square's own.
+    The nodes of the noise keep their distance in pixels. A wider picture has more nodes around those of the square.
     """
     grids = _nodes(seed, 0)
     coarsest = _OCTAVES[0][0]
@@ -127,7 +127,7 @@ def _clouds(seed: Tensor, size: int, width: int) -> tuple[Tensor, Tensor]:
             grid[..., edge:-edge, edge:-edge] = own
         grids = wide
     smooth = grids[0][:, :1]
-    cloud = (0.8 * smooth + 0.35 * grids[0][:, 1:]) * _OCTAVES[0][2]  # a cast of brightness rather than of colour
+    cloud = (0.8 * smooth + 0.35 * grids[0][:, 1:]) * _OCTAVES[0][2]  # changes brightness more than colour
     for grid, (_, _, amplitude) in zip(grids[1:], _OCTAVES[1:], strict=True):
         cloud = _enlarge(cloud, grid.shape[-1]) + amplitude * grid
     full = round(size * (coarsest + 2 * ring) / coarsest)
@@ -137,7 +137,7 @@ def _clouds(seed: Tensor, size: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def _nodes(seed: Tensor, ring: int) -> list[Tensor]:
-    """Draw the noise at its nodes: each octave (B, channels, n, n), with ``ring`` of the coarsest's on every side."""
+    """Draw the noise at its nodes: each octave (B, channels, n, n), with ``ring`` nodes of the coarsest on every side."""
     shares = [(channels, nodes + 2 * ring * nodes // _OCTAVES[0][0]) for nodes, channels, _ in _OCTAVES]
     counts = [channels * nodes * nodes for channels, nodes in shares]
     values = sequence(seed, -(-sum(counts) // 4)).view(torch.int16)[:, : sum(counts)].float() / 2.0**15

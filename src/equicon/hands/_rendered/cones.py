@@ -1,4 +1,4 @@
-"""Round cones, of which everything solid in a picture is made: each the hull of two spheres."""
+"""Round cones, each the hull of two spheres. Everything solid in a picture is made of them."""
 
 from dataclasses import dataclass
 
@@ -16,11 +16,11 @@ class Cones:
     Args:
         start, end: (B, P, 3) centres of the two spheres.
         start_radius, end_radius: (B, P); a cone whose radii are 0 is not there.
-        pad: (B, P, 3) unit vectors, where the palmar side faces.
-        blend: (B, P) over how much depth a cone melts into those before it.
-        melts: For each cone whether it ever does.
-        nail: For each cone whether it carries a nail.
-        paint: For each cone the number of its paint.
+        pad: (B, P, 3) unit vectors, the direction that the palmar side faces.
+        blend: (B, P) the depth over which a cone melts into the cones before it.
+        melts: For each cone, whether it ever melts.
+        nail: For each cone, whether it carries a nail.
+        paint: For each cone, the number of its paint.
     """
 
     start: Tensor
@@ -46,7 +46,7 @@ def join(*groups: Cones) -> Cones:
 
 
 def to_pixels(centres: Tensor, radii: Tensor, K: Tensor) -> tuple[Tensor, Tensor]:
-    """Map spheres in metres to (pixel, pixel, depth) with the depth f · ln z, in which the camera is a similarity."""
+    """Map spheres in metres to (pixel, pixel, depth) with the depth f · ln z, which makes the camera a similarity."""
     focal = K[:, None, 0, 0]
     x, y, z = centres.unbind(-1)
     pixels = torch.stack([focal * x / z + K[:, None, 0, 2], focal * y / z + K[:, None, 1, 2], focal * z.log()], dim=-1)

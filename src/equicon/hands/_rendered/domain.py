@@ -1,4 +1,4 @@
-"""The two looks that a set of synthetic hands can have: what differs between them, all in one place."""
+"""The two domains of synthetic hands, with everything that differs between them."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -11,23 +11,23 @@ DomainName: TypeAlias = Literal["studio", "wild"]
 
 @dataclass(frozen=True)
 class Domain:
-    """Ranges that are drawn from evenly, and probabilities.
+    """Ranges for uniform draws, and probabilities.
 
     Args:
-        stream: Number of its first random stream: what the two domains draw has nothing in common.
-        skins: Number of skin colours, from light to dark; 0 for all that there are.
+        stream: Number of its first random stream. The two domains draw different numbers.
+        skins: Number of skin colours, from light to dark; 0 for the whole range.
         backdrops: Colours of the background (sRGB, 0 to 255); empty for any.
         light: Cosine between the direction to the light and that to the camera.
         ambient: Share of the light that comes from everywhere.
         gloss: Strength of highlights.
-        shadow: Strength of the shadow on what lies behind.
+        shadow: Strength of the shadow on the background.
         sleeve: Probability of a sleeve.
         gradient: How much the background's brightness changes across the image, to either side.
         clouds: Strength of smooth noise in the background.
         texture: Probability of a pattern.
-        thing: Probability of each of some flat things that lie about; skin: that one has the colour of skin.
+        thing: Probability of each scattered flat thing; skin: probability that it has the colour of skin.
         limb: Probability of another arm with a hand behind the hand.
-        occluder: Probability of a thing in the hand or before it.
+        occluder: Probability of a thing in the hand or in front of it.
         gain: Exposure; cast: of a single channel relative to it.
         vignette: How much darker the corners are.
         blur: Probability of being out of focus.
@@ -116,7 +116,7 @@ def find_domain(name: DomainName) -> Domain:
     """Look up a domain.
 
     Raises:
-        ValueError: There is none of this name.
+        ValueError: If there is none of this name.
     """
     check_choice("domain", name, tuple(_DOMAINS))
     return _DOMAINS[name]

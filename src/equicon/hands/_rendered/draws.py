@@ -16,7 +16,7 @@ _GOLDEN = -7046029254386353131  # 2^64 divided by the golden ratio, odd, as a si
 
 
 def table(values: Any) -> Tensor:
-    """Make a tensor of known numbers, float64 on the CPU, whatever type and device torch has for defaults."""
+    """Make a tensor of known numbers, float64 on the CPU, whatever torch's default type and device are."""
     return torch.tensor(values, dtype=torch.float64, device="cpu")
 
 
@@ -31,15 +31,15 @@ def mix(x: Tensor) -> Tensor:
 
 
 def sequence(keys: Tensor, count: int) -> Tensor:
-    """Make ``count`` random int64 numbers of each key, those of SplitMix64 seeded with it: (B,) to (B, count)."""
+    """Make ``count`` random int64 numbers from each key, by SplitMix64 seeded with it: (B,) to (B, count)."""
     return mix(keys[:, None] + torch.arange(1, count + 1, device=keys.device) * _GOLDEN)
 
 
 class Draws:
     """Uniform random numbers for a batch of samples: each row of numbers belongs to one of them.
 
-    They are float64 and live on the CPU, so they are the same for every device. Those of ``scene`` belong to the scene
-    of a sample, which others share; without scenes they are the sample's own.
+    They are float64 on the CPU, so they are the same for every device. The numbers of ``scene`` belong to the scene of
+    a sample, which other samples share. Without scenes, they are the sample's own.
     """
 
     def __init__(self, numbers: Tensor, shared: Tensor | None = None, drift: Tensor | None = None) -> None:
@@ -52,10 +52,11 @@ class Draws:
     def of(
         cls, seed: int, indices: Sequence[int], stream: int, count: int, scenes: Sequence[int] | None = None
     ) -> "Draws":
-        """Have ``count`` numbers ready for each sample.
+        """Make ``count`` numbers for each sample.
 
-        A sample's numbers depend on (seed, index, stream) alone, so they are the same in any batch, order or worker
-        process, and those of two streams have nothing in common. Those of its scene depend on (seed, scene, stream).
+        A sample's numbers depend on (seed, index, stream) alone. So they are the same in any batch, order or worker
+        process, and the numbers of two streams are independent. The numbers of its scene depend on (seed, scene,
+        stream).
         """
         start = np.random.SeedSequence(seed, spawn_key=(stream,)).generate_state(1, np.uint64).view(np.int64)
 
@@ -74,11 +75,11 @@ class Draws:
         return shared
 
     def moving(self, velocity: Tensor, frames: int) -> "Draws":
-        """Make draws for ``frames`` frames of each sample: draws for B · frames, in which numbers run.
+        """Make draws for ``frames`` frames of each sample: draws for B · frames, whose numbers move.
 
-        A number goes on by its velocity (B, count) from frame to frame, and turns back at 0 and at 1: where velocities
-        are as often negative, numbers are as even in every frame as in the first. Of a scene's numbers, and where there
-        is nothing between two values, all frames have the first one's.
+        A number moves by its velocity (B, count) from frame to frame, and turns back at 0 and at 1. If as many
+        velocities are negative as positive, numbers are distributed as evenly in every frame as in the first. The
+        numbers of a scene, and choices that have no values in between, stay as in the first frame.
         """
         drift = velocity[:, None] * torch.arange(frames, dtype=velocity.dtype, device="cpu")[:, None]
         own = self._numbers.repeat_interleave(frames, 0)
@@ -90,7 +91,7 @@ class Draws:
         return low + (high - low) * self._take(math.prod(shape)).reshape(-1, *shape)
 
     def angle(self) -> Tensor:
-        """Draw a direction from [-π, π): (B,). One that moves goes on past π."""
+        """Draw a direction from [-π, π): (B,). A direction that moves goes on past π."""
         return -math.pi + 2 * math.pi * self._take(1, fold=False)[:, 0]
 
     def chance(self, probability: float, *shape: int) -> Tensor:
@@ -106,9 +107,9 @@ class Draws:
         return (2.0**52 * self._held(1)[:, 0]).long()
 
     def tries(self, times: int, count: int) -> "Draws":
-        """Set ``times`` independent tries of each sample aside, with ``count`` numbers each: draws for B · times.
+        """Reserve ``count`` numbers for each of ``times`` independent tries of each sample: draws for B · times.
 
-        A scene's numbers are those of the first try in all of them, so that it does not matter which one is taken.
+        All tries have the scene's numbers of the first try, so that the scene does not depend on the try that is taken.
         """
         at = self._next(times * count)
         shared = None if self._shared is None else self._shared[:, at][:, :count].repeat_interleave(times, 0)
@@ -133,12 +134,12 @@ class Draws:
 
 
 def select(record: T, rows: Tensor) -> T:
-    """Take rows of all tensors of a dataclass, and of those in it."""
+    """Select rows of all tensors of a dataclass, and of the dataclasses in it."""
     return _each_tensor(record, lambda value: value[rows])
 
 
 def to_device(record: T, device: torch.device | str | None) -> T:
-    """Move the tensors of a dataclass, and of those in it, to a device, in float32; what else it holds stays."""
+    """Move the tensors of a dataclass, and of dataclasses in it, to a device, floating ones as float32."""
     return _each_tensor(
         record, lambda value: value.to(device, torch.float32 if value.is_floating_point() else value.dtype)
     )

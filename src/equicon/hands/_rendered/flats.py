@@ -1,4 +1,4 @@
-"""Flat things that lie about in a background: rectangles and ellipses with a soft shadow around them."""
+"""Flat things scattered over a background: rectangles and ellipses with a soft shadow around them."""
 
 import math
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from equicon.hands._rendered.domain import Domain
 from equicon.hands._rendered.draws import Draws
 from equicon.hands._rendered.palette import any_colors, skin_colors
 
-_DENSITY = 2.0  # around the hand's square, in the area of one
+_DENSITY = 2.0  # things around the hand's square, for each area of the square
 _TILE = 8  # pixels along each side
-_HALO = 1.8  # the square of the distance, in half lengths, to which a shadow reaches
+_HALO = 1.8  # the squared distance, in half lengths, to which a shadow reaches
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Flats:
         centre, axis: (B, T, 2) middle of each thing, and its axis divided by its half length.
         aspect: (B, T) length over width.
         box: (B, T) 1 for a rectangle, 0 for an ellipse.
-        sharp: (B, T) steepness of its edge, 0 when it is absent.
+        sharp: (B, T) steepness of its edge; 0 if the thing is absent.
         paint: (B, T, 3) its colour.
         shade: (B, T) how much its brightness changes along its axis.
     """
@@ -42,7 +42,7 @@ def draw_around(draws: Draws, domain: Domain, context: float) -> Flats:
     """Draw things around the hand's square, in a picture that is wider than it by the factor ``context``."""
     count = around(context)
     inner, outer = 1.1, context + 0.1
-    out = (inner**2 + (outer**2 - inner**2) * draws.uniform(0.0, 1.0, count)).sqrt()  # even over the area
+    out = (inner**2 + (outer**2 - inner**2) * draws.uniform(0.0, 1.0, count)).sqrt()  # uniform over the area
     aside = out * draws.uniform(-1.0, 1.0, count)
     sign, upright = 2.0 * draws.chance(0.5, count) - 1.0, draws.chance(0.5, count)
     x, y = upright * aside + (1.0 - upright) * sign * out, (1.0 - upright) * aside + upright * sign * out
@@ -70,7 +70,7 @@ def around(context: float) -> int:
 
 
 NUMBERS = 22
-"""At most as many are drawn for each thing."""
+"""The largest number of random numbers that a thing needs."""
 
 
 def beneath(lower: Flats, upper: Flats) -> Flats:
@@ -81,12 +81,12 @@ def beneath(lower: Flats, upper: Flats) -> Flats:
 def lay(image: Tensor, flats: Flats, where: Tensor, uneven: Tensor) -> Tensor:
     """Lay things on backgrounds (B, 3, w, w), whose rows and columns lie at ``where`` (w,).
 
-    Only tiles that a thing may touch are looked at. ``uneven`` (B, 3, w, w) is what its colour is multiplied by.
+    Only tiles that a thing may touch are computed. ``uneven`` (B, 3, w, w) multiplies the colours of the things.
     """
     batch, _, width, _ = image.shape
     across = -(-width // _TILE)
     step = (where[1] - where[0]).abs()
-    middle = pad(where, (0, across * _TILE - width)).view(across, _TILE)  # what is padded is cut off again
+    middle = pad(where, (0, across * _TILE - width)).view(across, _TILE)  # the padding is cut off at the end
     x = middle.repeat(across, _TILE)
     y = middle.repeat_interleave(across, 0).repeat_interleave(_TILE, 1)
     tiles, uneven = _to_tiles(image, across), _to_tiles(uneven, across)
@@ -113,7 +113,7 @@ def lay(image: Tensor, flats: Flats, where: Tensor, uneven: Tensor) -> Tensor:
 
 
 def _to_tiles(image: Tensor, across: int) -> Tensor:
-    """Cut pictures (B, 3, w, w) up: (B · across², 3, pixels of a tile)."""
+    """Cut pictures (B, 3, w, w) into tiles: (B · across², 3, pixels of a tile)."""
     more = across * _TILE - image.shape[-1]
     tiles = pad(image, (0, more, 0, more)).unflatten(3, (across, _TILE)).unflatten(2, (across, _TILE))
     cut: Tensor = tiles.permute(0, 2, 4, 1, 3, 5).flatten(0, 2).flatten(2).contiguous()
@@ -121,7 +121,7 @@ def _to_tiles(image: Tensor, across: int) -> Tensor:
 
 
 def _touched(flats: Flats, where: Tensor, across: int, step: Tensor) -> Tensor:
-    """Which tiles things may touch with their shadow: (T, B · across²), True too often rather than too seldom."""
+    """Tell which tiles things and their shadows may touch: (T, B · across²). In doubt it is True."""
     middle = where[0] + step * (_TILE * torch.arange(across, device=where.device) + (_TILE - 1) / 2)
     dx = middle.repeat(across) - flats.centre[..., :1]
     dy = middle.repeat_interleave(across) - flats.centre[..., 1:]

@@ -10,8 +10,8 @@ from equicon.hands._rendered.cones import CLOTH, Cones, to_pixels
 from equicon.hands._rendered.draws import table
 from equicon.hands._rendered.kinematics import Posed
 
-# Beside the 21 joints, three vectors serve to place a sphere: one metre out of the palm, one across the knuckles from
-# the little finger to the index finger, and one from the wrist to the elbow.
+# The places of spheres are given by the 21 joints and three vectors: one metre out of the palm, one across the knuckles
+# from the little finger to the index finger, and one from the wrist to the elbow.
 _PALM, _ACROSS, _ELBOW = 21, 22, 23
 
 Place = Mapping[int, float]  # weights of joints (they sum to 1) and vectors
@@ -33,7 +33,7 @@ def _between(a: int, b: int, t: float) -> Place:
 
 
 def _hand() -> list[_Cone]:
-    """Cover a hand; what comes later melts into what came before, so the palm follows the fingers."""
+    """Cover a hand with cones. Each melts into those before it, so the palm comes after the fingers."""
     cones = []
     for first, width in ((5, 1.0), (9, 1.03), (13, 0.97), (17, 0.85)):
         for k, radii in enumerate([(0.0100, 0.0093), (0.0093, 0.0081), (0.0081, 0.0067)]):
@@ -80,7 +80,7 @@ _BLENDS = table([cone.blend for cone in _CONES])
 def clothe(hands: Posed, sleeve: Tensor, clip: int = 1) -> Cones:
     """Give hands their surface, and a sleeve to those where ``sleeve`` (B,) is 1 and the arm does not hide the hand.
 
-    ``clip`` hands in a row are frames of one: it has a sleeve in all of them or in none.
+    ``clip`` hands in a row are frames of one hand, which has a sleeve in all of them or in none.
     """
     joints, focal = hands.xyz, hands.K[:, 0, 0]
     wrist, across = joints[:, 0], joints[:, 5] - joints[:, 17]

@@ -1,4 +1,4 @@
-"""What JPEG compression does to a picture: its coefficients in blocks of 8 × 8 pixels lose precision."""
+"""The effect of JPEG compression on a picture: its coefficients in blocks of 8 × 8 pixels lose precision."""
 
 import math
 
@@ -37,9 +37,9 @@ _COSINES = torch.tensor(
 def compress(image: Tensor, quality: Tensor) -> Tensor:
     """Compress images (B, 3, H, W) in [0, 1] with a quality (B,) from 1 to 100, and decompress them.
 
-    Quantisation as in JPEG, with the scale of the quality as the Independent JPEG Group's library has it, but without
-    rounding to bytes and without subsampling of colour. Elementwise throughout, so an image's result does not depend on
-    its batch.
+    Quantisation is as in JPEG, with the scale of the quality as in the Independent JPEG Group's library, but without
+    rounding to bytes and without subsampling of colour. All operations are elementwise, so an image's result does not
+    depend on its batch.
     """
     height, width = image.shape[-2:]
     full = pad(image, (0, -width % 8, 0, -height % 8), mode="replicate")

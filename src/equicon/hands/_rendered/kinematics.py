@@ -22,9 +22,9 @@ _PHALANGES = table([[0.040, 0.022, 0.020], [0.045, 0.026, 0.021], [0.041, 0.026,
 _THUMB_BASE = table([0.021, 0.020, 0.008])
 _THUMB_BONES = table([0.046, 0.032, 0.025])
 
-_OUT = table([0.0, 0.0, 1.0])  # of the palm
+_OUT = table([0.0, 0.0, 1.0])  # direction out of the palm
 
-_TRIES = 6  # thumbs
+_TRIES = 6  # thumbs that are drawn for each hand
 
 _SPLAY = table([3.0, 0.0, -4.0, -9.0])  # degrees, at rest
 _ABDUCTION = table([13.0, 2.0, -9.0, -18.0])  # degrees, on top of it, spread out
@@ -38,10 +38,10 @@ class Posed:
     Args:
         xyz: (B, 21, 3) joints in metres in the camera frame.
         K: (B, 3, 3) intrinsics in pixels.
-        pads: (B, 21, 3) unit vectors: where the palmar side of the bone that ends at each joint faces.
+        pads: (B, 21, 3) unit vectors: the direction that the palmar side faces of the bone that ends at each joint.
         forearm: (B, 3) unit vector from the wrist to the elbow.
         scale: (B,) size of the hand relative to the middle-sized one.
-        girth: (B,) its thickness, likewise.
+        girth: (B,) thickness of the hand, likewise.
     """
 
     xyz: Tensor
@@ -55,7 +55,7 @@ class Posed:
 def pose_hands(draws: Draws, size: int, side: Side = "both", clip: int = 1) -> Posed:
     """Draw bone lengths, a pose, a viewpoint and a camera for images of size × size pixels.
 
-    ``clip`` hands in a row are frames of one hand; the draws see to its motion.
+    ``clip`` hands in a row are frames of one hand. Its motion comes from the draws.
     """
     scale = draws.scene.uniform(0.85, 1.12)
     girth = scale * draws.scene.uniform(0.90, 1.12)
@@ -73,7 +73,7 @@ def _articulate(draws: Draws, clip: int) -> tuple[Tensor, Tensor, Tensor]:
     fingers, finger_pads = _fingers(draws)
     thumbs, thumb_pads = _thumbs(draws.tries(_TRIES, 12))
     thumbs, thumb_pads = (value.unflatten(0, (-1, _TRIES)) for value in (thumbs, thumb_pads))
-    # Of some thumbs the first that goes through nothing, so that poses stay as varied as they are drawn: in any frame.
+    # Take the first of several thumbs that goes through nothing in any frame. So poses stay as varied as drawn.
     deepest = overlap(thumbs, fingers).unflatten(0, (-1, clip)).amax(1)
     choice = (deepest.clamp(min=TOUCH) + 1e-9 * table(range(_TRIES))).argmin(1).repeat_interleave(clip)
     each = torch.arange(len(choice), device=choice.device)
@@ -106,7 +106,7 @@ def _fingers(draws: Draws) -> tuple[Tensor, Tensor]:
 
 
 def _thumbs(draws: Draws) -> tuple[Tensor, Tensor]:
-    """Swing thumbs from beside the palm (opposed = 0) to before it (1), pads turned to the fingers: (B, 4, 3) each."""
+    """Swing thumbs from beside the palm (opposed = 0) to in front of it (1), pads towards the fingers: (B, 4, 3) each."""
     opposed = draws.uniform(0.0, 1.0, 1)
     outward, upward = draws.uniform(0.45, 0.95, 1), draws.uniform(0.75, 1.0, 1)
     start = _unit(torch.cat([outward * (1.0 - 0.55 * opposed), upward, 0.12 + 0.75 * opposed], dim=-1))
@@ -118,7 +118,7 @@ def _thumbs(draws: Draws) -> tuple[Tensor, Tensor]:
 
 
 def _chain(base: Tensor, lengths: Tensor, degrees: Tensor, pointing: Tensor, facing: Tensor) -> tuple[Tensor, Tensor]:
-    """Lay three bones end to end: (B, F, 4, 3) joints from the base, and where the pad before each joint faces."""
+    """Lay three bones end to end: (B, F, 4, 3) joints from the base, and the direction of the pad before each joint."""
     angle = torch.deg2rad(degrees.cumsum(-1))[..., None]
     along = angle.cos() * pointing[..., None, :] + angle.sin() * facing[..., None, :]
     pads = angle.cos() * facing[..., None, :] - angle.sin() * pointing[..., None, :]
@@ -128,7 +128,7 @@ def _chain(base: Tensor, lengths: Tensor, degrees: Tensor, pointing: Tensor, fac
 
 
 def _orthonormal(vector: Tensor, axis: Tensor) -> Tensor:
-    """Take from a vector what lies along a unit axis and normalise the rest."""
+    """Remove from a vector its part along a unit axis, and normalise the rest."""
     return _unit(vector - (vector * axis).sum(-1, keepdim=True) * axis)
 
 
@@ -137,7 +137,7 @@ def _unit(vector: Tensor) -> Tensor:
 
 
 def _mirror(draws: Draws, side: Side) -> Tensor:
-    """Make every second hand a left one, or all, or none: (B, 3) factors."""
+    """Make half of the hands left hands, or all, or none: (B, 3) factors."""
     left = draws.chance(0.5)
     if side != "both":
         left = torch.full_like(left, float(side == "left"))
@@ -178,12 +178,12 @@ def _place(draws: Draws, joints: Tensor, K: Tensor, size: int) -> Tensor:
     front, middle = joints[..., 2].amin(1), joints[..., 2].mean(1)
     offset = torch.zeros_like(joints[:, 0])
     offset[:, 2] = focal * width / fill - front
-    for _ in range(20):  # perspective bends the box a little as the hand moves; the front stays before the camera
+    for _ in range(20):  # perspective bends the box as the hand moves; the front stays in front of the camera
         low, high = project(joints + offset[:, None], K).aminmax(dim=1)
         extent = high - low
         room = (0.88 * (size - 1) - extent).clamp(min=0.0)
         wanted = (size - 1) / 2 + (where - 0.5) * room
         offset[:, :2] += (wanted - (low + high) / 2) * ((offset[:, 2] + middle) / focal)[:, None]
-        # The power damps what would swing: of 60,000 hands none fills 0.02 % more or less than it should.
+        # The power damps oscillation: of 60,000 hands, none fills 0.02 % more or less than it should.
         offset[:, 2] = (offset[:, 2] + front) * (extent.amax(-1) / fill) ** 0.75 - front
     return joints + offset[:, None]

@@ -9,8 +9,8 @@ from equicon.hands._rendered.kinematics import Posed, pose_hands
 from equicon.hands._rendered.settings import Settings
 
 _NUMBERS = 200
-_STREAM = 2**15  # of the velocities
-_FASTEST = 0.02  # of its range, that a joint, a tilt or a place runs from frame to frame; the slowest runs half of it
+_STREAM = 2**15  # random stream of the velocities
+_FASTEST = 0.02  # share of its range that a joint, a tilt or a place moves per frame at most; at least half of it
 
 
 def pose_clips(clips: Sequence[int], settings: Settings) -> Posed:

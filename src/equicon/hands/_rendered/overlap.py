@@ -12,12 +12,14 @@ _THUMB_SPHERES = table([1.60, 2.0, 2.30, 2.60, 2.90])
 _THUMB_RADII = table([0.0110, 0.0102, 0.0096, 0.0090, 0.0082])
 _FINGER_SPHERES = table([0.30, 0.53, 0.77, 1.0, 1.33, 1.67, 2.0, 2.40, 2.80])
 _PALM_SPHERES = table([0.4, 0.6, 0.8, 1.0])  # of the way from the wrist to a knuckle
-# As float32 has them, so that sets stay what they were.
+# Rounded to float32, so that existing sets do not change.
 _OTHER_RADII = 0.001 * table([10.0, 9.7, 9.4, 9.2, 8.8, 8.4, 8.0, 7.4, 6.8, 14.0, 14.0, 13.0, 11.0]).float().double()
 
 
 def overlap(thumbs: Tensor, fingers: Tensor) -> Tensor:
-    """Measure how deep thumbs (B, T, 4, 3) go into the fingers (B, 4, 4, 3) and the palm: (B, T) metres, < 0 if not.
+    """Measure how deep thumbs (B, T, 4, 3) go into the fingers (B, 4, 4, 3) and the palm: (B, T) metres.
+
+    A negative depth is a distance.
 
     Spheres along the thumb's outer bones are compared with spheres along the fingers and the palm.
     """
@@ -30,7 +32,7 @@ def overlap(thumbs: Tensor, fingers: Tensor) -> Tensor:
 
 
 def _along(joints: Tensor, places: Tensor) -> Tensor:
-    """Take points of chains (..., 4, 3): at 2.25 a quarter of the last bone: (..., n, 3)."""
+    """Take points (..., n, 3) on chains of joints (..., 4, 3). The place 2.25 is a quarter along the last bone."""
     below = places.floor().clamp(max=2).long()
     t = (places - below)[:, None]
     return joints[..., below, :] * (1.0 - t) + joints[..., below + 1, :] * t

@@ -23,7 +23,7 @@ from equicon.hands._rendered.shadow import compose
 from equicon.hands._rendered.things import draw_arm, draw_occluder
 from equicon.hands._skeleton import Hand
 
-_AROUND = 2**8  # from the stream of a background to that of its surroundings, so that these change nothing else
+_AROUND = 2**8  # offset of the surroundings' random stream, so that they change nothing else
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def render_hands(
     indices: Sequence[int], settings: Settings, *, version: int = 0, device: torch.device | str | None = None
 ) -> Hand:
     """Render a batch. Another version is the same hand in the same light, but before another background."""
-    # On the CPU as many images at a time as its cache holds, elsewhere as many as keep the device busy.
+    # On the CPU, as many images at a time as its cache holds; elsewhere, as many as keep the device busy.
     pixels = 2**19 if device is None or torch.device(device).type == "cpu" else 2**23
     chunk = max(1, pixels // settings.width**2)
     starts = range(0, max(1, len(indices)), chunk)
@@ -61,12 +61,12 @@ def render_hands(
 def draw_pictures(indices: Sequence[int], settings: Settings, *, version: int = 0) -> Pictures:
     """Draw and pose a batch, on the CPU."""
     domain = find_domain(settings.domain)
-    scenes = [settings.group(index) for index in indices]  # the noise alone is a sample's own
+    scenes = [settings.group(index) for index in indices]  # within a scene, only the noise is a sample's own
     stream = domain.stream + 1 + version
     place = Draws.of(settings.seed, indices, stream, 200, scenes)
     scene = draw_scene(place.scene, domain)
     if not domain.thing:
-        scene = replace(scene, flats=without(scene.flats))  # to save the work
+        scene = replace(scene, flats=without(scene.flats))  # saves the work
     elif (count := around(settings.context)) > 0:
         more = Draws.of(settings.seed, indices, stream + _AROUND, NUMBERS * count, scenes)
         scene = replace(scene, flats=beneath(draw_around(more.scene, domain, settings.context), scene.flats))
@@ -74,7 +74,7 @@ def draw_pictures(indices: Sequence[int], settings: Settings, *, version: int = 
 
 
 def _draw_solids(indices: Sequence[int], settings: Settings, domain: Domain) -> Solids:
-    """Draw hands, and what is about them. A clip is drawn as a whole: what it shows depends on all of its frames."""
+    """Draw hands and the solid things around them. A clip is drawn as a whole, since it depends on all its frames."""
     clip = settings.clip
     clips = {number: place for place, number in enumerate(dict.fromkeys(index // clip for index in indices))}
     frames = [number for number in clips for _ in range(clip)]
@@ -94,7 +94,8 @@ def _draw_solids(indices: Sequence[int], settings: Settings, domain: Domain) -> 
 def _solid(draws: Draws, domain: Domain, hand: Posed, settings: Settings) -> Cones:
     size, width, clip = settings.size, settings.width, settings.clip
     cones = clothe(hand, draws.scene.chance(domain.sleeve), clip)
-    # The scene's too: one that a hand had to itself would tell its picture from others whatever the pose is.
+    # The arm and the thing belong to the scene too: an arm of its own would tell a picture from others without the
+    # pose.
     arm = draw_arm(draws.scene, domain, hand, cones, size, width)
     thing = draw_occluder(draws.scene, domain, hand, cones, clip)
     if width == size:

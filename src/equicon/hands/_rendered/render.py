@@ -1,8 +1,8 @@
 """The renderer: round cones to a z-buffer, and the z-buffer to pixels.
 
-Only tiles of the image that a cone may touch are looked at, one cone after another, so no two of them are ever written
-to one place at a time, and every pixel is made of elementwise operations alone: the picture does not depend on the
-batch or on the order in which a device works.
+Each cone is computed only in those tiles of the image that it may touch. Cones come one after another, so two of them
+never write to one place at a time. Every pixel is made of elementwise operations alone. So the picture does not depend
+on the batch, or on the order in which a device works.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from torch import Tensor
 from equicon.hands._rendered.cones import Cones
 
 _TILE = 4  # pixels along each side
-_RAYS = 2  # to a pixel, along each side
+_RAYS = 2  # for each pixel, along each side
 _FAR = 1e6  # deeper than anything; not infinite, because infinity - infinity is not a number
 
 
@@ -24,10 +24,10 @@ class Surface:
     Args:
         owner: (U,) which image of the batch a tile belongs to.
         place: (U,) its position among all tiles of the batch.
-        depth: In pixels, ``_FAR`` where a ray meets nothing.
-        normal_x, normal_y: Of the unit normal, which always faces the camera.
+        depth: Depth in pixels, ``_FAR`` where a ray meets nothing.
+        normal_x, normal_y: Components of the unit normal, which always faces the camera.
         palmar: From -1, the back of the hand, to 1, the palm's side.
-        paint: The number of the paint that is seen, 0 being the hand's skin; from 0 down to -1 by how much it is nail.
+        paint: The number of the visible paint. 0 is the hand's skin; from 0 down to -1, it says how much of it is nail.
     """
 
     owner: Tensor
@@ -45,7 +45,7 @@ class Surface:
 
 
 def trace(cones: Cones, size: int) -> Surface:
-    """Look along every ray of images of size × size pixels."""
+    """Trace every ray of images of size × size pixels."""
     across = -(-size // _TILE)
     touched = _touched(cones, across)
     any_cone = touched.any(0)
@@ -80,7 +80,7 @@ def gather(values: Tensor, surface: Surface, batch: int, size: int) -> Tensor:
 
 
 def _touched(cones: Cones, across: int) -> Tensor:
-    """Which tiles a cone may touch: (P, B · across²), True too often rather than too seldom."""
+    """Tell which tiles a cone may touch: (P, B · across²). In doubt it is True."""
     middle = ((torch.arange(across, device=cones.start.device, dtype=cones.start.dtype) + 0.5) * _TILE) - 0.5
     y, x = (grid.flatten() for grid in torch.meshgrid(middle, middle, indexing="ij"))
     ax, ay, _ = (value.t()[..., None] for value in cones.start.unbind(-1))
@@ -94,11 +94,11 @@ def _touched(cones: Cones, across: int) -> Tensor:
 
 
 def _intersect(cones: Cones, cone: int, owner: Tensor, corner: Tensor) -> list[Tensor]:
-    """Meet the rays of N tiles with one round cone: five fields of (N, rays of a tile).
+    """Intersect the rays of N tiles with one round cone: five fields of (N, rays of a tile).
 
     A round cone is the union of the spheres whose centre and radius run linearly from start to end. The depth of the
-    sphere at t is ``t·bz - √q(t)``, with ``q(t) = C + 2·B·t - A·t²`` the squared half chord of the ray in it; it is
-    convex in t, so the nearest sphere is found by a root, clamped to [0, 1].
+    sphere at t is ``t·bz - √q(t)``. Here ``q(t) = C + 2·B·t - A·t²`` is the squared half chord of the ray in the
+    sphere. The depth is convex in t, so the t of the nearest sphere is a root, clamped to [0, 1].
     """
     start, end = cones.start[owner, cone], cones.end[owner, cone]
     ax, ay, az = (value[:, None] for value in start.unbind(-1))
@@ -107,8 +107,8 @@ def _intersect(cones: Cones, cone: int, owner: Tensor, corner: Tensor) -> list[T
     grow = cones.end_radius[owner, cone, None] - radius
     A = bx * bx + by * by - grow * grow
     A = torch.where(A.abs() < 1e-3, 1e-3, A)
-    # Where the discs of the two spheres are nested, the larger sphere hides all else, or holds it: unless the cone is
-    # seen from its smaller end. Then t is the larger one's.
+    # If the discs of the two spheres are nested, the larger sphere hides or contains everything else, and t is its own.
+    # This is not so if the cone is seen from its smaller end.
     root = A + bz * bz
     hidden = (A < 0) & ((bz * grow <= 0) | (root < 1e-3))
     slant = torch.where(hidden, 0.0, bz * A.sign() / root.clamp(min=1e-3).sqrt())

@@ -20,8 +20,8 @@ class Sensor:
         gain: (B, 3) brightness of each channel.
         vignette: (B,) how much darker the corners are.
         noise: (B,) standard deviation at full brightness; seed: (B,) int64.
-        quality: (B,) of the compression.
-        blurred, compressed: Which images are.
+        quality: (B,) the quality of the compression.
+        blurred, compressed: The images that are blurred, and those that are compressed.
     """
 
     gain: Tensor
@@ -34,7 +34,7 @@ class Sensor:
 
 
 def draw_sensor(draws: Draws, domain: Domain) -> Sensor:
-    """Draw how a picture is taken: by the camera of its scene, but for the grains of noise."""
+    """Draw the camera of each picture. All but the grains of noise is that of the scene."""
     camera = draws.scene
 
     def some(probability: float) -> tuple[int, ...]:
@@ -52,7 +52,7 @@ def draw_sensor(draws: Draws, domain: Domain) -> Sensor:
 
 
 def expose(light: Tensor, sensor: Sensor, size: int) -> Tensor:
-    """Turn light (B, 3, width, width) to a uint8 picture; ``size`` is the side of the hand's square in it."""
+    """Turn light (B, 3, width, width) into uint8 pictures. ``size`` is the side of the hand's square in them."""
     width = light.shape[-1]
     where = (torch.arange(width, device=light.device, dtype=light.dtype) * 2 + (1 - width)) / width
     corner = (where.square()[:, None] + where.square()) * 0.5
@@ -67,14 +67,14 @@ def expose(light: Tensor, sensor: Sensor, size: int) -> Tensor:
 
 
 def grain(seed: Tensor, size: int) -> Tensor:
-    """Noise of variance 1, half of it common to a pixel's channels: (B, 3, size, size), the same on every device."""
+    """Make noise (B, 3, size, size) of variance 1, half of it common to a pixel's channels, equal on every device."""
     values = sequence(seed, size * size).view(torch.int16).view(-1, size, size, 4).float() * (6.0**0.5 / 2**16)
     noise: Tensor = values[..., :3] + values[..., 3:]
     return noise.permute(0, 3, 1, 2)
 
 
 def _some(image: Tensor, chosen: tuple[int, ...], change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Change some images of a batch; which ones is known on the host, so nothing waits for the device."""
+    """Change some images of a batch. The host knows which ones, so nothing waits for the device."""
     if not chosen:
         return image
     at = torch.tensor(chosen, device=image.device)

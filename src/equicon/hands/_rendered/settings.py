@@ -1,4 +1,4 @@
-"""What a set of synthetic hands is: all that its pictures depend on but for the number of the sample."""
+"""The settings of a set of synthetic hands: all that a picture depends on, except the number of its sample."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ Side: TypeAlias = Literal["both", "left", "right"]
 
 @dataclass(frozen=True)
 class Settings:
-    """What a set of synthetic hands is; ``SyntheticHands`` says what each means.
+    """The settings of a set of synthetic hands. ``SyntheticHands`` explains each.
 
     Raises:
-        TypeError: An argument is not a number.
-        ValueError: An argument is too small, or a name is not known.
+        TypeError: If an argument is not a number.
+        ValueError: If an argument is too small, or a name is not known.
     """
 
     size: int
@@ -54,15 +54,15 @@ class Settings:
         return self.scenes is not None or self.run > 1
 
     def scene(self, clip: int) -> int:
-        """Tell the scene of a clip."""
+        """Return the scene of a clip."""
         return clip // self.run if self.scenes is None else clip // self.run % self.scenes
 
     def group(self, index: int) -> int:
-        """Tell the scene of a sample."""
+        """Return the scene of a sample."""
         return self.scene(index // self.clip)
 
     def groups(self, indices: Iterable[int]) -> Tensor:
-        """Tell the scenes of samples: (B,) int64."""
+        """Return the scenes of samples: (B,) int64."""
         return torch.tensor([self.group(index) for index in indices], dtype=torch.int64, device="cpu")
 
     def frame(self, batch_size: int, device: torch.device | str | None) -> Affine:

@@ -1,4 +1,4 @@
-"""Light on what the rays see."""
+"""Light on the surfaces that the rays see."""
 
 import math
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from equicon.hands._rendered.draws import Draws
 from equicon.hands._rendered.palette import any_colors, skin_colors
 from equicon.hands._rendered.render import Surface, gather
 
-_SCATTER = (0.45, 0.30, 0.25)  # light that enters the skin comes out beyond the shadow's edge, red most of all
+_SCATTER = (0.45, 0.30, 0.25)  # light that enters the skin comes out beyond a shadow's edge, most of all red
 _PALM = (0.93, 0.74, 0.64)  # palms are pale on dark hands too
 _NAIL = (0.96, 0.80, 0.76)
-_BRIGHT = 1.15  # of a white surface that faces the light
+_BRIGHT = 1.15  # brightness of a white surface that faces the light
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Look:
 
 @dataclass(frozen=True)
 class Lit:
-    """What is seen at the pixels, each (B, C, size, size) and times the cover.
+    """What the pixels show. Each field is (B, C, size, size), multiplied by the cover.
 
     Args:
-        color: (3 channels) under all light.
-        cover: From 0 to 1.
-        depth: In pixels.
-        direct: The share of the light that comes from the lamp, and that a shadow takes away.
+        color: Colour under all light, with 3 channels.
+        cover: Which share of the pixel is covered, from 0 to 1.
+        depth: Depth in pixels.
+        direct: The share of the light that comes from the lamp. A shadow takes it away.
     """
 
     color: Tensor
@@ -60,7 +60,7 @@ def draw_look(draws: Draws, domain: Domain) -> Look:
     turn, height = draws.uniform(0.0, 2 * math.pi), draws.uniform(*domain.light)
     flat = (1.0 - height * height).sqrt()
     skin = skin_colors(draws, people=domain.skins)
-    same = draws.chance(0.5, 1)  # the other arm may be one's own
+    same = draws.chance(0.5, 1)  # the other arm may be the same person's
     other = same * skin + (1.0 - same) * skin_colors(draws)
     gloss = draws.uniform(*domain.gloss)
     return Look(

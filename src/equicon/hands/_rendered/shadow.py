@@ -1,4 +1,4 @@
-"""Shadows: where the lamp's light does not come, and where no light comes well."""
+"""Shadows: places that the lamp's light does not reach, and crevices that little light reaches."""
 
 import torch
 from torch import Tensor
@@ -6,13 +6,13 @@ from torch.nn.functional import pad
 
 from equicon.hands._rendered.shade import Lit, Look
 
-_STEPS = (0.035, 0.065, 0.10, 0.15, 0.21)  # of the way to the light, in squares of the hand
-_THICK = 0.11  # of what casts a shadow, likewise
+_STEPS = (0.035, 0.065, 0.10, 0.15, 0.21)  # distances towards the light, in sides of the hand's square
+_THICK = 0.11  # thickness of what casts a shadow, in the same unit
 _FAR = 1e6
 
 
 def compose(lit: Lit, background: Tensor, look: Look, size: int) -> Tensor:
-    """Lay what is lit over the background, with the shadows on both: (B, 3, H, W); ``size`` is that of the square."""
+    """Lay the lit things over the background, with shadows on both: (B, 3, H, W). ``size`` is that of the square."""
     depth = lit.depth / lit.cover.clamp(min=1e-6)
     shade = 1.0 - lit.direct / lit.cover.clamp(min=1e-6) * self_shadow(depth, lit.cover, look.light, size)
     color = lit.color * shade * crevices(depth, lit.cover, size)
@@ -20,9 +20,9 @@ def compose(lit: Lit, background: Tensor, look: Look, size: int) -> Tensor:
 
 
 def self_shadow(depth: Tensor, cover: Tensor, light: Tensor, size: int) -> Tensor:
-    """March from each pixel to the light over the depth image: how far it is in shadow, (B, 1, H, W) in [0, 1].
+    """Compute how far each pixel is in shadow, (B, 1, H, W) in [0, 1], by steps to the light over the depth image.
 
-    A step is blocked where what is seen there lies before the ray, but not so far before it that the ray passes behind.
+    A step is blocked if the surface there lies in front of the ray, but not so far in front that the ray passes behind.
     """
     margin = int(_STEPS[-1] * size) + 2
     around = pad(torch.where(cover > 0, depth, _FAR), (margin,) * 4, value=_FAR)
@@ -35,7 +35,7 @@ def self_shadow(depth: Tensor, cover: Tensor, light: Tensor, size: int) -> Tenso
 
 
 def cast_shadow(cover: Tensor, look: Look, size: int) -> Tensor:
-    """Throw the silhouette along the light on what lies behind: (B, 1, H, W), 0 where no shadow falls."""
+    """Cast the silhouette along the light onto the background: (B, 1, H, W), 0 where no shadow falls."""
     margin = int(0.3 * size) + 2
     steps = [max(1, round(size * share)) for share in (0.06, 0.03, 0.015)]
     soft = blur(cover, *steps)
@@ -66,7 +66,7 @@ def shift(image: Tensor, offset: Tensor, margin: int) -> Tensor:
 
 
 def blur(image: Tensor, *steps: int) -> Tensor:
-    """Average each pixel with its neighbours 1, 2, 1, once for each distance; the border's pixels go on beyond it."""
+    """Average each pixel with its neighbours by 1, 2, 1, once for each distance. Border pixels are repeated outside."""
     for step in steps:
         wide = pad(image, (step, step, 0, 0), mode="replicate")
         image = 0.25 * wide[..., : -2 * step] + 0.5 * image + 0.25 * wide[..., 2 * step :]

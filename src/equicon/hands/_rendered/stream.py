@@ -22,8 +22,8 @@ from equicon.hands._skeleton import Hand
 class SyntheticHandStream(IterableDataset[Hand]):
     """An endless stream of batches of rendered hands.
 
-    Batch k holds the samples ``first + k * batch_size`` and on of ``SyntheticHands`` of the same settings, so a run
-    that is resumed with the ``first`` it came to goes on with the hands it would have seen.
+    Batch k holds samples of ``SyntheticHands`` with the same settings, from ``first + k * batch_size`` on. So a resumed
+    run, whose ``first`` is the first sample not seen yet, continues with the hands that it would have seen.
 
     A ``DataLoader`` with ``batch_size=None`` yields the same batches in the same order with any number of workers.
     Worker processes render on the CPU; on an accelerator iterate over the stream itself, or load without workers.
@@ -32,17 +32,18 @@ class SyntheticHandStream(IterableDataset[Hand]):
         batch_size: Hands in a batch, at least 1.
         size: Height and width of the hand's square in pixels, at least 8.
         seed: At least 0.
-        domain: ``"wild"`` or ``"studio"``, as for ``SyntheticHands``, and so are the next four.
-        context: How many times as wide as the hand's square the images are, at least 1.
-        scenes: How many scenes the hands share, at least 1, or None.
+        domain: ``"wild"`` or ``"studio"``, as for ``SyntheticHands``. The next four arguments are as there, too.
+        context: Width of the images divided by the width of the hand's square, at least 1.
+        scenes: How many scenes the hands share, at least 1. With None, each has its own.
         clip: How many samples in a row show one hand in motion, at least 1.
         side: ``"left"``, ``"right"`` or ``"both"``.
         first: The first sample, at least 0.
-        device: Where to render; the CPU when it is None.
+        device: The device to render on; None takes the CPU.
 
     Raises:
-        TypeError: An argument is not a number, or not a whole one where it has to be.
-        ValueError: An argument is too small, a name is not known, or a worker process is to render on an accelerator.
+        TypeError: If an argument is not a number, or not a whole number where it must be.
+        ValueError: If an argument is too small, a name is not known, or a worker process is to render on an
+            accelerator.
 
     Examples:
         >>> from torch.utils.data import DataLoader
@@ -73,10 +74,10 @@ class SyntheticHandStream(IterableDataset[Hand]):
         return Settings(self.size, self.seed, self.domain, self.context, self.scenes, self.clip, self.side)
 
     def groups_of(self, indices: Iterable[int]) -> Tensor:
-        """Tell the scenes of samples: (B,) int64.
+        """Return the scenes of samples: (B,) int64.
 
-        Those of batch k are ``range(first + k * batch_size, first + (k + 1) * batch_size)``. Sample i has the scene
-        (i // clip) % scenes, or i // clip without ``scenes``, as in ``SyntheticHands.groups``.
+        The samples of batch k are ``range(first + k * batch_size, first + (k + 1) * batch_size)``. Sample i has the
+        scene ``(i // clip) % scenes``, or ``i // clip`` without ``scenes``, as in ``SyntheticHands.groups``.
 
         Args:
             indices: Samples, each at least 0.

@@ -1,4 +1,4 @@
-"""A data set of rendered hands, made as they are asked for."""
+"""A data set of rendered hands, which are made when they are requested."""
 
 import operator
 from collections.abc import Iterable, Sequence
@@ -22,37 +22,39 @@ from equicon.hands._skeleton import Hand
 class SyntheticHands(Dataset[Hand]):
     """Rendered hands with exact joints: a map-style data set that needs no files.
 
-    Left and right hands within the limits of their joints, seen from random sides. The joints fill 45 to 80 % of the
-    hand's square, which is the whole image by default, and all lie inside it. Sample i of a seed is always the same,
-    whatever the batch, the order or the worker process, and another seed shares no sample with it. A ``DataLoader``
-    fetches its batches at once, and ``render`` makes them on an accelerator.
+    It shows left and right hands from random sides, within the limits of their joints. The joints fill 45 to 80 % of
+    the hand's square, which is the whole image by default, and all lie inside it. Sample i of a seed is always the
+    same, whatever the batch, the order or the worker process. Different seeds share no sample. A ``DataLoader`` fetches
+    a whole batch at once, and ``render`` makes a batch on an accelerator.
 
-    There are two domains, as the data of a paper with and without labels differ. In ``"studio"`` eight skin colours
-    stand in steady light before a few plain backdrops; in ``"wild"`` skin, light and background vary, other arms and
-    skin-coloured things lie behind the hand and things in it or before it, and the camera is not a good one. Sample i
-    of one seed has the same bones, pose and camera in both, so what a domain costs can be measured hand by hand.
+    There are two domains, since labelled and unlabelled data usually differ. In ``"studio"``, eight skin colours appear
+    in steady light, in front of a few plain backdrops. In ``"wild"``, skin, light and background vary. Other arms and
+    skin-coloured things lie behind the hand, there are things in it or in front of it, and the camera is poor. Sample i
+    of one seed has the same bones, pose and camera in both, so the effect of a domain can be measured hand by hand.
 
-    For contrastive learning ``context`` gives views something to show beyond the hand's square, so that no border tells
-    how they were cut, and ``scenes`` lets hands share all but what is to be learned. ``clip`` shows hands in motion.
+    For contrastive learning, ``context`` gives views something to show outside the hand's square, so that no border
+    tells how a view was cut. ``scenes`` lets hands share everything but what is to be learned. ``clip`` shows hands in
+    motion.
 
     Args:
-        num_samples: Number of samples, at least 0. A larger set begins with the smaller one.
+        num_samples: Number of samples, at least 0. A larger set begins with the samples of a smaller one.
         size: Height and width of the hand's square in pixels, at least 8.
         seed: At least 0.
         domain: ``"wild"`` or ``"studio"``.
-        context: How many times as wide as the hand's square the images are, at least 1: round(context · size) pixels,
-            the square in the middle. It changes neither hand nor viewpoint; ``xy`` and K are in pixels of the image.
-        scenes: How many scenes the hands share, at least 1: a person (skin, bone lengths, sleeve), the light, the
-            background, other arms, things before the hand and the camera, as in the frames of a video. Pose,
-            viewpoint, place and the sensor's noise differ. When it is None, every hand or clip has one of its own.
+        context: Width of the images divided by the width of the hand's square, at least 1. Images have round(context ·
+            size) pixels to a side, with the square in the middle. Hand and viewpoint do not change; ``xy`` and K are in
+            pixels of the image.
+        scenes: How many scenes the hands share, at least 1. As in the frames of a video, a scene has one person (skin,
+            bone lengths, sleeve), one light, background and camera, and the same other arms and things in front of the
+            hand. Pose, viewpoint, place and the sensor's noise differ. With None, each hand or clip has its own scene.
         clip: How many samples in a row, at least 1, show one hand in smooth motion: samples k · clip to
-            k · clip + clip − 1. To draw one frame takes posing all of its clip, so batches of whole clips are cheapest.
-        side: ``"left"`` or ``"right"`` for hands of that side only, or ``"both"``. The other hands are mirrored before
-            they are looked at: bones, pose and viewpoint stay.
+            k · clip + clip − 1. A frame needs the poses of its whole clip, so batches of whole clips are cheapest.
+        side: ``"left"`` or ``"right"`` for hands of that side only, or ``"both"``. Hands of the other side are mirrored
+            before they are viewed, so bones, pose and viewpoint stay the same.
 
     Raises:
-        TypeError: An argument is not a number, or not a whole one where it has to be.
-        ValueError: An argument is too small, or a name is not known.
+        TypeError: If an argument is not a number, or not a whole number where it must be.
+        ValueError: If an argument is too small, or a name is not known.
 
     Examples:
         >>> from torch.utils.data import DataLoader
@@ -88,22 +90,22 @@ class SyntheticHands(Dataset[Hand]):
     def groups(self) -> Tensor:
         """The scene of each sample, (num_samples,) int64, for a sampler that draws batches from few of them.
 
-        (i // clip) % scenes for sample i; i // clip without ``scenes``.
+        Sample i has the scene ``(i // clip) % scenes``, or ``i // clip`` without ``scenes``.
         """
         return self._settings().groups(range(self.num_samples))
 
     def frame(self, batch_size: int, *, device: torch.device | str | None = None) -> Affine:
         """Make the frame that cuts the hand's square out of the images.
 
-        Views of ``size`` pixels through it show what images without context do, and views that are turned, shifted or
-        shrunk show what lies around: ``augment(images, size=(64, 64), frame=hands.frame(len(images)))``.
+        Through it, views of ``size`` pixels show what images without context show. Views that are turned, shifted or
+        shrunk also show what lies around: ``augment(images, size=(64, 64), frame=hands.frame(len(images)))``.
 
         Args:
-            batch_size: How many of it, at least 0.
-            device: Where to make it; the CPU when it is None.
+            batch_size: How many frames to make, at least 0. They are all the same.
+            device: The device to make them on; None takes the CPU.
 
         Returns:
-            A batch of magnifications by the width of the image over that of the square, the same for all samples.
+            A batch of magnifications, by the width of the image divided by that of the square.
         """
         return self._settings().frame(batch_size, device)
 
@@ -115,20 +117,20 @@ class SyntheticHands(Dataset[Hand]):
         return [Hand(*sample) for sample in zip(*self.render(indices), strict=True)]
 
     def render(self, indices: Iterable[int], *, device: torch.device | str | None = None) -> Hand:
-        """Render a batch, on the device where it is wanted.
+        """Render a batch on a device.
 
-        What is random is drawn on the CPU, so the hands are the same on every device; between the CPU and an
-        accelerator pixels differ by rounding.
+        All random numbers are drawn on the CPU, so the hands are the same on every device. Between the CPU and an
+        accelerator, pixels differ by rounding.
 
         Args:
             indices: Samples, each in [-num_samples, num_samples).
-            device: Where to render; the CPU when it is None.
+            device: The device to render on; None takes the CPU.
 
         Returns:
             A ``Hand`` with a batch dimension.
 
         Raises:
-            IndexError: An index is out of range.
+            IndexError: If an index is out of range.
         """
         known = range(self.num_samples)
         try:

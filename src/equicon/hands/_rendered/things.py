@@ -1,4 +1,4 @@
-"""Solid things beside the hand: another arm behind it, and something in it or before it."""
+"""Solid things beside the hand: another arm behind it, and something in it or in front of it."""
 
 import math
 from dataclasses import replace
@@ -12,7 +12,7 @@ from equicon.hands._rendered.draws import Draws, table
 from equicon.hands._rendered.flesh import HAND
 from equicon.hands._rendered.kinematics import Posed
 
-_HIDDEN = 0.18  # the share of a hand that a thing may hide, as it is estimated: one that hides more is left away
+_HIDDEN = 0.18  # largest estimated share of a hand that a thing may hide; a thing that hides more is left out
 _RODS = 4  # side by side, molten into a slab
 
 # Another arm, flat, in metres: x across it, y from its wrist to the fingers. Start and end of each cone, and radii.
@@ -51,7 +51,7 @@ def draw_arm(draws: Draws, domain: Domain, hands: Posed, cones: Cones, size: int
     end = torch.cat([arm[..., 2:4], middle, tip], dim=1)
     radii = torch.cat([_ARM[:, 4:], _FINGER_RADII]) * (metre * there)[..., None]
 
-    # The fingers' bones lie 7 cm behind the deepest of the hand's: clear of the flesh of both.
+    # The bones of its fingers lie 7 cm behind the deepest bone of the hand, so that the flesh of both stays apart.
     behind = torch.cat([cones.start[:, :HAND, 2], cones.end[:, :HAND, 2]], dim=1).amax(1, keepdim=True) + 0.07 * metre
 
     def place(flat: Tensor) -> Tensor:
@@ -73,9 +73,9 @@ def draw_arm(draws: Draws, domain: Domain, hands: Posed, cones: Cones, size: int
 
 
 def draw_occluder(draws: Draws, domain: Domain, hands: Posed, cones: Cones, clip: int = 1) -> Cones:
-    """Draw a rod, a ball or a slab, held in the hand or hovering before it, that hides but a part of it.
+    """Draw a rod, a ball or a slab, held in the hand or hovering in front of it, that hides only a part of it.
 
-    ``clip`` hands in a row are frames of one: the thing is in all of them or in none.
+    ``clip`` hands in a row are frames of one hand. The thing is in all of them or in none.
     """
     there, held, kind = draws.chance(domain.occluder, 1), draws.chance(0.6, 1), draws.uniform(0.0, 1.0, 1)
     rod, slab = (kind < 0.45).double(), (kind >= 0.7).double()
@@ -85,7 +85,7 @@ def draw_occluder(draws: Draws, domain: Domain, hands: Posed, cones: Cones, clip
     radius = radius + slab * (0.003 + 0.45 * width)
     half = rod * draws.uniform(0.05, 0.25, 1) + slab * draws.uniform(0.02, 0.07, 1)
 
-    # What is held lies on the palm, across the fingers.
+    # A thing that is held lies on the palm, across the fingers.
     joints, palm = hands.xyz, hands.pads[:, 0]
     grip = 0.75 * joints[:, 5:18:4].mean(1) + 0.25 * joints[:, 0] + palm * (0.012 * hands.girth[:, None] + radius)
     grip_axis = (joints[:, 5] - joints[:, 17]) * 15.0 + draws.uniform(-0.5, 0.5, 3)
@@ -120,7 +120,7 @@ def draw_occluder(draws: Draws, domain: Domain, hands: Posed, cones: Cones, clip
 
 
 def hidden_share(hand: Cones, things: Cones) -> Tensor:
-    """Estimate which share of each hand things hide, by the ends and middles of its cones: (B,)."""
+    """Estimate the share (B,) of each hand that things hide, by the ends and middles of its cones."""
     start, end = hand.start[:, :HAND], hand.end[:, :HAND]
     points = torch.cat([start, (start + end) / 2, end], dim=1)[:, :, None]
     first, last = hand.start_radius[:, :HAND], hand.end_radius[:, :HAND]

@@ -1,6 +1,7 @@
-"""What the training programmes for hands share: data sources, networks, options and pictures. Provisional until 1.0.
+"""What the training programs for hands share: data sources, networks, options and pictures.
 
-It needs the extra: ``pip install 'equicon[train]'``.
+The names and arguments are provisional and may change until 1.0. The module needs the extra: ``pip install
+'equicon[train]'``.
 """
 
 from equicon._public import claim

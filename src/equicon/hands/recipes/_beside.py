@@ -1,4 +1,4 @@
-"""What fine-tuning is measured beside: the mean pose, and the same model from random weights."""
+"""What a fine-tuned model is compared with: the mean pose, and the same model trained from random weights."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,21 +12,23 @@ from equicon.hands.recipes._refining import CLIP_NORM, REFINE_RATE
 from equicon.training import parameter_groups
 
 TUNED, SCRATCH, MEAN = "this model", "from scratch", "mean pose"
-"""What predictions are called: of the model that is kept, of the same from random weights, and what sees no image."""
+"""The names of predictions: of the model that is kept, of the same model from random weights, and of the mean pose."""
 
 _COLUMNS = {"px": "2D [px]", "mm": "from the wrist [mm]", "pa_mm": "aligned (PA) [mm]", "epe_mm": "EPE [mm]"}
 
 
 class Models(nn.Module):
-    """A 2.5D model, and perhaps the same from random weights, which sees the same views. Neither knows of the other.
+    """A 2.5D model and, if wanted, the same model from random weights.
+
+    They see the same views and do not affect each other.
 
     Args:
-        arch: Of the encoders, one of ``ARCHS``.
-        weights: Of the one that is kept, as ``build_encoder`` takes them.
-        baseline: Whether there is the other one.
+        arch: The encoder of both models, one of ``ARCHS``.
+        weights: The weights of the model that is kept. ``build_encoder`` lists the choices.
+        baseline: Whether to train the model from random weights too.
 
     Raises:
-        WeightsError: If the weights cannot be had, or are those of another network.
+        WeightsError: If the weights cannot be read, or belong to another network.
     """
 
     def __init__(self, arch: str, weights: str, baseline: bool) -> None:
@@ -35,7 +37,7 @@ class Models(nn.Module):
         self.by_name = nn.ModuleDict({name: Pose25D(*build_encoder(arch, where)) for name, where in begun.items()})
 
     def forward(self, images: Tensor, K: Tensor) -> list[Pose]:
-        """Predict by each, in their order."""
+        """Predict with each model, in order."""
         return [model(images, K) for model in self]
 
     def __iter__(self) -> Iterator[nn.Module]:
@@ -43,31 +45,32 @@ class Models(nn.Module):
 
     @property
     def kept(self) -> nn.Module:
-        """The one that is kept."""
+        """The model that is kept."""
         return self.by_name[TUNED]
 
     def groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """Group the parameters for an optimizer, as ``parameter_groups`` does; refinements learn faster."""
+        """Group the parameters with ``parameter_groups``. The part that refines the root's depth learns faster."""
         each = (parameter_groups(model, weight_decay, {"refine": REFINE_RATE}) for model in self)
         return [group for groups in each for group in groups]
 
     def clip_gradients(self) -> None:
-        """Shorten the gradient of each where it is longer than ``CLIP_NORM``."""
+        """Shorten the gradient of each model to ``CLIP_NORM`` if it is longer."""
         for model in self:
             nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
 
 
 def mean_pose(targets: Sequence[PoseTarget]) -> Tensor:
-    """Predict the mean of the joints, from the palm and in bone lengths, where palms are on average: without an image.
+    """Predict the same hand everywhere, without looking at an image.
 
-    The palm's place is the mean one in the views. Its depth is the mean of depth over focal length, times the focal
-    length.
+    The hand has the mean joints, relative to the palm and in bone lengths. The palm is at its mean place in the views.
+    The depth of the palm is the focal length times the mean of depth over focal length.
 
     Args:
-        targets: Batches of the very hands that it is measured on, which makes it a little better than it could be.
+        targets: Batches of the hands that it is measured on. The mean is taken over these very hands, so it is a little
+            better than a mean over other hands.
 
     Returns:
-        (N, 21, 3) joints in metres, with the wrist for joint 0.
+        The joints (N, 21, 3) in metres. Joint 0 is the wrist.
     """
     xyz, K, xy, scale = (
         torch.cat([getattr(t, name) for t in targets]).double() for name in ("xyz", "K", "xy", "scale")
@@ -79,10 +82,10 @@ def mean_pose(targets: Sequence[PoseTarget]) -> Tensor:
 
 
 def format_errors(rows: Mapping[str, PoseErrors]) -> str:
-    """Write errors as plain text, a line for each name.
+    """Write errors as plain text, with a line for each name.
 
     Args:
-        rows: What was measured, by what it is called.
+        rows: The errors, by name.
     """
     width = max(len(name) for name in rows)
     lines = [" " * width + "".join(f"  {title}" for title in _COLUMNS.values())]

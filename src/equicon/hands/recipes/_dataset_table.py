@@ -1,8 +1,8 @@
-"""Where hands come from: one table, of which a new data set is one more entry.
+"""The data sets of hands, in one table. To add a data set, add an entry.
 
-The fields of an entry are those of ``Source``. ``SOURCES`` is searched from the top, so that photographs, which any
-folder may hold, come last. An entry that is read from a folder says in ``sign`` and ``inside`` how people and the
-search for mistaken folders tell it from others; one that is rendered is called by its name.
+``Source`` explains the fields of an entry. ``SOURCES`` is searched from the top. Photographs come last, because any
+folder may hold some. For an entry on disk, ``sign`` and ``inside`` say how people, and the search for mistaken folders,
+recognise its folder. An entry that is rendered is chosen by its name.
 """
 
 import argparse
@@ -23,9 +23,9 @@ from equicon.data._names import other_spelling
 from equicon.hands import FreiHAND, SyntheticHands, YouTube3DHands
 from equicon.hands.recipes._run_data import FinetuneData, PretrainData, Rendered, render
 
-# A view that shrinks, turns and shifts reaches to the corners of a square 2.5 times the box.
+# Views are shrunk, turned and shifted. They reach to the corners of a square that is 2.5 times as wide as the box.
 _MARGIN = 2.5
-# Labelled hands are those of other seeds than the unlabelled ones, and of the studio: people label what they recorded.
+# Labelled hands have other seeds than unlabelled ones. They are in a studio, since people label what they record there.
 _PROBED, _LABELLED = 2**31, 2**32
 
 
@@ -34,17 +34,19 @@ class Source:
     """A kind of data set.
 
     Args:
-        name: What people call it; if it is rendered, what ``--data`` calls it too.
-        recognises: Says whether a value of ``--data`` is one.
-        pretrain: Opens it without labels, for the options, the value of ``--data``, and whether to be quiet.
-        finetune: Opens it with its labels, likewise; None where it has none.
-        rendered: Whether it is rendered to the size of the views, ``--hands`` to an epoch. It then stands alone.
-        probed: Whether the probes are of its samples. It is then given once at most.
+        name: What people call it. If it is rendered, ``--data`` takes this name.
+        recognises: Says whether a value of ``--data`` is of this kind.
+        pretrain: Opens the data set without labels. It takes the options, the value of ``--data``, and whether to be
+            quiet.
+        finetune: Opens the data set with its labels, with the same arguments. None if there are no labels.
+        rendered: Whether it is rendered at the size of the views, with ``--hands`` hands in an epoch. It cannot be
+            mixed with other data sets.
+        probed: Whether the probes use its samples. It can then be given only once.
         boxes: Whether ``--boxes`` may say where its hands are.
-        groups: What its images are grouped by for ``--groups-per-batch``, for people: they then have ``groups``, whole
-            numbers (n,). Nothing where they have none.
-        sign: What a folder of it has and others lack, for people.
-        inside: The file that its folder has, for who gives the folder above or below it.
+        groups: What ``--groups-per-batch`` groups its images by, as a text for people. The images then have ``groups``,
+            whole numbers (n,). Empty if there are no groups.
+        sign: What its folder has and other folders lack, as a text for people.
+        inside: A file that its folder has. It helps people who give the folder above or below by mistake.
     """
 
     name: str
@@ -60,20 +62,20 @@ class Source:
 
 
 def source_of(data: str) -> Source:
-    """Find the kind of data set that a value of ``--data`` is."""
+    """Find the kind of data set of a value of ``--data``."""
     return next(source for source in SOURCES if source.recognises(data))
 
 
 def is_rendered(data: Sequence[str]) -> bool:
-    """Tell hands that are rendered, which come alone, from what is on disk."""
+    """Say whether the hands are rendered, which cannot be mixed, or come from disk."""
     return source_of(data[0]).rendered
 
 
 def find_unlabelled(data: str) -> Source:
-    """Find the kind of a value of ``--data`` for pre-training, which takes no time.
+    """Find the kind of a data set for pre-training. This takes no time.
 
     Raises:
-        ValueError: If it is none that is known, or more than one.
+        ValueError: If the value of ``--data`` is of no known kind, or of more than one.
     """
     source = source_of(data)
     if not source.rendered:
@@ -87,10 +89,10 @@ def find_unlabelled(data: str) -> Source:
 
 
 def find_labelled(data: str) -> Source:
-    """Find the kind of a value of ``--data`` for fine-tuning, which takes no time.
+    """Find the kind of a data set for fine-tuning. This takes no time.
 
     Raises:
-        ValueError: If it has no labels.
+        ValueError: If the data set has no labels.
     """
     source = source_of(data)
     if source.finetune is None:
@@ -105,21 +107,21 @@ def find_labelled(data: str) -> Source:
 
 
 def load_finetune_data(args: argparse.Namespace, *, quiet: bool) -> FinetuneData:
-    """Open what ``--data`` names, with its labels.
+    """Open the data set that ``--data`` names, with its labels.
 
     Args:
         args: The options of ``finetune_freihand.py``.
-        quiet: Whether to show no progress.
+        quiet: Whether to hide progress bars.
 
     Raises:
-        ValueError: If it has no labels, or cannot be opened.
+        ValueError: If the data set has no labels, or cannot be opened.
     """
     data: str = args.data
-    return find_labelled(data).finetune(args, data, quiet)  # type: ignore[misc]  # it is not None: that was looked for
+    return find_labelled(data).finetune(args, data, quiet)  # type: ignore[misc]  # find_labelled made sure of it
 
 
 def count_known(count: int, fraction: float) -> int:
-    """Count the hands whose labels are used; those of a smaller fraction are among those of a larger one."""
+    """Count the hands whose labels are used. The hands of a smaller fraction are among those of a larger one."""
     return max(1, round(fraction * count))
 
 
@@ -145,11 +147,11 @@ def _pretrain_synthetic(args: argparse.Namespace, _: str, quiet: bool) -> Pretra
 
 
 def _pretrain_stream(args: argparse.Namespace, _: str, quiet: bool) -> PretrainData:
-    return PretrainData(None, args.hands, _probed(args, quiet), "rendered hands to an epoch, without end")
+    return PretrainData(None, args.hands, _probed(args, quiet), "rendered hands in each epoch, always new ones")
 
 
 def unlabelled_hands(args: argparse.Namespace, count: int) -> SyntheticHands:
-    """Describe so many hands without labels, in the wild and with their surroundings."""
+    """Describe ``count`` hands without labels, in the domain ``wild`` and with their surroundings."""
     return SyntheticHands(count, args.size, args.seed, context=args.context, scenes=args.scenes or None, side=args.side)
 
 
@@ -180,7 +182,7 @@ def _pretrain_freihand(args: argparse.Namespace, data: str, _: bool) -> Pretrain
     halves = _once(probing).holdout(1 / 3, seed=args.seed)
     fit, test = (part.select(range(min(n, len(part)))) for part, n in zip(halves, _probe_counts(args), strict=True))
     if len(fit) < 5:
-        few = f"{len(probing.samples)} labelled hands are too few to probe, raise --holdout"
+        few = f"{len(probing.samples)} labelled hands are too few for probes: raise --holdout"
         return PretrainData(_reader(training, args), len(training), None, what, few)
     return PretrainData(_reader(training, args), len(training), (_reader(fit, args), _reader(test, args)), what)
 
@@ -195,7 +197,7 @@ def _finetune_freihand(args: argparse.Namespace, data: str, _: bool) -> Finetune
 
 
 def _once(data: FreiHAND) -> FreiHAND:
-    """Take one image of each sample: the photograph, where it is on disk."""
+    """Take one image of each sample: the photograph, if it is on disk."""
     return data.select(versions=[min(data.versions)])
 
 
@@ -205,7 +207,7 @@ def _named(data: FreiHAND) -> str:
 
 
 def _is_freihand(data: str) -> bool:
-    # With the evaluation alone it is one too, and no folder of photographs: opening it says what it lacks.
+    # A folder with the evaluation set alone is FreiHAND too, not photographs. Opening it says what it lacks.
     return (Path(data) / "training").is_dir() or (Path(data) / "evaluation_K.json").is_file()
 
 
@@ -213,7 +215,7 @@ def _is_freihand(data: str) -> bool:
 
 
 def beyond(args: argparse.Namespace) -> eq.PaddingMode:
-    """Choose what is put beside a photograph, where an image is larger, so that no view shows black unless asked to."""
+    """Choose what to put beside a photograph that is too small, so that views show no black unless asked to."""
     return "reflection" if args.inside else args.padding_mode
 
 
@@ -232,7 +234,8 @@ def _pretrain_photographs(args: argparse.Namespace, data: str, _: bool) -> Pretr
     for near in (root.parent, *sorted(root.iterdir())):
         for each in SOURCES:
             if each.inside and (near / each.inside).exists():
-                raise ValueError(f"expected a folder of photographs, got {root}, but {each.name} is {near}: give that.")
+                fix = f"{each.name} is in {near}: give that folder."
+                raise ValueError(f"expected a folder of photographs, got {root}. {fix}")
     size = round(_MARGIN * args.size) if args.boxes else 2 * args.size
     photographs = UnlabelledImages(root, size, boxes=args.boxes, margin=_MARGIN, padding_mode=beyond(args))
     what = f"boxes in photographs in {root}" if args.boxes else f"photographs in {root}"

@@ -1,4 +1,4 @@
-"""Pictures of hands, for which matplotlib is imported when they are drawn."""
+"""Pictures of hands. matplotlib is imported only when one is drawn."""
 
 from typing import TYPE_CHECKING
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 def draw_skeletons(images: Tensor, predicted: Tensor, true: Tensor | None = None) -> "Figure":
-    """Draw joints over images: the predicted ones, and where they are known the true ones.
+    """Draw predicted joints over images, and the true joints if they are known.
 
     Args:
-        images: (N, 3, H, W) in [0, 1].
-        predicted: (N, 21, 2) joints in pixels of the images.
-        true: (N, 21, 2) the true ones.
+        images: The images (N, 3, H, W) in [0, 1].
+        predicted: The predicted joints (N, 21, 2) in pixels of the images.
+        true: The true joints (N, 21, 2).
 
     Returns:
-        The figure; close it when it is written.
+        The figure. Close it after you have written it.
     """
     from matplotlib import pyplot as plt
 
@@ -41,13 +41,13 @@ def draw_skeletons(images: Tensor, predicted: Tensor, true: Tensor | None = None
 
 
 def draw_bones(axis: "Axes", xy: Tensor, *, color: str | None = None, linestyle: str = "-") -> None:
-    """Draw a skeleton, a colour to a finger.
+    """Draw a skeleton, with a colour for each finger.
 
     Args:
-        axis: Where to draw it.
-        xy: (21, 2) joints in the axis' own units.
-        color: One colour for all of it.
-        linestyle: As matplotlib has it.
+        axis: The axis to draw on.
+        xy: The joints (21, 2) in the units of the axis.
+        color: One colour for all fingers.
+        linestyle: The style of lines, as in matplotlib.
     """
     from matplotlib import colormaps
 

@@ -1,4 +1,4 @@
-"""The options of ``finetune_freihand.py``, and the two recipes that they start from."""
+"""The options of ``finetune_freihand.py``, and the two recipes that set their defaults."""
 
 import argparse
 import os
@@ -11,6 +11,7 @@ from equicon.hands.recipes._options import (
     add_machine,
     add_network,
     add_reading,
+    add_recipe,
     add_run,
     add_schedule,
     add_side,
@@ -51,11 +52,11 @@ FREE = SHARED_FREE | {"validate_every"}
 
 
 def parse_finetune_args(description: str, argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line: what is not given comes from the run that is resumed, or from the recipe.
+    """Parse the command line. Options that are not given come from the resumed run, or from the recipe.
 
     Args:
-        description: What ``--help`` says first.
-        argv: The words; those that the program was started with if None.
+        description: The first text of ``--help``.
+        argv: The words of the command line. None takes those of the running program.
     """
     parser = _parser(description)
     wanted = parser.parse_args(argv)
@@ -64,7 +65,7 @@ def parse_finetune_args(description: str, argv: Sequence[str] | None = None) -> 
     parser.set_defaults(**(RECIPES[recipe] | begun))
     args = parser.parse_args(argv)
     args.out = out
-    args.baseline &= begun.get("weights", args.weights) != "none"  # when it goes on, as it was begun
+    args.baseline &= begun.get("weights", args.weights) != "none"  # a resumed run keeps its baseline
     settle(parser, args, begun, FREE)
     if not 0 < args.fraction <= 1:
         parser.error(f"--fraction: expected a share in (0, 1], got {args.fraction:g}.")
@@ -77,62 +78,66 @@ def parse_finetune_args(description: str, argv: Sequence[str] | None = None) -> 
 def _parser(description: str) -> argparse.ArgumentParser:
     parser = make_parser(description)
 
+    known = "quick: small, takes minutes on a CPU; full: for FreiHAND. If not given: quick on rendered hands, else full"
+    add_recipe(parser, RECIPES, known)
+
     data = parser.add_argument_group("data")
-    data.add_argument(
-        "--data", action=Once, default="synthetic", help="'synthetic' renders --hands hands; or the folder of FreiHAND"
-    )
-    data.add_argument("--hands", type=whole(1), default=4096, help="hands to render")
-    add_side(data)
-    fraction = "share of the hands whose labels are used; a run takes as many steps whatever it is"
-    add_figure(data, "--fraction", RECIPES, type=number(above=0.0), help=fraction)
+    where = "what to train on: 'synthetic' renders hands; any other value is the folder of FreiHAND"
+    data.add_argument("--data", action=Once, default="synthetic", help=where)
+    fraction = "share of the training hands whose labels are used; the number of steps stays the same"
+    add_figure(data, "--fraction", RECIPES, type=number(above=0.0), metavar="SHARE", help=fraction)
     data.add_argument(
         "--holdout",
         type=number(above=0.0),
         default=0.1,
-        help="share of the hands to validate on; of FreiHAND, by the same seed, those of pre-training's probes",
+        metavar="SHARE",
+        help="share of the hands that validate the model and never train it; on FreiHAND, the --holdout and --seed of "
+        "pre-training hold out the same hands",
     )
     add_reading(data, RECIPES)
+
+    rendered = parser.add_argument_group("rendered hands", "Only for --data synthetic.")
+    rendered.add_argument("--hands", type=whole(1), default=4096, metavar="N", help="hands to render for training")
+    add_side(rendered)
 
     add_network(parser, RECIPES).add_argument(
         "--weights",
         default="none",
-        help="of the encoder: 'none' (from scratch), 'imagenet' (torchvision's, which it downloads), a name of "
-        "equicon.list_pretrained, or a file: the encoder.pt of pre-training, or what PeCLR's authors released",
+        help="weights that the encoder starts from: 'none' (random), 'imagenet' (torchvision downloads them), a name "
+        "of equicon.list_pretrained, or a file: the encoder.pt of pre-training, or one that PeCLR's authors released",
     )
 
     views = add_views(parser, RECIPES, translate=0.1)
-    scale = "size of the hand, times 0.7 of the view"
+    scale = "range of the hand's size, as a multiple of 0.7 of the view's side"
     views.add_argument(
         "--scale", type=number(above=0.0), nargs=2, metavar=("LOW", "HIGH"), default=[0.7, 1.3], help=scale
     )
 
     training = parser.add_argument_group("training")
-    training.add_argument(
-        "--recipe",
-        choices=RECIPES,
-        help="chooses the defaults that are listed as (quick: ..., full: ...); not given: quick on rendered hands, "
-        "else full",
+    batch = "images in a step, on all ranks together"
+    add_figure(training, "--batch-size", RECIPES, type=whole(2), metavar="N", help=batch)
+    add_schedule(
+        training,
+        RECIPES,
+        epochs="passes over all training images, labelled or not",
+        lr="highest learning rate of AdamW; lower it if the loss is not finite",
     )
+    decay = "weight decay of AdamW; biases and norms have none"
+    training.add_argument("--weight-decay", type=number(), default=1e-4, metavar="FACTOR", help=decay)
     training.add_argument(
         "--loss-weights",
         type=number(),
         nargs=3,
         metavar=("2D", "DEPTH", "3D"),
         default=[10.0, 1.0, 0.2],
-        help="of the mean absolute errors: joints [half a view]; depth from the palm, joints in space [bone lengths]",
+        help="weights of the mean absolute errors: of joints in 2D [half a view], of depths relative to the palm and "
+        "of joints in space [both in bone lengths]",
     )
-    beside = "where --weights are not none: train the same model from random weights beside it, on the same views"
+    beside = "also train the same model from random weights on the same views, to compare; not if --weights is none"
     add_figure(training, "--baseline", RECIPES, action=argparse.BooleanOptionalAction, help=beside)
-    add_figure(training, "--batch-size", RECIPES, type=whole(2), help="images to a step, on all ranks together")
-    add_schedule(
-        training,
-        RECIPES,
-        epochs="passes over all images, labelled or not",
-        lr="learning rate of AdamW at its highest",
-    )
-    training.add_argument("--weight-decay", type=number(), default=1e-4, help="of AdamW")
-    add_machine(training, precise="encoder")
+    add_machine(parser, precise="encoder")
 
-    run = add_run(parser, out=OUT, keep="checkpoints to keep, beside the best model")
-    add_figure(run, "--validate-every", RECIPES, type=number(above=0.0), help="between validations [epochs]")
+    run = add_run(parser, out=OUT, keep="newest checkpoints to keep; the best model is kept besides")
+    every = "epochs between validations"
+    add_figure(run, "--validate-every", RECIPES, type=number(above=0.0), metavar="EPOCHS", help=every)
     return parser

@@ -1,4 +1,4 @@
-"""Which items show the same hand: the versions of a sample of FreiHAND are not each other's negatives."""
+"""Which items show the same hand. The versions of a FreiHAND sample are not negatives of each other."""
 
 from typing import Any
 
@@ -12,7 +12,10 @@ from equicon.hands.recipes._mixture import Mixture, number_apart
 
 
 def instances_of(images: Any) -> Tensor:
-    """Number what the items of a data set show (n,): items with one number show the same hand at the same moment."""
+    """Number the items of a data set (n,).
+
+    Items with the same number show the same hand at the same moment.
+    """
     if isinstance(images, SkipCorrupt):
         return instances_of(images.dataset)
     if isinstance(images, Mixture):
@@ -21,11 +24,13 @@ def instances_of(images: Any) -> Tensor:
 
 
 class Numbered(Dataset[tuple[Any, Tensor]]):
-    """The items of a data set, each with the number of what it shows; of an image that stands in, its own.
+    """The items of a data set, each with the number of what it shows.
+
+    If an image stands in for a corrupt one, its own number is given.
 
     Args:
         images: The data set.
-        numbers: Those of its items (n,).
+        numbers: The number of each item (n,).
     """
 
     def __init__(self, images: Any, numbers: Tensor) -> None:
@@ -35,7 +40,7 @@ class Numbered(Dataset[tuple[Any, Tensor]]):
         return len(self.numbers)
 
     def __getitem__(self, index: int) -> tuple[Any, Tensor]:
-        item = self.images[index]  # first: then it is known which images are corrupt
+        item = self.images[index]  # read the image first: only then is it known whether it is corrupt
         return item, self.numbers[_stand_in(self.images, index)]
 
 

@@ -1,4 +1,4 @@
-"""Several data sets as one, of square images of one size with a box around the hand."""
+"""Several data sets as one. All images are square, have one size, and have a box around the hand."""
 
 import itertools
 from bisect import bisect_right
@@ -15,15 +15,16 @@ from equicon.hands import Hand
 
 
 class Mixture(Dataset[Boxed]):
-    """The items of one data set, then those of the next, and so on.
+    """The items of one data set, then the items of the next, and so on.
 
-    Smaller images are extended by zeros to the right and below, which are what a view shows beyond an image anyway. So
-    nothing is resampled; a view that shrinks blurs the image's right and lower end a little differently. Views that are
-    to show no zeros would take these for a part of the image: for them, smaller images are enlarged.
+    By default, smaller images are extended with zeros to the right and below, and nothing is resampled. A view shows
+    zeros beyond an image anyway. Where a view shrinks the image, it blurs the right and lower edges a little
+    differently. A view that repeats, reflects or hides the border would take the zeros for a part of the image. For
+    such views, set ``enlarge``.
 
     Args:
-        parts: Data sets of ``Hand`` or ``Boxed``, each of square images of one size.
-        enlarge: Whether smaller images are enlarged rather than extended.
+        parts: Data sets of ``Hand`` or ``Boxed``. Each has square images of one size.
+        enlarge: Whether to enlarge smaller images instead of extending them.
     """
 
     def __init__(self, parts: Sequence[Dataset[Any]], *, enlarge: bool = False) -> None:
@@ -37,11 +38,11 @@ class Mixture(Dataset[Boxed]):
 
     @property
     def groups(self) -> Tensor:
-        """The group of each item (n,), int64; no two parts share one."""
-        return number_apart([part.groups for part in self.parts])  # type: ignore[attr-defined]  # all of the table have
+        """The group of each item (n,), int64. No group spans two data sets."""
+        return number_apart([part.groups for part in self.parts])  # type: ignore[attr-defined]  # SOURCES have them
 
     def part_of(self, index: int) -> tuple[Dataset[Any], int]:
-        """Find the data set of an item, and the index here of that one's first item."""
+        """Find the data set of an item, and the index in the mixture of the first item of that data set."""
         which = bisect_right(self._ends, index)
         return self.parts[which], self._ends[which] - self.counts[which]
 
@@ -50,17 +51,17 @@ class Mixture(Dataset[Boxed]):
         image, box = boxed(part[index - start])
         height, width = image.shape[-2:]
         if max(height, width) > self.size:
-            first = f"image {index} has {width} × {height} pixels, and the first ones at most {self.size}"
-            raise ValueError(f"expected images of one size in each data set, got others: {first}.")
+            first = f"image {index} has {width} × {height} pixels, the first images have at most {self.size}"
+            raise ValueError(f"expected images of one size in each data set, got several sizes: {first}.")
         if self.enlarge:
             scale = self.size / width
             larger = F.interpolate(image[None], (self.size, self.size), mode="bilinear", antialias=True)[0]
-            return Boxed(larger, (box + 0.5) * scale - 0.5)  # edges are what a resize scales
+            return Boxed(larger, (box + 0.5) * scale - 0.5)  # a resize scales pixel edges, not centres
         return Boxed(F.pad(image, (0, self.size - width, 0, self.size - height)), box)
 
 
 def number_apart(numbers: Sequence[Tensor]) -> Tensor:
-    """Put the whole numbers of several data sets behind each other, so that no two of them share one."""
+    """Shift the whole numbers of several data sets so that no two data sets share a number."""
     found: list[Tensor] = []
     for each in numbers:
         found.append(each - each.min() + (found[-1].max() + 1 if found else 0))
@@ -68,7 +69,10 @@ def number_apart(numbers: Sequence[Tensor]) -> Tensor:
 
 
 def boxed(item: Hand | Boxed) -> Boxed:
-    """Put the box around a hand that ``Affine.from_boxes`` frames as ``Affine.from_points`` does its joints."""
+    """Put a box around a hand.
+
+    ``Affine.from_boxes`` makes the same frame of it as ``Affine.from_points`` of the joints.
+    """
     if isinstance(item, Boxed):
         return item
     centre = item.xy.mean(-2)

@@ -1,4 +1,4 @@
-"""A torchvision ResNet without its classifier, the weights to start it from, and what pre-training puts around it."""
+"""ResNet encoders from torchvision without a classifier, weights to start from, and the model for pre-training."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,24 +14,25 @@ from equicon.hands import read_encoder
 from equicon.training import WeightsError
 
 ARCHS = list_resnets()
-"""The names of the encoders: torchvision's ResNets, and a ResNet-18 of a quarter of the width for small views."""
+"""The names of the encoders: the ResNets of torchvision, and a ResNet-18 with a quarter of the channels for small
+views."""
 
 
 def build_encoder(arch: str, weights: str) -> tuple[nn.Module, int]:
     """Build an encoder.
 
     Args:
-        arch: One of ``ARCHS``.
-        weights: ``"none"`` for random ones; ``"imagenet"`` for torchvision's IMAGENET1K_V1, which it downloads once;
-            a name of ``equicon.list_pretrained``; or a file that ``equicon.hands.read_encoder`` reads: one of
-            ``equicon.save_pretrained``, a state dict under torchvision's names, with or without the classifier, or a
-            checkpoint of the official PeCLR program.
+        arch: The name of the network, one of ``ARCHS``.
+        weights: ``"none"`` for random weights, ``"imagenet"`` for torchvision's IMAGENET1K_V1 (downloaded once), a name
+            from ``equicon.list_pretrained``, or a file that ``equicon.hands.read_encoder`` reads. Such a file comes
+            from ``equicon.save_pretrained``, or is a state dict with torchvision's names (with or without the
+            classifier), or a checkpoint of the official PeCLR program.
 
     Returns:
         The network, whose ``fc`` is the identity, and the width of its features.
 
     Raises:
-        WeightsError: If the weights cannot be had, or are those of another network.
+        WeightsError: If the weights cannot be read, or belong to another network.
     """
     encoder, width = build_resnet(arch)
     if weights != "none":
@@ -44,26 +45,28 @@ def build_encoder(arch: str, weights: str) -> tuple[nn.Module, int]:
 
 
 def make_head(width: int, hidden: int, points: int) -> nn.Module:
-    """Make the paper's head: to points (x, y), without a bias, which would be a point that no transform moves.
+    """Make the paper's projection head, which maps features to points (x, y).
+
+    The last layer has no bias, because a bias would be a point that no transform moves.
 
     Args:
-        width: Of the features.
-        hidden: Width of the hidden layer.
-        points: Points of the embedding; it is twice as wide.
+        width: The width of the features.
+        hidden: The width of the hidden layer.
+        points: The number of points. The embedding has two values for each.
     """
     return projection_head(width, hidden, 2 * points)
 
 
 def fetch_imagenet(arch: str) -> Mapping[str, Tensor]:
     if arch == QUARTER:
-        raise WeightsError(f"--weights imagenet: torchvision has none for {arch}. Start at random (--weights none).")
+        raise WeightsError(f"--weights imagenet: torchvision has none for {arch}. Start at random: --weights none.")
     known = torchvision.models.get_model_weights(arch)["IMAGENET1K_V1"]
     try:
         state: Mapping[str, Tensor] = known.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except Exception as error:  # no network, no room, or a damaged file in torch's cache
         raise WeightsError(
-            f"--weights imagenet: {known.url} could not be had: {error}. Download it where there is a network and give "
-            f"the file (--weights {Path(known.url).name}), or start at random (--weights none)."
+            f"--weights imagenet: {known.url} could not be downloaded: {error}. Download it on another machine and "
+            f"give the file (--weights {Path(known.url).name}), or start at random (--weights none)."
         ) from error
     return {name: value for name, value in state.items() if not name.startswith("fc.")}
 
@@ -79,11 +82,13 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
 
 
 class SiameseModel(nn.Module):
-    """Sees both views in one batch, which batch norm normalises together. It holds the criterion, which may learn.
+    """Embeds both views of a batch together, so that batch norm normalises them together.
+
+    It also holds the criterion, because the criterion may have parameters that learn.
 
     Args:
-        encoder: Gives features of views.
-        head: Gives embeddings of features.
+        encoder: The encoder, from views to features.
+        head: The projection head, from features to embeddings.
         criterion: The loss.
     """
 
@@ -92,6 +97,6 @@ class SiameseModel(nn.Module):
         self.encoder, self.head, self.criterion = encoder, head, criterion
 
     def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the embeddings of both."""
+        """Give the embeddings of both views."""
         z1, z2 = self.head(self.encoder(torch.cat([x1, x2]))).chunk(2)
         return z1, z2

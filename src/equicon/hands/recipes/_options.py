@@ -1,4 +1,4 @@
-"""The options that ``pretrain_freihand.py`` and ``finetune_freihand.py`` share, and how both are settled."""
+"""The options that ``pretrain_freihand.py`` and ``finetune_freihand.py`` share, and the checks of both."""
 
 import argparse
 import sys
@@ -24,119 +24,133 @@ from equicon.training import (
 )
 
 Recipes: TypeAlias = Mapping[str, Mapping[str, Any]]
-"""The figures that an option not given has, by the recipe's name and the option's."""
+"""The default values, by the name of the recipe and the name of the option."""
 
 SHARED_FREE = frozenset(
     ["data", "device", "keep", "lr", "out", "resume", "save_every", "skip_corrupt", "weights", "workers"]
 )
-"""What may change when a run is resumed; the rest would make it another run."""
+"""The options that may change when a run is resumed. Any other change would make it a different run."""
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:
-    """Make a parser that says defaults and takes no option by half its name."""
+    """Make a parser whose help shows defaults, and which accepts no abbreviated options."""
     return argparse.ArgumentParser(description=description, formatter_class=Help, allow_abbrev=False)
 
 
+def add_recipe(parser: argparse.ArgumentParser, recipes: Recipes, what: str) -> None:
+    """Add the group of the recipe."""
+    group = parser.add_argument_group("recipe", "A recipe sets the defaults that are listed with its name below.")
+    group.add_argument("--recipe", choices=recipes, help=what)
+
+
 def add_reading(data: Any, recipes: Recipes) -> None:
-    """Add how images are read."""
-    skip = "go on without images that cannot be read; names them"
+    """Add the options for reading images."""
+    skip = "replace an image that cannot be read by the next one, and list such images; by default, the run stops"
     data.add_argument("--skip-corrupt", action="store_true", help=skip)
-    add_figure(data, "--workers", recipes, type=whole(0), help="processes that read images")
+    workers = "processes that read images; 0: the main process reads them; raise it if training waits for images"
+    add_figure(data, "--workers", recipes, type=whole(0), metavar="N", help=workers)
 
 
 def add_side(data: Any) -> None:
-    """Add which hands are rendered."""
-    data.add_argument("--side", choices=get_args(Side), default="right", help="of hands to render: left, right or both")
+    """Add the option for left or right hands."""
+    data.add_argument("--side", choices=get_args(Side), default="right", help="which hands to render")
 
 
 def add_network(parser: argparse.ArgumentParser, recipes: Recipes) -> Any:
-    """Add the group of the network, with what it is."""
+    """Add the group of the network, with its architecture."""
     network = parser.add_argument_group("network")
-    arch = f"one of {', '.join(ARCHS)}; the first is a ResNet-18 of a quarter of the width, the others torchvision's"
+    arch = f"encoder: {ARCHS[0]} (a ResNet-18 with a quarter of the channels) or torchvision's {', '.join(ARCHS[1:])}"
     add_figure(network, "--arch", recipes, choices=ARCHS, metavar="NAME", help=arch)
     return network
 
 
 def add_views(parser: argparse.ArgumentParser, recipes: Recipes, *, translate: float) -> Any:
-    """Add the group of the views, with what all of them have."""
-    views = parser.add_argument_group("views")
-    add_figure(views, "--size", recipes, type=whole(8), help="side of the views [pixels]")
-    views.add_argument("--degrees", type=number(), default=45.0, help="rotation to either side, at most [degrees]")
-    shift = "shift to either side, at most [share of the view's side]"
-    views.add_argument("--translate", type=number(), default=translate, help=shift)
+    """Add the group of the views, with the options that both programs have."""
+    views = parser.add_argument_group("views", "How the views of an image are drawn.")
+    add_figure(views, "--size", recipes, type=whole(8), metavar="PIXELS", help="side of the square views [pixels]")
+    turn = "largest rotation to either side; raise it if hands may point anywhere [degrees]"
+    views.add_argument("--degrees", type=number(), default=45.0, help=turn)
+    shift = "largest shift along each axis [share of the view's side]"
+    views.add_argument("--translate", type=number(), default=translate, metavar="SHARE", help=shift)
     views.add_argument(
         "--jitter",
         type=number(),
         nargs=4,
         metavar=("BRIGHT", "CONTRAST", "SATURATION", "HUE"),
         default=[0.5, 0.1, 0.5, 0.01],
-        help="colour: factors of 1 ± the value, and hue [turns]",
+        help="colour: the first three change by factors of up to 1 ± the value, hue by up to ± the value [turns]",
     )
     return views
 
 
 def add_schedule(training: Any, recipes: Recipes, *, epochs: str, lr: str) -> None:
-    """Add how long and how fast it learns."""
+    """Add the length of the run and its learning rate."""
     add_figure(training, "--epochs", recipes, type=number(above=0.0), help=epochs)
-    warmup = "share of the run in which the learning rate rises, then a cosine"
-    training.add_argument("--warmup", type=number(), default=0.1, help=warmup)
-    add_figure(training, "--lr", recipes, type=number(above=0.0), help=lr)
+    add_figure(training, "--lr", recipes, type=number(above=0.0), metavar="RATE", help=lr)
+    warmup = "share of the run in which the learning rate rises to --lr; after that, it falls along a cosine"
+    training.add_argument("--warmup", type=number(), default=0.1, metavar="SHARE", help=warmup)
 
 
-def add_machine(training: Any, *, precise: str) -> None:
-    """Add the seed, and what it is run on; ``precise`` is what the precision is of."""
-    training.add_argument("--seed", type=whole(0), default=0, help="of everything random")
-    training.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to train")
-    training.add_argument(
+def add_machine(parser: argparse.ArgumentParser, *, precise: str) -> None:
+    """Add the group of seed, device and precision; ``precise`` names what has this precision."""
+    machine = parser.add_argument_group("seed and device")
+    seed = "seed of everything random; change it for an independent run"
+    machine.add_argument("--seed", type=whole(0), default=0, help=seed)
+    device = "device to train on, such as cpu, cuda or cuda:1"
+    machine.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help=device)
+    machine.add_argument(
         "--precision",
         default="auto",
         choices=["auto", *PRECISIONS],
-        help=f"of the {precise}; auto is bfloat16 where that is fast, else float16 on a GPU and float32 elsewhere",
+        help=f"type in which the {precise} computes; auto takes bfloat16 if the device is fast at it, else float16 on "
+        "a GPU and float32 elsewhere",
     )
 
 
 def add_run(parser: argparse.ArgumentParser, *, out: Path, keep: str) -> Any:
     """Add the group of the run: its folder and its checkpoints."""
-    run = parser.add_argument_group("run")
-    where = f"folder for the results; not given: {out}, or {out}-2 and so on where there is a run already"
-    run.add_argument("--out", type=Path, help=where)
-    resume = "go on with the run in --out, if there is one; without --out, with the last of its defaults"
+    run = parser.add_argument_group("run", "Where the run is kept, and how often it is saved.")
+    where = f"folder for the results; if not given, {out} or the first of {out}-2, {out}-3, ... without a run"
+    run.add_argument("--out", type=Path, metavar="FOLDER", help=where)
+    resume = "go on with the run in --out, or start one if there is none; without --out, take the last default folder"
     run.add_argument("--resume", action="store_true", help=resume)
-    run.add_argument("--save-every", type=number(above=0.0), default=1.0, help="between checkpoints [epochs]")
-    run.add_argument("--keep", type=whole(1), default=3, help=keep)
+    every = "epochs between checkpoints; lower it if an epoch takes hours"
+    run.add_argument("--save-every", type=number(above=0.0), default=1.0, metavar="EPOCHS", help=every)
+    run.add_argument("--keep", type=whole(1), default=3, metavar="N", help=keep)
     return run
 
 
 def check_pair(parser: argparse.ArgumentParser, flag: str, pair: list[float]) -> None:
-    """Check that the first of two figures is not the larger one."""
+    """Check that the first of two numbers is not larger than the second."""
     if pair[0] > pair[1]:
         parser.error(f"{flag}: expected LOW <= HIGH, got {pair[0]:g} {pair[1]:g}.")
 
 
 def open_run(wanted: argparse.Namespace, default: Path, name: str, *, several: bool) -> tuple[Path, dict[str, Any]]:
-    """Choose the folder of a run, and read what the run was begun with that is resumed there; else nothing.
+    """Choose the folder of a run and, to resume a run, read the options that it was begun with.
 
     Args:
-        wanted: What is given, of which ``out`` and ``resume`` are read.
-        default: The first folder to try where none is given.
-        name: Of the programme.
-        several: Whether its ``data`` are several, which tells its runs from another programme's.
+        wanted: The options of this command, of which ``out`` and ``resume`` are read.
+        default: The first folder to try if none is given.
+        name: The name of the program.
+        several: Whether ``data`` is a list in this program. This tells its runs from those of the other program.
 
     Returns:
-        The folder and the arguments. The programme ends where the run in the folder is of another one.
+        The folder and the options, which are empty for a new run. The program ends if the folder holds a run of the
+        other program.
     """
     out = choose_out(wanted.out, default, resume=wanted.resume)
     begun = read_arguments(out) if wanted.resume else {}
     if "data" in begun and isinstance(begun["data"], list) != several:
-        sys.exit(f"--out: {out} holds another run than one of {name}. Give another folder.")
+        sys.exit(f"--out: {out} holds a run of another kind, not of {name}. Give another folder.")
     return out, begun
 
 
 def settle(
     parser: argparse.ArgumentParser, args: argparse.Namespace, begun: Mapping[str, Any], free: Collection[str]
 ) -> None:
-    """Check the options against those of the run that is resumed and the machine, and choose the precision."""
+    """Check the options against those of the resumed run and against the machine, and choose the precision."""
     check_begun(parser, args, begun, free)
     check_device(parser, args.device)
-    if args.precision == "auto":  # written down, so that it is the same where the run is resumed
+    if args.precision == "auto":  # the choice is saved, so that a resumed run keeps it
         args.precision = fast_precision(args.device)

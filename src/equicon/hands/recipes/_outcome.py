@@ -1,4 +1,4 @@
-"""What pre-training tells a person at its end: a sentence, a table, a picture and the next command."""
+"""What pre-training reports at its end: a short text, a table, a picture and the next command."""
 
 import argparse
 import os
@@ -22,38 +22,39 @@ if TYPE_CHECKING:
 
 
 def explain_probes(args: argparse.Namespace, before: Probed, after: Probed) -> str:
-    """Show what probes found before and after, and say how to read it.
+    """Show what probes found before and after pre-training, and explain how to read it.
 
     Args:
         args: The options of ``pretrain_freihand.py``.
-        before: Before pre-training.
-        after: After it.
+        before: What the probes found before pre-training.
+        after: What they found after it.
     """
-    mlp = ", and 'mlp', a small network, falls back to it on few labels" if args.mlp_probe else ""
+    mlp = "'mlp' is a small network. With few labels it predicts the mean pose too.\n" if args.mlp_probe else ""
     return (
-        f"\nHow far probes on frozen features miss the joints of hands they never saw: 2D [pixels of\n"
-        f"{args.size}], 3D from the wrist [mm] and the same aligned (PA), by labels. 'mean' looks at no\n"
-        f"image{mlp}.\n"
+        f"\nProbes predict the joints from frozen features. The table has their mean errors on hands that they\n"
+        f"never saw: 2D in pixels (views have {args.size}), 3D in mm from the wrist, PA in mm after alignment.\n"
+        f"'mean' is the mean pose, which looks at no image. 'linear' is ridge regression.\n{mlp}"
         f"Before: weights '{args.weights}'. After: {args.method} pre-training.\n\n"
         + format_probes({"before": before.rows, "after": after.rows})
     )
 
 
 def conclude_probes(args: argparse.Namespace, minutes: float, before: Probed, after: Probed) -> str:
-    """Say in a sentence what pre-training was good for.
+    """Say in a few sentences what pre-training was worth.
 
     Args:
         args: The options of ``pretrain_freihand.py``.
-        minutes: That it took.
-        before: What the probes found before it.
+        minutes: The time that pre-training took.
+        before: What the probes found before pre-training.
         after: What they found after it.
     """
     first, last, mean = _linear(before), _linear(after), _best(after, "mean")
     return (
-        f"After {minutes:.1f} minutes of looking at hands without a label, a linear probe on the network's features, "
-        f"fitted to {last.labels:,} labelled hands, misses the joints of hands that it never saw by {last.px:.1f} "
-        f"pixels of {args.size} and by {last.mm:.0f} mm, where it missed by {first.px:.1f} pixels and {first.mm:.0f} "
-        f"mm before, and the mean pose, which looks at no hand, misses by {mean.px:.1f} pixels and {mean.mm:.0f} mm."
+        f"Pre-training took {minutes:.1f} minutes and used no labels. Then a linear probe was fitted to the features "
+        f"of {last.labels:,} labelled hands. It misses the joints of hands that it never saw by {last.px:.1f} of "
+        f"{args.size} pixels and by {last.mm:.0f} mm. Before pre-training, such a probe missed them by {first.px:.1f} "
+        f"pixels and {first.mm:.0f} mm. The mean pose, which looks at no image, misses them by {mean.px:.1f} pixels "
+        f"and {mean.mm:.0f} mm."
     )
 
 
@@ -66,24 +67,24 @@ def _best(found: Probed, kind: str) -> ProbeResult:
 
 
 def draw_probes(data: PretrainData, args: argparse.Namespace, before: Probed, after: Probed) -> "Figure":
-    """Draw the first hands of the test, and where the linear probe saw their joints before and after.
+    """Draw the first test hands, and the joints that the linear probe predicted before and after pre-training.
 
     Args:
-        data: With labelled hands.
+        data: The data, with labelled hands.
         args: The options of ``pretrain_freihand.py``.
         before: What the probes found before pre-training.
         after: What they found after it.
 
     Returns:
-        The figure; close it when it is written.
+        The figure. Close it after you have written it.
     """
     from matplotlib import pyplot as plt
 
-    hands = data.labelled[1]  # type: ignore[index]  # it is not None where there are probes
+    hands = data.labelled[1]  # type: ignore[index]  # there are probes, so it is not None
     first = [hands[i] for i in range(len(after.shown))]
     views, true = plain_views(Hand(*map(torch.stack, zip(*first, strict=True))), args)
     rows = {
-        "weights to begin with": before,
+        "before pre-training": before,
         "after pre-training": after,
     }
     figure, axes = plt.subplots(len(rows), SHOWN, figsize=(2.1 * SHOWN, 2.25 * len(rows) + 0.4), squeeze=False)
@@ -97,17 +98,19 @@ def draw_probes(data: PretrainData, args: argparse.Namespace, before: Probed, af
             draw_bones(axis, xy, color="white", linestyle=":")
             draw_bones(axis, joints)
             axis.set(xlim=(-0.5, args.size - 0.5), ylim=(args.size - 0.5, -0.5))
-    figure.suptitle("Hands never seen: what a linear probe reads from the features (colour), and the truth (dotted)")
+    figure.suptitle("Test hands: joints that a linear probe predicts from the features (colour), true joints (dotted)")
     figure.tight_layout()
     return figure
 
 
 def next_command(args: argparse.Namespace, program: Path) -> str:
-    """Write the command that fine-tunes the encoder, as it can be typed where this was run; nothing without labels.
+    """Write the command that fine-tunes the encoder. It can be typed in the folder in which this program was started.
+
+    Without labels there is no such command, and the text is empty.
 
     Args:
         args: The options of ``pretrain_freihand.py``.
-        program: That of fine-tuning.
+        program: The path of the fine-tuning program.
     """
     words = ["--weights", str(args.out / "encoder.pt")]
     if not is_rendered(args.data):
@@ -115,7 +118,7 @@ def next_command(args: argparse.Namespace, program: Path) -> str:
             return ""
         words += ["--data", labelled[0]]
     usual = parse_finetune_args("", words)
-    # On FreiHAND by one seed, so that it is validated on hands that pre-training has not seen either.
+    # On FreiHAND, the same seed and share hold out the same hands. So pre-training has not seen them either.
     for name in ("arch", "side", "seed", "holdout") if "--data" in words else ("arch", "size", "side"):
         if getattr(args, name) not in (getattr(usual, name), 0.0 if name == "holdout" else None):
             words += [f"--{name}", str(getattr(args, name))]

@@ -1,4 +1,4 @@
-"""The picture of what pre-training sees."""
+"""The picture of the views that pre-training sees."""
 
 import argparse
 
@@ -14,16 +14,16 @@ from equicon.hands.recipes._views import draw_action
 
 
 def draw_views(batch: Batch, views: eq.EquivariantTransform, args: argparse.Namespace, *, seed: int) -> Figure:
-    """Draw images, two views of each, and the views brought back; with joints where they are known.
+    """Draw images, two views of each, and these views mapped back. Joints are drawn if they are known.
 
     Args:
         batch: The images, on the CPU.
-        views: Draws their transforms.
+        views: The transform that draws the views.
         args: The options of ``pretrain_freihand.py``.
-        seed: Of the views.
+        seed: The seed of the views.
 
     Returns:
-        The figure; close it when it is written.
+        The figure. Close it after you have written it.
     """
     source, size, frame = (batch.image.shape[-2], batch.image.shape[-1]), (args.size, args.size), frame_of(batch, args)
     joints = batch.xy if isinstance(batch, Hand) else None

@@ -1,4 +1,4 @@
-"""The images of ``pretrain_freihand.py``: where they come from, and where in them the hand is."""
+"""The images of ``pretrain_freihand.py``: where they come from, and where the hand is in each image."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -19,18 +19,18 @@ from equicon.hands.recipes._run_data import NO_LABELS, PretrainData
 from equicon.training import ALONE, Batches, Ranks, Shares, loading, seed_of
 
 Batch: TypeAlias = Hand | Boxed
-"""Images, with labels or with boxes around the hands."""
+"""A batch of images, with labels or with boxes around the hands."""
 
 
 def load_pretrain_data(args: argparse.Namespace, *, quiet: bool) -> PretrainData:
-    """Open what ``--data`` names, and mix it if it names several.
+    """Open the data set that ``--data`` names. If it names several, mix them.
 
     Args:
         args: The options of ``pretrain_freihand.py``.
-        quiet: Whether to show no progress.
+        quiet: Whether to hide progress bars.
 
     Raises:
-        ValueError: If it cannot be opened, or batches cannot be drawn from ``--groups-per-batch`` groups.
+        ValueError: If a data set cannot be opened, or batches cannot be drawn from ``--groups-per-batch`` groups.
     """
     data = _open(args, quiet=quiet)
     if args.groups_per_batch and data.images is not None and data.count >= args.batch_size:
@@ -53,16 +53,16 @@ def _open(args: argparse.Namespace, *, quiet: bool) -> PretrainData:
 def training_batches(
     data: PretrainData, args: argparse.Namespace, first: int, last: int, ranks: Ranks = ALONE
 ) -> Iterator[tuple[Batch, Tensor | None]]:
-    """Load this rank's parts of batches ``first`` to ``last``; what is rendered without end is rendered in place.
+    """Load this rank's parts of the batches from ``first`` up to, but not including, ``last``.
 
-    Each comes with labels (B,) for the loss: the numbers of the hands that its images show. They are None where no two
-    images of the data show the same.
+    The hands of ``--data stream`` are rendered here. Each batch comes with labels (B,) for the loss: the number of the
+    hand that each image shows. The labels are None if no two images of the data show the same hand.
 
     Args:
-        data: What to load.
+        data: The data to load.
         args: The options of ``pretrain_freihand.py``.
         first: The number of the first batch.
-        last: The one before which to stop.
+        last: The number of the batch before which to stop.
         ranks: The processes of the run.
     """
     if data.images is None:
@@ -74,7 +74,7 @@ def training_batches(
         groups = {"groups": images.groups, "groups_per_batch": args.groups_per_batch}  # type: ignore[attr-defined]
     sampler = Batches(data.count, args.batch_size, args.seed, first, last, ranks, shares, **groups)
     numbers = instances_of(images)
-    if shares or len(numbers.unique()) < len(numbers):  # by shares, an image may come twice in an epoch
+    if shares or len(numbers.unique()) < len(numbers):  # with shares, an epoch may have an image twice
         return iter(DataLoader(Numbered(images, numbers), batch_sampler=sampler, **loading(args)))
     return ((batch, None) for batch in DataLoader(images, batch_sampler=sampler, **loading(args)))
 
@@ -86,13 +86,13 @@ def _stream(args: argparse.Namespace, wanted: range, part: slice) -> Iterator[tu
 
 
 def _indices(args: argparse.Namespace, number: int) -> Sequence[int]:
-    """Say which hands of the stream make a batch: the next ones, or the next ones of a few scenes."""
+    """Choose the hands of the stream for a batch: the next ones or, with groups, the next ones of a few scenes."""
     if not args.groups_per_batch:
         return range(number * args.batch_size, (number + 1) * args.batch_size)
     generator = torch.Generator().manual_seed(seed_of(args.seed, 3, number))
     scenes = torch.randperm(args.scenes, generator=generator, device="cpu")[: args.groups_per_batch].tolist()
     each = args.batch_size // args.groups_per_batch
-    # They take turns, so that each rank has hands of all of them.
+    # The scenes take turns, so that each rank gets hands of every scene.
     return [scene + args.scenes * (number * each + k) for k in range(each) for scene in scenes]
 
 
@@ -102,12 +102,16 @@ def labelled_batches(hands: Dataset[Hand], args: argparse.Namespace, batch_size:
 
 
 def frame_of(batch: Batch, args: argparse.Namespace, margin: float = 1.0) -> eq.Affine:
-    """Frame the hand: by its joints as the paper does, in place of a detector; by its box; or, rendered, by its square.
+    """Make the frame around the hand in each image.
+
+    A box gives the frame if the images have boxes. A rendered hand is framed by its square. Other hands are framed by
+    their joints, as in the paper: the joints replace a hand detector.
 
     Args:
         batch: The images.
-        args: The options of ``pretrain_freihand.py``, which say what they are of.
-        margin: Half-side of the frame over that of the hand; the square has one of its own.
+        args: The options of ``pretrain_freihand.py``. They tell whether the hands are rendered.
+        margin: The half-side of the frame over the half-side of the hand. Not used for rendered hands, since their
+            square has a margin.
     """
     size = (batch.image.shape[-2], batch.image.shape[-1])
     if isinstance(batch, Boxed):

@@ -1,4 +1,4 @@
-"""The options of ``pretrain_freihand.py``, and the recipes that they start from."""
+"""The options of ``pretrain_freihand.py``, and the recipes that set their defaults."""
 
 import argparse
 import math
@@ -14,6 +14,7 @@ from equicon.hands.recipes._options import (
     add_machine,
     add_network,
     add_reading,
+    add_recipe,
     add_run,
     add_schedule,
     add_side,
@@ -28,10 +29,10 @@ from equicon.training import add_figure, number, whole
 METHODS: dict[str, eq.Representation[Any]] = {"peclr": eq.PeCLRPoints(), "exact": eq.Points(), "simclr": eq.Invariant()}
 """How a transform acts on the embedding, by the name of the method."""
 
-# "paper" is the configuration that was released with PeCLR (Spurr et al., ICCV 2021, arXiv 2106.05953). It wraps Adam
-# in LARS as lightning-bolts had it: a tensor's gradient is shortened to 0.02 · |weights| / lr where it is longer. At
-# this learning rate that is 4.4 times the length of the weights themselves, which gradients do not reach. So Adam alone
-# does the same; no library that is kept up wraps Adam in LARS.
+# "paper" is the configuration that was released with PeCLR (Spurr et al., ICCV 2021, arXiv 2106.05953). The release
+# wraps Adam in LARS from lightning-bolts, which shortens the gradient of a tensor to 0.02 · |weights| / lr if it is
+# longer. At this learning rate, the limit is 4.4 times the norm of the weights. Gradients do not get so long, so Adam
+# alone makes the same steps. No library that is still maintained wraps Adam in LARS.
 RECIPES: dict[str, dict[str, Any]] = {
     "quick": {
         "arch": "quarter_resnet18",
@@ -70,7 +71,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "workers": min(8, os.cpu_count() or 1),
     },
 }
-# What taught more on rendered hands, or as much (docs/explanation/what_must_not_be_seen.md), at the size of the paper's.
+# The paper's size, with settings that taught as much or more on rendered hands (see what_must_not_be_seen.md).
 RECIPES["equicon"] = RECIPES["paper"] | {
     "inside": True,
     "blur": 1.0,
@@ -85,11 +86,11 @@ FREE = SHARED_FREE | {"boxes", "micro_batch", "picture_every", "probe_every"}
 
 
 def parse_pretrain_args(description: str, argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line: what is not given comes from the run that is resumed, or from the recipe.
+    """Parse the command line. Options that are not given come from the resumed run, or from the recipe.
 
     Args:
-        description: What ``--help`` says first.
-        argv: The words; those that the program was started with if None.
+        description: The first text of ``--help``.
+        argv: The words of the command line. None takes those of the running program.
     """
     parser = _parser(description)
     wanted = parser.parse_args(argv)
@@ -97,7 +98,7 @@ def parse_pretrain_args(description: str, argv: Sequence[str] | None = None) -> 
     data = wanted.data or begun.get("data") or ["synthetic"]
     recipe = wanted.recipe or ("quick" if is_rendered(data) else "paper")
     known = RECIPES[recipe] | {"recipe": recipe} | begun
-    parser.set_defaults(**(known | {"data": None}))  # a default would be appended to
+    parser.set_defaults(**(known | {"data": None}))  # argparse would append to a default
     args = parser.parse_args(argv)
     args.out = out
     args.data = data
@@ -106,12 +107,10 @@ def parse_pretrain_args(description: str, argv: Sequence[str] | None = None) -> 
         parser.error(wrong)
     if args.inside and args.padding_mode != "zeros":
         parser.error(
-            f"--padding-mode: with --inside, views show nothing outside, got {args.padding_mode}. Add --no-inside."
+            f"--padding-mode: views with --inside have no padding, got {args.padding_mode}. Add --no-inside to pad."
         )
     if args.context < 1:
-        parser.error(
-            f"--context: expected the width of pictures over the hand's square, at least 1, got {args.context:g}."
-        )
+        parser.error(f"--context: expected at least 1 (pictures as wide as the hand's square), got {args.context:g}.")
     if args.holdout >= 1:
         parser.error(f"--holdout: expected a share in [0, 1), got {args.holdout:g}.")
     check_pair(parser, "--margin", args.margin)
@@ -119,88 +118,94 @@ def parse_pretrain_args(description: str, argv: Sequence[str] | None = None) -> 
 
 
 def _wrong_data(args: argparse.Namespace) -> str:
-    """Say which options of the data do not go together, if any do not."""
+    """Say which options of the data contradict each other; give an empty text if none do."""
     data, weights = args.data, args.data_weights
     sources = [source_of(name) for name in data]
     alone = [source.name for source in sources if source.rendered]
     if alone and len(data) > 1:
-        return f"--data: '{alone[0]}' stands alone, got {', '.join(data)}."
+        return f"--data: '{alone[0]}' cannot be mixed with other data, got {', '.join(data)}."
     probed = [source.name for source in sources if source.probed]
     if len(probed) > 1:
-        return f"--data: expected {probed[0]} once, for the probes are of its samples, got {', '.join(data)}."
+        return f"--data: expected {probed[0]} once, because the probes use its samples, got {', '.join(data)}."
     if weights and len(data) == 1:
-        return "--data-weights: one data set has nothing to be weighed against. Give --data for each."
+        return "--data-weights: expected several data sets, got one. Give --data for each."
     if weights and len(weights) != len(data):
         return f"--data-weights: expected {len(data)} numbers, one for each --data, got {len(weights)}."
     if args.groups_per_batch:
         if each := [source.name for source in sources if not source.groups]:
-            return f"--groups-per-batch: the images of '{each[0]}' are in no groups. Leave it out."
+            return f"--groups-per-batch: the images of '{each[0]}' have no groups. Leave the option out."
         if alone and not args.scenes:
-            return "--scenes: hands that share none are in no groups. Give --groups-per-batch 0 too."
+            return "--scenes: hands that share no scenes have no groups. Give --groups-per-batch 0 too."
         if alone and args.groups_per_batch > args.scenes:
-            return f"--groups-per-batch: expected at most {args.scenes}, the --scenes, got {args.groups_per_batch}."
+            return f"--groups-per-batch: expected at most {args.scenes} (--scenes), got {args.groups_per_batch}."
         if args.batch_size % args.groups_per_batch:
-            wanted = f"a number that divides {args.batch_size}, the --batch-size"
+            wanted = f"a number that divides {args.batch_size} (--batch-size)"
             return f"--groups-per-batch: expected {wanted}, got {args.groups_per_batch}."
     boxed = sum(source.boxes for source in sources)
     if args.boxes and boxed != 1:
         others = ", ".join(source.name for source in SOURCES if not source.boxes and not source.rendered)
-        known = ", and only one of them" if boxed else f"; {others} and rendered hands have their own"
-        return f"--boxes: only a folder of unlabelled images takes it{known}."
+        known = "exactly one such folder" if boxed else f"such a folder; {others} and rendered hands have own boxes"
+        return f"--boxes: it is for a folder of photographs. Expected {known}."
     return ""
 
 
 def _parser(description: str) -> argparse.ArgumentParser:
     parser = make_parser(description)
 
+    known = (
+        "quick: small, takes minutes on a CPU; paper: the published configuration; equicon: as large as paper, with "
+        "views that hide borders, batches from few groups and a lower temperature. If not given: quick on rendered "
+        "hands, else paper"
+    )
+    add_recipe(parser, RECIPES, known)
+
     data = parser.add_argument_group("data")
     data.add_argument(
         "--data",
         action="append",
-        help="'synthetic', the default, renders --hands hands once, 'stream' renders new ones for ever, on --device; "
-        "or the folder of FreiHAND; or that of YouTube3DHands, or of unlabelled images, where there is nothing to "
-        "probe. Several folders, each with its --data, are mixed",
+        help="what to train on: 'synthetic' (the default) renders --hands hands once; 'stream' renders new hands all "
+        "the time, on --device; any other value is a folder of FreiHAND, of YouTube3DHands or of photographs. To mix "
+        "several folders, give --data for each. YouTube3DHands and photographs have no labels for probes",
     )
     data.add_argument(
         "--data-weights",
         type=number(above=0.0),
         nargs="+",
         metavar="SHARE",
-        help="one for each --data: its share of the images seen; not given: each image once an epoch",
+        help="share of each --data in the images of an epoch, in the same order; if not given, each image is seen once "
+        "an epoch",
     )
+    boxes = 'JSON file of hand boxes in photographs: {"path in the folder": [x0, y0, x1, y1] or several boxes} [pixels]'
+    data.add_argument("--boxes", type=Path, metavar="FILE", help=boxes)
     data.add_argument(
         "--mirror-left",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="mirror the left hands of YouTube3DHands to right ones, as the authors do",
-    )
-    data.add_argument(
-        "--boxes", type=Path, help='for a folder of images: JSON {"path in it": [x0, y0, x1, y1], or several} [pixels]'
-    )
-    data.add_argument("--hands", type=whole(1), default=2048, help="hands to render; of 'stream', those of an epoch")
-    wide = "of hands to render: width of the image over that of the hand's square; views see what is around it"
-    data.add_argument("--context", type=number(above=0.0), default=2.0, help=wide)
-    shared = "of hands to render: scenes (person, light, background, camera) that they share; 0: each has its own"
-    data.add_argument("--scenes", type=whole(0), default=32, help=shared)
-    add_side(data)
-    data.add_argument(
-        "--holdout",
-        type=number(),
-        default=0.1,
-        help="share of FreiHAND's samples kept for the probes; 0: learn from all",
+        help="mirror the left hands of YouTube3DHands to right ones, as PeCLR's authors do",
     )
     add_reading(data, RECIPES)
+
+    rendered = parser.add_argument_group("rendered hands", "Only for --data synthetic and --data stream.")
+    hands = "hands to render; with 'stream', the hands in an epoch"
+    rendered.add_argument("--hands", type=whole(1), default=2048, metavar="N", help=hands)
+    shared = "scenes (person, light, background, camera) that the hands share; 0: each hand has its own"
+    rendered.add_argument("--scenes", type=whole(0), default=32, metavar="N", help=shared)
+    wide = "width of the picture over the width of the hand's square; above 1, views can show what is around the square"
+    rendered.add_argument("--context", type=number(above=0.0), default=2.0, metavar="RATIO", help=wide)
+    add_side(rendered)
 
     network = add_network(parser, RECIPES)
     add_figure(
         network,
         "--weights",
         RECIPES,
-        help="to begin with: 'none' (random), 'imagenet' (torchvision's, which it downloads), a name of "
-        "equicon.list_pretrained, or a file of an encoder",
+        help="weights to start from: 'none' (random), 'imagenet' (torchvision downloads them), a name of "
+        "equicon.list_pretrained, or a file that holds an encoder",
     )
-    network.add_argument("--hidden", type=whole(1), default=512, help="width of the projection head's hidden layer")
-    network.add_argument("--points", type=whole(1), default=64, help="points (x, y) of the embedding")
+    hidden = "width of the projection head's hidden layer"
+    network.add_argument("--hidden", type=whole(1), default=512, metavar="N", help=hidden)
+    points = "points (x, y) of the embedding, which has two values for each"
+    network.add_argument("--points", type=whole(1), default=64, metavar="N", help=points)
 
     views = add_views(parser, RECIPES, translate=15 / 128)
     views.add_argument(
@@ -209,68 +214,68 @@ def _parser(description: str) -> argparse.ArgumentParser:
         nargs=2,
         metavar=("LOW", "HIGH"),
         default=[0.9, 1.5],
-        help="half-side of the crop over the distance from the joints' mean to the farthest; or over a box or picture",
+        help="range of the crop's half-side, in multiples of the distance from the joints' mean to the farthest joint; "
+        "without joints, of half the box, of half the rendered hand's square, or of half the photograph",
     )
-
-    outside = "what views show outside of an image: black, its border, or its reflection"
+    inside = "magnify each view just enough to show nothing outside its image: then no border gives the transform away"
+    add_figure(views, "--inside", RECIPES, action=argparse.BooleanOptionalAction, help=inside)
+    outside = (
+        "what views show outside their image: black (zeros), its edge pixels (border) or its mirror image "
+        "(reflection); the last two need --no-inside"
+    )
     add_figure(views, "--padding-mode", RECIPES, choices=get_args(eq.PaddingMode), help=outside)
     blur = (
-        "largest standard deviation of a blur that hides how much a view was magnified, half of it the least; 0: none"
+        "largest standard deviation of a blur that hides how much a view was magnified; the smallest is half of it; "
+        "0: no blur"
     )
     add_figure(views, "--blur", RECIPES, type=number(), metavar="PIXELS", help=blur)
-    inside = "magnify each view by as little as is needed to show nothing outside of its image"
-    add_figure(views, "--inside", RECIPES, action=argparse.BooleanOptionalAction, help=inside)
 
     training = parser.add_argument_group("training")
-    training.add_argument(
-        "--recipe",
-        choices=RECIPES,
-        help="chooses the defaults that are listed as (quick: ..., paper: ..., equicon: ...); not given: quick on "
-        "rendered hands, else paper",
-    )
-    how = "how a transform acts on the embedding: peclr as published, exact exactly, simclr not at all"
+    how = "how a transform acts on the embedding: as published (peclr), exactly (exact), or not at all (simclr)"
     add_figure(training, "--method", RECIPES, choices=METHODS, help=how)
-    add_figure(training, "--temperature", RECIPES, type=number(above=0.0), help="of the loss, NT-Xent")
-    batch = "images that a loss compares, on all ranks together; each is seen twice"
-    add_figure(training, "--batch-size", RECIPES, type=whole(2), help=batch)
-    groups = ", ".join(f"{source.groups} of {source.name}" for source in SOURCES if source.groups)
+    temperature = "temperature of the NT-Xent loss; lower it if the run reports that the loss is at its floor"
+    add_figure(training, "--temperature", RECIPES, type=number(above=0.0), help=temperature)
+    batch = "images that one loss compares, on all ranks together; each is seen in two views"
+    add_figure(training, "--batch-size", RECIPES, type=whole(2), metavar="N", help=batch)
+    groups = "; ".join(f"{source.name}: {source.groups}" for source in SOURCES if source.groups)
     add_figure(
         training,
         "--groups-per-batch",
         RECIPES,
         type=whole(0),
         metavar="N",
-        help=f"draw each batch from N groups ({groups}), so that its images differ in little but the hand; N divides "
-        "--batch-size, and what is left over of the groups makes batches of more; 0: any images",
+        help="draw each batch from N groups, so that its images differ in little but the hand; 0: from all images. "
+        f"Groups are, for {groups}. N must divide --batch-size. What remains of the groups makes batches from more "
+        "groups",
     )
+    more = "batches whose gradients make one step; more imitate a larger batch for the optimizer, but not for the loss"
+    add_figure(training, "--accumulate", RECIPES, type=whole(1), metavar="N", help=more)
     micro = (
-        "images that a rank puts through the network at a time, to save memory; gradients are those of the whole "
-        "batch; not given: all"
+        "images that a rank passes through the network at a time; give it if the batch does not fit into memory. The "
+        "gradient is that of the whole batch, and batch norm sees N images. If not given: all images"
     )
-    training.add_argument("--micro-batch", type=whole(1), help=micro)
-    add_figure(training, "--accumulate", RECIPES, type=whole(1), help="batches whose gradients make a step")
+    training.add_argument("--micro-batch", type=whole(1), metavar="N", help=micro)
     add_schedule(
         training,
         RECIPES,
         epochs="passes over the unlabelled images",
-        lr="learning rate of Adam at its highest; the paper's grows as the root of the images that make a step",
+        lr="highest learning rate of Adam; the paper's grows as the square root of the number of images in a step",
     )
-    training.add_argument(
-        "--weight-decay", type=number(), default=1e-6, help="L2 penalty on weights, not on biases and norms"
-    )
-    add_machine(training, precise="network")
+    decay = "L2 penalty on weights; biases and norms have none"
+    training.add_argument("--weight-decay", type=number(), default=1e-6, metavar="FACTOR", help=decay)
+    add_machine(parser, precise="network")
 
-    run = add_run(parser, out=OUT, keep="checkpoints to keep")
-    add_figure(run, "--picture-every", RECIPES, type=number(above=0.0), help="between pictures of views [epochs]")
-    mlp = "probe with a small network too, which takes a quarter of a minute on 2,000 labels"
-    add_figure(run, "--mlp-probe", RECIPES, action=argparse.BooleanOptionalAction, help=mlp)
-    run.add_argument(
-        "--probe-every", type=number(), default=0.0, help="between probes [epochs]; 0: first and last only"
-    )
-    run.add_argument(
-        "--labelled",
-        type=whole(10),
-        default=2000,
-        help="labelled hands of the probes, at most; half as many test them",
-    )
+    probes = parser.add_argument_group("probes", "Probes measure what the frozen features tell about the joints.")
+    held = "share of FreiHAND's samples that are kept for the probes; 0: train on all samples, without probes"
+    probes.add_argument("--holdout", type=number(), default=0.1, metavar="SHARE", help=held)
+    labels = "labelled hands that the probes learn from, at most; half as many others test them"
+    probes.add_argument("--labelled", type=whole(10), default=2000, metavar="N", help=labels)
+    every = "epochs between probes; 0: probe only before and after training"
+    probes.add_argument("--probe-every", type=number(), default=0.0, metavar="EPOCHS", help=every)
+    mlp = "probe with a small network too, which takes about 15 seconds on 2,000 labels"
+    add_figure(probes, "--mlp-probe", RECIPES, action=argparse.BooleanOptionalAction, help=mlp)
+
+    run = add_run(parser, out=OUT, keep="newest checkpoints to keep")
+    pictures = "epochs between pictures of views in TensorBoard"
+    add_figure(run, "--picture-every", RECIPES, type=number(above=0.0), metavar="EPOCHS", help=pictures)
     return parser

@@ -1,4 +1,4 @@
-"""What an encoder has learned of hands, by probes on its frozen features."""
+"""Measure what an encoder has learned about hands, with probes on its frozen features."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -20,15 +20,15 @@ ERRORS = {"px": "2D [px]", "mm": "3D [mm]", "pa_mm": "aligned 3D [mm]"}
 _MARGIN = 1.2  # the middle of the paper's margins
 _BATCH = 128
 SHOWN = 6
-"""How many hands are drawn with what a probe sees."""
+"""The number of hands that are drawn with the joints that a probe predicts."""
 
 
 class Probed(NamedTuple):
-    """What probes found in an encoder's features.
+    """What probes found in the features of an encoder.
 
     Args:
-        rows: The errors of each probe; none where there are no labels.
-        shown: (N, 21, 2) where the linear probe with all labels sees the joints of the first few hands of the test, in
+        rows: The errors of each probe. Empty if there are no labels.
+        shown: The joints (N, 21, 2) that the linear probe with all labels predicts for the first few test hands, in
             pixels of the views.
     """
 
@@ -37,13 +37,15 @@ class Probed(NamedTuple):
 
 
 def probe_hands(encoder: nn.Module, data: PretrainData, args: argparse.Namespace, dtype: torch.dtype) -> Probed:
-    """Look for joints in the frozen features, with 1 %, 10 % and all of the labels, as far as that is enough.
+    """Predict joints from frozen features, with 1 %, 10 % and all of the labels.
+
+    A share with fewer than five labels is left out.
 
     Args:
-        encoder: On the device.
-        data: Of which the labelled hands are used; without them there is nothing to find.
+        encoder: The encoder, on the device.
+        data: The data. Only its labelled hands are used; without them, nothing is measured.
         args: The options of ``pretrain_freihand.py``.
-        dtype: The type that the encoder computes in.
+        dtype: The type in which the encoder computes.
     """
     if data.labelled is None:
         return Probed([], torch.empty(0, 21, 2, device="cpu"))
@@ -71,14 +73,14 @@ def _embed(encoder: nn.Module, hands: Dataset[Hand], args: argparse.Namespace, d
 
 
 def plain_views(hand: Hand, args: argparse.Namespace) -> tuple[Tensor, Tensor]:
-    """Cut hands out of their images as the probes see them.
+    """Cut hands out of their images for the probes, without random changes.
 
     Args:
-        hand: A batch.
+        hand: A batch of hands.
         args: The options of ``pretrain_freihand.py``.
 
     Returns:
-        The views (B, 3, h, w) on the device, and the joints (B, 21, 2) in their pixels.
+        The views (B, 3, h, w) on the device, and the joints (B, 21, 2) in pixels of the views.
     """
     frame, source, size = frame_of(hand, args, _MARGIN), (hand.image.shape[-2], hand.image.shape[-1]), (args.size,) * 2
     views = frame.to(args.device).warp(hand.image.to(args.device, non_blocking=True), size)
@@ -86,7 +88,7 @@ def plain_views(hand: Hand, args: argparse.Namespace) -> tuple[Tensor, Tensor]:
 
 
 def named_errors(rows: Sequence[ProbeResult]) -> dict[str, float]:
-    """Name what probes found as TensorBoard groups it."""
+    """Name the errors of the probes as TensorBoard groups them."""
     return {
         f"probe, {title}/{row.kind}, {row.labels} labels": getattr(row, name)
         for row in rows

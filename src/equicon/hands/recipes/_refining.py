@@ -1,8 +1,9 @@
-"""How the 2.5D model is fine-tuned, whatever it learns from."""
+"""Settings that every fine-tuning of the 2.5D model shares."""
 
 REFINE_RATE = 10.0
-"""The learning rate of ``Pose25D.refine`` over that of all else: the root's depth, some ten bone lengths, begins at a
-rough closed form."""
+"""The learning rate of ``Pose25D.refine``, as a multiple of the rate of all other parts. This part corrects the root's
+depth, which is about ten bone lengths and starts from a rough closed form."""
 
 CLIP_NORM = 1.0
-"""The greatest length of the gradient over all weights of a ``Pose25D``: an early closed form can be far off."""
+"""The greatest norm of the gradient over all weights of a ``Pose25D``. Longer gradients are shortened, because the
+closed form for the depth can be far off in early steps."""

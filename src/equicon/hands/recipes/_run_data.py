@@ -1,4 +1,4 @@
-"""What a run learns from and is measured on: hands to pre-train on, and hands with labels to fine-tune on."""
+"""The data of a run: hands to pre-train on, and hands with labels to fine-tune on."""
 
 import itertools
 from collections.abc import Iterator
@@ -15,20 +15,20 @@ from equicon.data import SkipCorrupt
 from equicon.hands import Hand, SyntheticHands
 from equicon.hands.recipes._mixture import Mixture
 
-NO_LABELS = "no labels, nothing to probe"
+NO_LABELS = "no probes, because there are no labels"
 
 
 @dataclass(frozen=True)
 class PretrainData:
-    """What pre-training learns from and is probed on.
+    """The data that pre-training learns from and is probed on.
 
     Args:
-        images: To learn from, without labels; None where they are rendered without end.
-        count: How many images make an epoch.
-        labelled: Hands to fit a probe on and hands to test it on; None without labels.
-        name: What it is, for people.
-        unprobed: Why there is nothing to probe.
-        notes: What else to say about it.
+        images: The images to learn from, without labels. None if new hands are rendered all the time.
+        count: The number of images in an epoch.
+        labelled: Hands to fit a probe on, and hands to test it on. None without labels.
+        name: The name of the data, for people.
+        unprobed: The reason why there are no probes.
+        notes: Further lines about the data.
     """
 
     images: Dataset[Any] | None
@@ -47,24 +47,24 @@ class PretrainData:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """How many images each of the data sets has that are mixed."""
+        """The number of images in each data set that is mixed."""
         return self.images.counts if isinstance(self.images, Mixture) else (self.count,)
 
     def skipped(self) -> list[Path]:
-        """List the corrupt images that others stood in for."""
+        """List the corrupt images that were replaced by other images."""
         sources = self.images.parts if isinstance(self.images, Mixture) else (self.images,)
         return _skipped(*sources, *(self.labelled or ()))
 
 
 @dataclass(frozen=True)
 class FinetuneData:
-    """What fine-tuning learns from and is validated on.
+    """The data that fine-tuning learns from and is validated on.
 
     Args:
         labelled: The images whose labels are used.
-        validation: Other hands, an image of each.
-        count: How many images make an epoch, whose labels are used or not.
-        name: What it is, for people.
+        validation: Other hands, with one image of each.
+        count: The number of images in an epoch. It also counts images whose labels are not used.
+        name: The name of the data, for people.
     """
 
     labelled: Any
@@ -78,16 +78,16 @@ class FinetuneData:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """The images of an epoch, of one data set."""
+        """The number of images in an epoch, of the one data set."""
         return (self.count,)
 
     @property
     def train(self) -> "Repeated":
-        """An epoch of the labelled images, each as often as needed."""
+        """An epoch of labelled images. Images repeat if there are fewer than in an epoch."""
         return Repeated(self.labelled, self.count)
 
     def skipped(self) -> list[Path]:
-        """List the corrupt images that others stood in for."""
+        """List the corrupt images that were replaced by other images."""
         return _skipped(self.labelled, self.validation)
 
 
@@ -96,7 +96,7 @@ def _skipped(*parts: object) -> list[Path]:
 
 
 class Repeated(Dataset[Hand]):
-    """A data set, over and over, up to a length."""
+    """A data set that repeats itself up to a length."""
 
     def __init__(self, data: Any, length: int) -> None:
         self.data, self.length = data, length
@@ -112,7 +112,7 @@ class Repeated(Dataset[Hand]):
 
 
 class Rendered(Dataset[Hand]):
-    """Hands in memory, with the group (n,) of each."""
+    """Hands in memory, and the group (n,) of each hand."""
 
     def __init__(self, hands: list[Hand], groups: Tensor) -> None:
         self.hands, self.groups = hands, groups
@@ -125,12 +125,13 @@ class Rendered(Dataset[Hand]):
 
 
 def render(source: SyntheticHands | Subset[Hand], *counts: int, quiet: bool = False) -> Iterator[Rendered]:
-    """Render a set and split it after the given counts.
+    """Render a data set, and split it into parts.
 
     Args:
-        source: The hands.
-        *counts: How many make the first part, the second and so on; what is left makes the last.
-        quiet: Whether to show no progress.
+        source: The hands to render.
+        *counts: The number of hands in the first part, the second part and so on. The last part has the remaining
+            hands.
+        quiet: Whether to hide the progress bar.
 
     Returns:
         The parts, in memory.
@@ -146,8 +147,8 @@ def render(source: SyntheticHands | Subset[Hand], *counts: int, quiet: bool = Fa
 
 
 def _scenes(source: SyntheticHands | Subset[Hand]) -> Tensor:
-    """Number the scenes (n,) that hands were rendered in."""
+    """Give the number of the scene (n,) of each hand."""
     if isinstance(source, SyntheticHands):
         return source.groups
-    groups: Tensor = source.dataset.groups  # type: ignore[attr-defined]  # it is a part of SyntheticHands
+    groups: Tensor = source.dataset.groups  # type: ignore[attr-defined]  # a subset of SyntheticHands
     return groups[torch.tensor(source.indices, device="cpu")]

@@ -13,16 +13,16 @@ from equicon.hands.recipes._pretrain_data import Batch, frame_of
 def two_views(
     augment: eq.EquivariantTransform, batch: Batch, args: argparse.Namespace, dtype: torch.dtype
 ) -> tuple[Tensor, eq.Affine, Tensor, eq.Affine]:
-    """Make two views of each image on the training device, as the encoder takes them.
+    """Make two views of each image, on the training device and in the encoder's type and memory format.
 
     Args:
-        augment: Draws the transforms.
+        augment: The transform that draws the views.
         batch: The images.
         args: The options of ``pretrain_freihand.py``.
-        dtype: The type that the encoder computes in.
+        dtype: The type in which the encoder computes.
 
     Returns:
-        The first views and their transforms, then the second.
+        The first views, their transforms, the second views, and their transforms.
     """
     images, frame = batch.image.to(args.device, non_blocking=True), frame_of(batch, args).to(args.device)
     made: list[Any] = []
@@ -49,14 +49,14 @@ def draw_action(
     args: argparse.Namespace,
     generator: torch.Generator | None = None,
 ) -> eq.Action:
-    """Draw transforms, and with ``--inside`` magnify each view until it shows nothing outside its image.
+    """Draw transforms. With ``--inside``, magnify each view until it shows nothing outside its image.
 
     Args:
-        augment: Draws them.
-        images: (B, 3, H, W).
-        frame: Where in each the hand is.
+        augment: The transform that draws the views.
+        images: The images (B, 3, H, W).
+        frame: The frame around the hand in each image.
         args: The options of ``pretrain_freihand.py``.
-        generator: The source of randomness; torch's global one where None.
+        generator: The source of randomness. None takes torch's global generator.
     """
     action = augment.sample(len(images), generator=generator, device=images.device)
     if not args.inside:

@@ -1,0 +1,1 @@
+"""What ``gallery.py`` draws, and how."""
