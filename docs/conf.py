@@ -1,6 +1,7 @@
 """How Sphinx builds these pages: ``python -m sphinx -W -b html docs site``."""
 
 import re
+import shutil
 import subprocess
 import tempfile
 import zlib
@@ -116,7 +117,8 @@ def inventory(names: dict[str, str]) -> str:
 
 intersphinx_mapping = {address.split(".")[1]: (address, inventory(names)) for address, names in ELSEWHERE.items()}
 
-_found = subprocess.run(["git", "-C", HERE, "remote", "get-url", "origin"], capture_output=True, text=True, check=False)
+_git = shutil.which("git") or "true"
+_found = subprocess.run([_git, "-C", HERE, "remote", "get-url", "origin"], capture_output=True, text=True, check=False)
 _origin = re.fullmatch(r"(?:https://|git@)github\.com[:/](.+?)/(.+?)(?:\.git)?", _found.stdout.strip())
 if _origin:  # a clone of GitHub's knows where its pages can be edited
     html_theme_options["use_edit_page_button"] = True

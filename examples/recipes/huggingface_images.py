@@ -83,10 +83,11 @@ def main(argv: Sequence[str] | None = None) -> nn.Module:
     augment = eq.Compose([eq.presets.peclr(), eq.Normalize.imagenet()])
     criterion = eq.PeCLRLoss(temperature=0.1)
     optimizer = torch.optim.Adam(encoder.parameters(), 1e-3)
-    check_pipeline(next(iter(loader))["image"], augment, size=VIEW, padding_mode="reflection")
+    first = next(iter(loader))["image"]
+    check_pipeline(first, augment, size=VIEW, padding_mode="reflection")
     for epoch in range(args.epochs):
         for batch in loader:
-            images = batch["image"].to(device, non_blocking=True)  # (B, 3, 64, 64), uint8
+            images = batch["image"].to(device, non_blocking=True)  # uint8
             x1, g1 = augment(images, size=VIEW, padding_mode="reflection")
             x2, g2 = augment(images, size=VIEW, padding_mode="reflection")
             z1, z2 = encoder(torch.cat([x1, x2])).chunk(2)

@@ -4,7 +4,6 @@ python examples/recipes/lightning_simclr.py      (a minute on a CPU; needs light
 """
 
 import argparse
-from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
@@ -28,7 +27,7 @@ class PeCLR(L.LightningModule):
         self.save_hyperparameters()
         self.encoder = torchvision.models.get_model(arch, weights=None)
         width, self.encoder.fc = self.encoder.fc.in_features, nn.Identity()
-        self.head = nn.Sequential(nn.Linear(width, 256), nn.ReLU(), nn.Linear(256, 128, bias=False))  # 64 points (x, y)
+        self.head = nn.Sequential(nn.Linear(width, 256), nn.ReLU(), nn.Linear(256, 128, bias=False))
         self.criterion = eq.PeCLRLoss(temperature=0.1, gather_distributed=True)
         self.seen: list[tuple[Tensor, Tensor]] = []
 
@@ -61,15 +60,16 @@ class HandViews(L.LightningDataModule):
     def __init__(self, count: int, batch_size: int, size: int = 32) -> None:
         super().__init__()
         self.size, self.batch_size = (size, size), batch_size
-        self.train_hands = SyntheticHands(count, size, context=3, scenes=8)  # three times as wide as the views
+        self.train_hands = SyntheticHands(count, size, context=3, scenes=8)
         self.val_hands = SyntheticHands(count // 2, size, seed=1)
         self.augment = eq.Compose([eq.presets.peclr(), eq.Normalize.imagenet()])
-        self.drawn = 0  # training batches that have had their views
+        self.drawn = 0  # training batches so far
 
     def on_after_batch_transfer(self, batch: Hand, dataloader_idx: int) -> tuple[Any, ...]:
         if not self.trainer.training:
             return eq.Normalize.imagenet()(batch.image)[0], batch.xy
-        draw = torch.Generator().manual_seed(self.drawn * self.trainer.world_size + self.trainer.global_rank)
+        count = self.drawn * self.trainer.world_size + self.trainer.global_rank
+        draw = torch.Generator().manual_seed(count)
         self.drawn += 1
         frame = self.train_hands.frame(len(batch.image), device=batch.image.device)
         x1, g1 = self.augment(batch.image, size=self.size, frame=frame, generator=draw)
@@ -83,16 +83,16 @@ class HandViews(L.LightningDataModule):
         self.drawn = state_dict["drawn"]
 
     def train_dataloader(self) -> DataLoader[Hand]:
-        rank, ranks = self.trainer.global_rank, self.trainer.world_size
-        sampler = GroupedBatchSampler(self.train_hands.groups, self.batch_size, 2, rank=rank, num_replicas=ranks)
-        sampler.set_epoch(self.drawn // len(sampler))  # Lightning does not set it on resumption
+        part = {"rank": self.trainer.global_rank, "num_replicas": self.trainer.world_size}
+        sampler = GroupedBatchSampler(self.train_hands.groups, self.batch_size, 2, **part)
+        sampler.set_epoch(self.drawn // len(sampler))  # not 0 after a resumption
         return DataLoader(self.train_hands, batch_sampler=sampler)
 
     def val_dataloader(self) -> DataLoader[Hand]:
         return DataLoader(self.val_hands, batch_size=self.batch_size)
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--arch", default="resnet18", help="a ResNet of torchvision (default: %(default)s)")
     parser.add_argument("--hands", type=int, default=512, help="hands to render (default: 512)")
@@ -104,7 +104,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     L.seed_everything(0)  # for the initial weights; the views and the order of the hands have their own seeds
     saver = ModelCheckpoint(args.out, save_last=True, enable_version_counter=False)

@@ -7,7 +7,6 @@ Nine points go through the pipeline together with each picture. A matrix is fitt
 
 import argparse
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -66,7 +65,8 @@ def drawn_view(image: Tensor) -> tuple[Tensor, eq.Affine]:
     size, before = nine_points(image)
     after = v2.Compose(MOVES)(KeyPoints(before, canvas_size=size))
     g = fit_affine(before, after.as_subclass(Tensor), size, after.canvas_size)
-    return eq.Action(g)(image[None], padding_mode="reflection")[0], g
+    view = eq.Action(g)(image[None], size=after.canvas_size, padding_mode="reflection")
+    return view[0], g
 
 
 MAKE = {"torchvision": torchvision_view, "albumentations": albumentations_view, "drawn": drawn_view}
@@ -90,7 +90,7 @@ def reseed(worker: int) -> None:
     ALBUMENTATIONS.set_random_seed(torch.initial_seed() % 2**32)
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--views", choices=MAKE, default="torchvision", help="what makes the views")
     parser.add_argument("--epochs", type=int, default=4, help="epochs (default: 4)")
@@ -98,7 +98,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> nn.Module:
+def main(argv: list[str] | None = None) -> nn.Module:
     args = parse_args(argv)
     torch.manual_seed(0)
     pairs = Pairs(SyntheticHands(256, size=32).render(range(256)).image, args.views)

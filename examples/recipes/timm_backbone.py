@@ -24,7 +24,7 @@ from equicon.hands import SyntheticHands
 def make_encoder(name: str, size: int) -> Any:
     """Make a backbone without its classifier, for square views of this size."""
     encoder = timm.create_model(name, pretrained=False, num_classes=0)
-    if hasattr(encoder, "set_input_size"):  # a transformer: its position embedding has a fixed size
+    if hasattr(encoder, "set_input_size"):  # a transformer
         encoder.set_input_size(img_size=(size, size))
     return encoder
 

@@ -61,7 +61,8 @@ def tables(preset: Preset, results: Mapping[str, Any]) -> str:
     said = (
         f"Preset `{results['preset']}`: {machines}; {len(done)} pieces, {minutes:.0f} minutes in all of them together."
     )
-    parts = [f"{said} Mean ± standard deviation over {preset.seeds} seeds.", summary_table(preset, done)]
+    parts = [f"{said} Mean ± standard deviation over {preset.seeds} seeds.", short_table(preset, done)]
+    parts += [summary_table(preset, done)]
     parts += [frozen_table(features, measure, preset, done) for features in LOOKED_AT for measure in TITLES]
     parts += [tuned_table(measure, preset, done) for measure in TITLES]
     parts += [settings_table(preset, done), *question_tables(preset, done)]
@@ -81,6 +82,26 @@ def against(ours: Sequence[float], theirs: Sequence[float]) -> str:
         return "–"  # some runs are not done yet
     changes = [100 * (a / b - 1) for a, b in zip(ours, theirs, strict=True)]
     return spread(changes, "{:+.1f}").replace("± +", "± ").replace("± -", "± ") + (" %" if changes else "")
+
+
+def short_table(preset: Preset, done: Results) -> str:
+    """Write what a reader wants to know first: errors on studio hands."""
+    domain, shares = DOMAINS[0], shares_of(preset)
+    header = [f"frozen: {TITLES[measure]}" for measure in ("px", "mm")]
+    header += [f"fine-tuned, {share}: {TITLES[measure]}" for share in shares[:-1] for measure in ("mm", "pa_mm")]
+    rows: dict[str, list[str]] = {}
+    for method, name in NAMES.items():
+        cells = [
+            spread(frozen(method, "pooled", domain, shares[-1], measure, preset, done), FORMATS[measure])
+            for measure in ("px", "mm")
+        ]
+        cells += [
+            spread(finetuned(method, domain, share, measure, preset, done), FORMATS[measure])
+            for share in shares[:-1]
+            for measure in ("mm", "pa_mm")
+        ]
+        rows["random weights, or from scratch" if method == "none" else name] = cells
+    return table(f"Errors on {domain} hands, by the number of labels", header, rows)
 
 
 def summary_table(preset: Preset, done: Results) -> str:

@@ -238,7 +238,7 @@ def check_batch(argument: str, batch: Counted, expected: Counted, of: str, fix: 
     """Check that two batches have the same length."""
     found, wanted = count(batch), count(expected)
     if found != wanted:
-        raise value_error(argument, f"a batch of {wanted}, that of {of}", f"a batch of {found}", fix)
+        raise value_error(argument, f"a batch of {wanted}, like {of}", f"a batch of {found}", fix)
 
 
 def check_matrix_type(dtype: Any) -> torch.dtype:

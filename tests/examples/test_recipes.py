@@ -137,6 +137,14 @@ def test_lightly_each_step_trains(words, capsys):
     losses(capsys.readouterr().out)
 
 
+def test_lightly_the_first_step_changes_no_figure(capsys):
+    script = recipe("lightly_simclr")
+    for step in "01":
+        script.main(["--hands", "32", "--batch-size", "16", "--epochs", "2", "--step", step])
+    found = losses(capsys.readouterr().out)
+    assert found[0] == pytest.approx(found[2], abs=0.01)  # later rounding drives them apart
+
+
 def test_lightly_equicons_loss_and_the_invariant_one_have_the_value_of_lightlys():
     script = recipe("lightly_simclr")
     z1, z2 = torch.randn(2, 16, 128, requires_grad=True)
@@ -160,6 +168,15 @@ def test_lightly_the_last_step_undoes_what_the_views_did():
     at_home = script.make_criterion(0, "ntxent")(z, z)
     assert_close(script.make_criterion(3, "ntxent")(z1, z2, g1.to(torch.float64), g2.to(torch.float64)), at_home)
     assert script.make_criterion(2, "ntxent")(z1, z2, g1, g2) > at_home + 0.1
+
+
+def test_lightly_its_looks_move_no_pixel_of_a_square_picture():
+    script = recipe("lightly_simclr")
+    picture = torch.randint(256, (3, script.STORED, script.STORED), dtype=torch.uint8)
+    still = {"min_scale": 1.0, "hf_prob": 0.0, "normalize": None}  # as the recipe asks for
+    plain = script.SimCLRTransform(script.STORED, cj_prob=0, random_gray_scale=0, gaussian_blur=0, **still)
+    for view in (view for _ in range(200) for view in plain(script.v2.ToPILImage()(picture))):
+        assert_close(view, picture / 255)
 
 
 # timm

@@ -207,7 +207,7 @@ def test_what_cannot_be():
             ValueError, match=f"source: expected at least 2 × 2 pixels, .* got {source[0]} × {source[1]}"
         ):
             g.inside(source)
-    with pytest.raises(ValueError, match="frame: expected a batch of 2, that of the map, got a batch of 3"):
+    with pytest.raises(ValueError, match="frame: expected a batch of 2, like the map, got a batch of 3"):
         g.inside((8, 8), frame=eq.Affine.identity(3))
     with pytest.raises(TypeError, match=r"frame: expected an equicon.Affine"):
         g.inside((8, 8), frame=torch.eye(3))

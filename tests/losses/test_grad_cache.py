@@ -281,7 +281,7 @@ def test_bad_input_is_refused():
     for call, error, match in [
         (lambda: eq.GradCache(lambda x: x, 2), TypeError, "module: expected a torch.nn.Module"),
         (lambda: eq.GradCache(nn.Linear(4, 2), 0), ValueError, "chunk_size: expected a whole number of at least 1"),
-        (lambda: model(), ValueError, "inputs: expected one number of rows"),
+        (lambda: model(), ValueError, "inputs: expected the same number of rows"),
         (lambda: model(torch.rand(4, 4), torch.rand(3, 4)), ValueError, r"inputs: .* got \[3, 4\]"),
         (lambda: model("images"), TypeError, "inputs: expected tensors .* or group elements"),
         (

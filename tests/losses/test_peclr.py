@@ -194,7 +194,7 @@ def test_bad_input_is_refused():
     criterion = eq.PeCLRLoss()
     for call, error, match in [
         (lambda: criterion(z1, z2, g1.matrix, g2), TypeError, "g1: expected a group element.*Affine.from_pixels"),
-        (lambda: criterion(z1, z2, g1, g2[:5]), ValueError, "g2: expected a batch of 6, that of z2, got a batch of 5"),
+        (lambda: criterion(z1, z2, g1, g2[:5]), ValueError, "g2: expected a batch of 6, like z2, got a batch of 5"),
         (lambda: criterion(z1, z2, g1, g2.to("meta")), ValueError, "g2: expected an element on cpu, where z2 is"),
         (lambda: criterion(z1, z2[:5], g1, g2), ValueError, r"z2: expected the shape of z1, \(6, 8\)"),
         (lambda: criterion(z1, z2[:, :6], g1, g2), ValueError, r"z2: expected the shape of z1, \(6, 8\)"),

@@ -213,8 +213,8 @@ def test_refuses_numbers_that_are_not_finite(run: Any, field: str, value: float)
 @pytest.mark.parametrize(
     ("train", "test", "message"),
     [
-        (TRAIN._replace(z=TRAIN.z[:7]), TEST, "train.xy: expected a batch of 7, that of z, got a batch of 120"),
-        (TRAIN, TEST._replace(xyz=TEST.xyz[:7]), "test.xyz: expected a batch of 30, that of z, got a batch of 7"),
+        (TRAIN._replace(z=TRAIN.z[:7]), TEST, "train.xy: expected a batch of 7, like z, got a batch of 120"),
+        (TRAIN, TEST._replace(xyz=TEST.xyz[:7]), "test.xyz: expected a batch of 30, like z, got a batch of 7"),
         (TRAIN, TEST._replace(z=TEST.z[:, :7]), "test.z: expected 12 features, as in train"),
         (TRAIN._replace(z=TRAIN.z[:, :0]), TEST, "train.z: expected features of shape (N, D)"),
         (TRAIN, rows(TEST, []), "test.z: expected at least one view"),

@@ -145,7 +145,7 @@ def test_bad_input_is_refused():
     for call, error, match in [
         (lambda: eq.Points().act(g, z[:, :7]), ValueError, "z: expected an even width, .* Make it 8"),
         (lambda: eq.PeCLRPoints().canonicalize(g, z[:, :7]), ValueError, "z: expected an even width"),
-        (lambda: eq.Points().act(g, z[:3]), ValueError, "g: expected a batch of 3, that of z"),
+        (lambda: eq.Points().act(g, z[:3]), ValueError, "g: expected a batch of 3, like z"),
         (lambda: eq.Points().act(g.matrix, z), TypeError, "g: expected a group element.*Affine.from_pixels"),
         (lambda: eq.Points().act(g, z[:, :, None]), ValueError, r"z: expected embeddings of shape \(B, 2m\)"),
         (lambda: eq.Points().act(g, z.sum()), ValueError, r"z: expected embeddings of shape \(B, ...\)"),

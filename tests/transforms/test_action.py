@@ -155,7 +155,7 @@ def test_bad_input_is_refused():
     action = eq.RandomRotation(45).sample(2)
     images = torch.rand(2, 3, 8, 8)
     for call, error, match in [
-        (lambda: action(torch.rand(3, 3, 8, 8)), ValueError, "images: expected a batch of 2, that of the Action"),
+        (lambda: action(torch.rand(3, 3, 8, 8)), ValueError, "images: expected a batch of 2, like the Action"),
         (lambda: action(images[0]), ValueError, "Add the batch dimension"),
         (lambda: action(images.long()), TypeError, "uint8, or a floating type"),
         (lambda: action(images, size=64), TypeError, r"size: expected a pair \(height, width\)"),

@@ -173,7 +173,7 @@ class Single(eq.EquivariantTransform):
 
 def test_a_draw_of_another_length_is_refused():
     for transform in (Single(), eq.Compose([eq.RandomRotation(45), Single()])):
-        with pytest.raises(ValueError, match=r"Single._draw: expected a batch of 2, that of the images"):
+        with pytest.raises(ValueError, match=r"Single._draw: expected a batch of 2, like the images"):
             transform(torch.rand(2, 3, 8, 8))
 
 

@@ -190,7 +190,7 @@ def test_what_is_wrong_is_said():
         (
             lambda x: (x[1:], identity),
             ValueError,
-            "views: expected a batch of 32, that of the images, got a batch of 31",
+            "views: expected a batch of 32, like the images, got a batch of 31",
         ),
         (lambda x: (x, identity[[0]]), ValueError, "g of make_views: expected a batch of 32"),
         (lambda x: (x / 0, draw(x)), ValueError, "make_views: expected finite views and matrices, got NaN or infinity"),

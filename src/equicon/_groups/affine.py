@@ -247,8 +247,8 @@ class Affine(MatrixBatch, PlaneMap):
             1 − 1e-4 in float32. A second call of ``inside`` changes nothing.
 
         Raises:
-            ValueError: if a size or batch size does not fit, or the source is one pixel wide or high.
-            TypeError: if frame is not an ``Affine``.
+            ValueError: If a size or batch size does not fit, or the source is one pixel wide or high.
+            TypeError: If frame is not an ``Affine``.
 
         Examples:
             >>> turn = RandomRotation((45, 45)).sample(1).affine

@@ -20,11 +20,11 @@ def check_holds(source: Size) -> None:
 def magnified(matrix: Tensor, total: Tensor, source: Size, view: Size) -> Tensor:
     """Magnify unit-frame matrices (B, 3, 3) about the view's centre until ``total`` shows nothing outside a source.
 
-    ``total`` (B, 3, 3) is matrix ∘ frame, p ↦ L p + t. The view's centre sees the source's point c = −L⁻¹ t, and its
-    outermost pixels' centres, (±a, ±b), see c ± e at most, where e = |L⁻¹| (a, b). The source's outermost pixels'
-    centres are ±x. Magnified by s, the view lies inside where |c| + e / s ≤ x on both axes. In the middle, c = 0, this
-    takes s₀ = max(1, e / x). Elsewhere it takes e / (x − |c|), where that is more than s₀. Where it is more than 2 s₀,
-    c is moved to where |c| = x − e / (2 s₀).
+    ``total`` (B, 3, 3) is matrix ∘ frame, ``p ↦ L p + t``. The view's centre sees the point ``c = −L⁻¹ t`` of the
+    source. Its outermost pixel centres, ``(±a, ±b)``, see ``c ± e`` at most, where ``e = |L⁻¹| (a, b)``. The outermost
+    pixel centres of the source are ±x. Magnified by s, the view lies inside if ``|c| + e / s ≤ x`` on both axes. In the
+    middle of the source, where ``c = 0``, this takes ``s₀ = max(1, e / x)``. Elsewhere it takes ``e / (x − |c|)``, if
+    that is more than s₀. If it is more than 2 s₀, c is moved to where ``|c| = x − e / (2 s₀)``.
     """
     inverse = inverse_affine(total)
     center = inverse[:, :2, 2]

@@ -121,7 +121,7 @@ class PlaneMap:
             (B, 1, h, w) in [0, 1].
 
         Raises:
-            ValueError: if a size does not fit.
+            ValueError: If a size does not fit.
 
         Examples:
             >>> Affine.identity(1).coverage((2, 2), (2, 4))  # as high as the source, and longer
@@ -168,7 +168,7 @@ class PlaneMap:
 
         Raises:
             ValueError: If a shape or size does not fit. On the CPU also if a box has x1 > x2 or y1 > y2.
-            TypeError: if boxes are not floating.
+            TypeError: If boxes are not floating.
 
         Examples:
             >>> Affine.identity(1).boxes(torch.tensor([[0.0, 0.0, 3.0, 3.0]]), (8, 8), (4, 4))
@@ -199,7 +199,7 @@ class PlaneMap:
 
         Raises:
             ValueError: If a shape or size does not fit. On the CPU also if K cannot be intrinsics.
-            TypeError: if K is not floating.
+            TypeError: If K is not floating.
 
         Examples:
             >>> K = torch.tensor([[[100.0, 0.0, 31.5], [0.0, 100.0, 31.5], [0.0, 0.0, 1.0]]])

@@ -109,7 +109,7 @@ def _count(name: str, values: Sequence[Any], expected: int | None = None) -> int
             raise type_error(name, "tensors (B, ...) or group elements", describe(value))
     counts = {len(value) for value in values} | ({expected} if expected is not None else set())
     if len(counts) != 1:
-        raise value_error(name, "one number of rows, that of the batch", f"{sorted(counts)}")
+        raise value_error(name, "the same number of rows in all of them", f"{sorted(counts)}")
     return counts.pop()
 
 

@@ -195,8 +195,8 @@ class NTXentLoss(nn.Module):
         chunk_size: How many embeddings are compared with how many at a time; None lets the device decide.
 
     Raises:
-        ValueError: if the temperature is below 1e-6 or a parameter of another shape, or ``chunk_size`` is below 1.
-        TypeError: if the temperature is neither a number nor a parameter.
+        ValueError: If the temperature is below 1e-6 or a parameter of another shape, or ``chunk_size`` is below 1.
+        TypeError: If the temperature is neither a number nor a parameter.
 
     Examples:
         >>> loss = NTXentLoss(0.5)(torch.rand(8, 128), torch.rand(8, 128))

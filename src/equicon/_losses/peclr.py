@@ -97,8 +97,8 @@ class PeCLRLoss(nn.Module):
             What ``base_loss`` returns: a scalar.
 
         Raises:
-            ValueError: if batches differ in size or device, or the representation does not take such embeddings.
-            TypeError: if a g is a bare matrix, or the base loss does not take a keyword.
+            ValueError: If batches differ in size or device, or the representation does not take such embeddings.
+            TypeError: If a g is a bare matrix, or the base loss does not take a keyword.
         """
         gather = isinstance(self.base_loss, NTXentLoss) and self.base_loss.gather_distributed and many_ranks()
         with refuse_together(gather):

@@ -25,7 +25,7 @@ class PeCLRPoints(Representation):
     ``act`` turns about the centroid and shifts by translation / 2 times the range, without normalising.
 
     Laws: ``canonicalize(g, act(g, z)) = z / ‖z‖`` under rotation, reflection, translation and uniform scale. It is
-    not a homomorphism: the range of turned points is not that of the points.
+    not a homomorphism, since turning the points changes their range.
 
     Examples:
         >>> z, g = torch.rand(4, 128), RandomAffine(45, 0.1).sample(4).affine

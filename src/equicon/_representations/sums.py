@@ -46,7 +46,7 @@ class DirectSum(Representation[Any], nn.Module):
 
     Raises:
         ValueError: If there are no parts, or a width does not fit its representation.
-        TypeError: if a part is not such a pair.
+        TypeError: If a part is not such a pair.
 
     Examples:
         >>> half = DirectSum([(Points(), 42), (Invariant(), 22)])

@@ -33,10 +33,10 @@ class Action:
     """The parameters drawn for a batch of images: one affine map, one colour map, filters and a normalisation.
 
     Call an action to apply it. Call it again to replay it exactly, noise included. It warps the images, then maps their
-    colours, then runs the filters in the order given, then normalises, in whatever order the transforms came that drew
-    it. ``second @ first`` applies ``first`` first. ``action[index]`` selects part of the batch; an index that repeats
-    repeats its image. ``action[i](x[i])`` equals ``action(x)[i]``, except for ``Appearance``, which draws for the whole
-    batch.
+    colours, then runs the filters in the order given, then normalises. This order does not depend on the order of the
+    transforms that drew the action. ``second @ first`` applies ``first`` first. ``action[index]`` selects part of the
+    batch; if an index occurs twice, so does its image. ``action[i](x[i])`` equals ``action(x)[i]``, except for
+    ``Appearance``, which draws for the whole batch.
 
     Args:
         affine: The map from the source (or the frame) to the view. The loss needs it.
@@ -240,8 +240,8 @@ class Action:
             The action. Its views are the same for every ``padding_mode``.
 
         Raises:
-            ValueError: if a size or batch size does not fit, or the source is one pixel wide or high.
-            TypeError: if frame is not an ``Affine``.
+            ValueError: If a size or batch size does not fit, or the source is one pixel wide or high.
+            TypeError: If frame is not an ``Affine``.
 
         Examples:
             >>> images, augment = torch.rand(4, 3, 48, 64), RandomAffine(45, 0.1)

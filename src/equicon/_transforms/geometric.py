@@ -109,7 +109,7 @@ class RandomTranslate(EquivariantTransform):
         fraction: A number a for shifts in (−a, a) on both axes, or a pair (x, y) of such numbers, in [0, 1].
 
     Raises:
-        ValueError: if a fraction is not in [0, 1].
+        ValueError: If a fraction is not in [0, 1].
 
     Examples:
         >>> views, g = RandomTranslate(0.1)(torch.rand(4, 3, 64, 64))
@@ -141,7 +141,7 @@ class RandomScale(EquivariantTransform):
         range: (lowest, highest) factor, in [1e-4, 1e4].
 
     Raises:
-        ValueError: if a factor is out of range, or lowest > highest.
+        ValueError: If a factor is out of range, or lowest > highest.
 
     Examples:
         >>> views, g = RandomScale((0.8, 1.2))(torch.rand(4, 3, 64, 64))

@@ -51,7 +51,7 @@ class _Warning(str):
 
 
 def faults_of_values(images: Tensor, color: ColorMap | None, normalization: Normalization | None) -> Iterator[str]:
-    """Describe in what the values of images (B, C, H, W) are not those that colour and ``Normalize`` expect."""
+    """Describe how the values of images (B, C, H, W) differ from what colour and ``Normalize`` expect."""
     of_normalization = fault_of_normalization(normalization)
     unclamped = color is None and images.is_floating_point() and images.numel() > 0
     if of_normalization and unclamped and images.detach().amax() > 1 + _SLACK:
@@ -86,7 +86,7 @@ def fault_of_values(images: Tensor) -> str:
 
 
 def fault_of_normalization(normalization: Normalization | None) -> str:
-    """Describe in what a normalisation does not suit images in [0, 1]; "" if it does."""
+    """Describe why a normalisation does not suit images in [0, 1]; "" if it does."""
     if normalization is None or max(map(abs, normalization.mean)) <= 1:
         return ""
     return (

@@ -60,7 +60,7 @@ class _Noise(Filter):
 
 
 def _normal(seeds: Tensor, shape: Sequence[int]) -> Tensor:
-    """Draw normal numbers (B, *shape), float32, from seeds (B,). Those of an image depend on its seed alone.
+    """Draw normal numbers ``(B, *shape)``, float32, from seeds (B,). Those of an image depend on its seed alone.
 
     One generator of torch draws for a whole batch. One generator for each image would mean seeds on the host, and as
     many small kernels on a GPU. So each number is a function of its seed and its place: two hashes of both, which the

@@ -137,7 +137,7 @@ class Normalize(EquivariantTransform):
         std: One number for each channel, in [1e-4, 1e4].
 
     Raises:
-        ValueError: if the two differ in length, or a standard deviation is out of range.
+        ValueError: If the two differ in length, or a standard deviation is out of range.
 
     Examples:
         >>> views, g = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))(torch.rand(4, 3, 64, 64))

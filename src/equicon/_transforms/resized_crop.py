@@ -28,7 +28,7 @@ class RandomResizedCrop(EquivariantTransform):
         ratio: (lowest, highest) width over height of the crop, in [1e-4, 1e4], drawn uniformly on a log scale.
 
     Raises:
-        ValueError: if a share is outside [1e-4, 1], a ratio is outside [1e-4, 1e4], or lowest > highest.
+        ValueError: If a share is outside [1e-4, 1], a ratio is outside [1e-4, 1e4], or lowest > highest.
 
     Examples:
         >>> views, g = RandomResizedCrop((0.25, 1.0))(torch.rand(4, 3, 64, 64), size=(32, 32))

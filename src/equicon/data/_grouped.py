@@ -112,8 +112,8 @@ def group_order(order: Tensor, groups: Tensor, batch_size: int, groups_per_batch
     Args:
         order: Indices (n,) in random order. An index may occur several times.
         groups: The group of each index.
-        batch_size: B.
-        groups_per_batch: G, which divides B.
+        batch_size: The size B of a batch.
+        groups_per_batch: The number G of groups in a batch, which divides B.
         seed: Seed of the other random choices.
 
     Returns:

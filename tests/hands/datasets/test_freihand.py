@@ -527,7 +527,7 @@ def test_wrong_arguments_raise(root: Path) -> None:
     with pytest.raises(ValueError, match=r"split: expected 'training' or 'evaluation', got str 'val'\. .*holdout"):
         FreiHAND(root, "val")  # type: ignore[arg-type]
     for wrong in ((), (0, 0), (4,)):
-        with pytest.raises(ValueError, match=r"versions: expected different versions of training, out of \(0, 1, 2, 3\)"):
+        with pytest.raises(ValueError, match=r"versions: .* different versions of training, out of \(0, 1, 2, 3\)"):
             FreiHAND(root, versions=wrong)
     with pytest.raises(ValueError, match=r"versions: expected different versions of evaluation, out of \(0,\)"):
         FreiHAND(root, "evaluation", versions=(1,))

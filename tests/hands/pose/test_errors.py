@@ -38,9 +38,9 @@ def test_errors_agree_with_a_loop(hand):
     [
         ({"joints": torch.zeros(6, 20, 3)}, ValueError, r"joints: expected a tensor of shape \(N, 21, 3\)"),
         ({"xyz": torch.zeros(6, 21, 3).int()}, TypeError, "xyz: expected a floating type"),
-        ({"xyz": torch.zeros(5, 21, 3)}, ValueError, "xyz: expected a batch of 6, that of joints, got a batch of 5"),
+        ({"xyz": torch.zeros(5, 21, 3)}, ValueError, "xyz: expected a batch of 6, like joints, got a batch of 5"),
         ({"K": torch.eye(3)}, ValueError, r"K: expected a tensor of shape \(N, 3, 3\)"),
-        ({"K": torch.eye(3)[None]}, ValueError, "K: expected a batch of 6, that of joints, got a batch of 1"),
+        ({"K": torch.eye(3)[None]}, ValueError, "K: expected a batch of 6, like joints, got a batch of 1"),
     ],
 )
 def test_wrong_arguments_are_named(hand, change, error, message):

@@ -115,9 +115,9 @@ def test_wrong_points_raise():
         root_depth(xy[:, :20], depth[:, :20], K)
     with pytest.raises(ValueError, match=r"depth: expected a tensor of shape \(B, N\)"):
         root_depth(xy, depth[:, :20], K)
-    with pytest.raises(ValueError, match="depth: expected a batch of 4, that of xy, got a batch of 2"):
+    with pytest.raises(ValueError, match="depth: expected a batch of 4, like xy, got a batch of 2"):
         root_depth(xy, depth[:2], K)
-    with pytest.raises(ValueError, match="K: expected a batch of 4, that of the points"):
+    with pytest.raises(ValueError, match="K: expected a batch of 4, like the points"):
         root_depth(xy, depth, K[:1])
     with pytest.raises(ValueError, match=r"K: expected a last row of \(0, 0, 1\)"):
         root_depth(xy, depth, K.mT)

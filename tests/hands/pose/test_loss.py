@@ -74,5 +74,5 @@ def test_wrong_weights_are_named(hand, weights, error, message):
 
 def test_a_prediction_of_other_hands_is_named(hand):
     target = views_of(hand)
-    with pytest.raises(ValueError, match="pose: expected a batch of 6, that of target, got a batch of 1"):
+    with pytest.raises(ValueError, match="pose: expected a batch of 6, like target, got a batch of 1"):
         pose_loss(Pose(*(value[:1] for value in perfect(target))), target, (1.0, 1.0, 1.0))

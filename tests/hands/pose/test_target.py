@@ -79,10 +79,10 @@ def test_a_crop_holds_the_hand(hand):
         (
             {"images": torch.zeros(5, 3, 8, 8)},
             ValueError,
-            "images: expected a batch of 6, that of hand, got a batch of 5",
+            "images: expected a batch of 6, like hand, got a batch of 5",
         ),
         ({"images": torch.zeros(3, 8, 8)}, ValueError, r"images: expected a batch of shape \(B, C, H, W\)"),
-        ({"g": eq.Affine.identity(1)}, ValueError, "g: expected a batch of 6, that of hand, got a batch of 1"),
+        ({"g": eq.Affine.identity(1)}, ValueError, "g: expected a batch of 6, like hand, got a batch of 1"),
         ({"xyz": torch.zeros(21, 3)}, ValueError, r"hand\.xyz: expected a tensor of shape \(B, 21, 3\)"),
         ({"K": torch.zeros(6, 3, 3).int()}, TypeError, r"hand\.K: expected a floating type"),
         ({"K": torch.zeros(6, 3, 3)}, ValueError, r"hand\.K: expected a last row of \(0, 0, 1\)"),

@@ -144,7 +144,7 @@ def test_wrong_boxes_and_batches_raise():
         pose_frame(box, SIZE, 224)  # type: ignore[arg-type]
     images, K = torch.rand(2, 3, 32, 32), torch.eye(3).repeat(2, 1, 1)
     model = Knows(torch.rand(2, 21, 3) + 1)
-    with pytest.raises(ValueError, match="K: expected a batch of 2, that of images, got a batch of 1"):
+    with pytest.raises(ValueError, match="K: expected a batch of 2, like images, got a batch of 1"):
         predict_two_pass(model, images, K[:1])
     with pytest.raises(ValueError, match="images: expected a batch of shape"):
         predict_two_pass(model, images[0], K)

@@ -14,7 +14,7 @@ def pose_loss(pose: Pose, target: PoseTarget, weights: tuple[float, float, float
 
     ``w₁·mean|xy − xy*| · 2/side``, ``w₂·mean|depth − depth*|`` and ``w₃·mean|xyz − xyz*|``. Their sum is the loss.
 
-    Convention: that of ``Pose``.
+    Convention: as in ``Pose``.
 
     Args:
         pose: What ``Pose25D`` predicted for the B views.
@@ -22,9 +22,8 @@ def pose_loss(pose: Pose, target: PoseTarget, weights: tuple[float, float, float
         weights: Weights of the three parts, in their order, each at least 0.
 
     Returns:
-        Scalars: ``"2D"`` in units of half the view's shorter side; ``"depth"``, relative to the palm, and ``"3D"``,
-            from
-        the camera, both in bone lengths.
+        A dictionary of three scalars. ``"2D"`` is in units of half the view's shorter side. ``"depth"``, relative to
+        the palm, and ``"3D"``, from the camera, are in bone lengths.
 
     Raises:
         TypeError: If a weight is not a number.

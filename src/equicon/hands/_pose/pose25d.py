@@ -68,7 +68,7 @@ class Pose25D(nn.Module):
     bfloat16, joints would be off by half a pixel. The matrix products of head and refinement follow
     ``torch.set_float32_matmul_precision``, as those of the encoder do.
 
-    Convention: that of ``Pose``. The unit frame has its origin at the view's centre and half of its shorter side as the
+    Convention: as in ``Pose``. The unit frame has its origin at the view's centre and half of its shorter side as the
     unit.
 
     Args:

@@ -64,7 +64,7 @@ def predict(images: Tensor, *, side: Literal["right", "left"] = "right", model: 
         The joints, on the device of the images; B is 1 for one picture.
 
     Raises:
-        TypeError: If the images are no tensor of one of these types.
+        TypeError: If the images are not a tensor of one of these types.
         ValueError: If a shape is wrong, ``side`` is neither, or the file is damaged or no 2.5D model.
         OSError: If there is no such model.
         ModuleNotFoundError: If torchvision or safetensors is not installed.

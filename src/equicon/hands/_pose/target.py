@@ -26,7 +26,7 @@ from equicon.hands._skeleton import Hand, bone_length
 class PoseTarget(NamedTuple):
     """Views of hands as a ``Pose25D`` gets them, and what it should predict.
 
-    Convention: that of ``Pose``: FreiHAND's joint order with the palm for joint 0, camera frame x right, y down,
+    Convention: as in ``Pose``: FreiHAND's joint order with the palm for joint 0, camera frame x right, y down,
     z forward, pixel centres are integers.
 
     Args:
@@ -55,7 +55,7 @@ def pose_crop(hand: Hand, size: int) -> Affine:
 
     The box is the extent of the joints, with the palm instead of the wrist. It fills 0.7 of the view (``pose_frame``).
 
-    Convention: that of ``pose_frame``.
+    Convention: as in ``pose_frame``.
 
     Args:
         hand: A batch of hands.
@@ -87,7 +87,7 @@ def pose_target(hand: Hand, images: Tensor, g: Affine) -> PoseTarget:
     ``K' = A·K`` and ``xy' = project(xyz, K')``, with A the map of ``g`` in pixels. The map moves pixels only: the
     joints in space stay where they are, in the frame of the camera that took the images.
 
-    Convention: that of ``PoseTarget``.
+    Convention: as in ``PoseTarget``.
 
     Args:
         hand: A batch of B hands, the wrist for joint 0.

@@ -86,7 +86,7 @@ def predict_two_pass(
     is made by ``Affine.warp``. Both show black outside the picture. Spurr et al., ICCV 2021 (the program that they
     released).
 
-    Convention: that of ``Pose`` and ``pose_frame``. Nothing waits for the device.
+    Convention: as in ``Pose`` and ``pose_frame``. Nothing waits for the device.
 
     Args:
         model: Maps views (B, 3, size, size) and their intrinsics to a ``Pose``. Call its ``eval()`` first, and call

@@ -89,7 +89,7 @@ def paint_scene(scene: Scene, size: int, width: int) -> Tensor:
     smooth, cloud = _clouds(scene.seed, size, width)
 
     along = (_each(scene.direction[:, 0]) * x + _each(scene.direction[:, 1]) * y + 1.5) / 3.0
-    along = along.clamp(0.0, 1.0)  # outside the square, too
+    along = along.clamp(0.0, 1.0)  # outside the square it may leave [0, 1]
     start, end = (_each(color) for color in scene.colors.unbind(1))
     image = start + (end - start) * along[:, None]
     clouds = _each(scene.clouds)[:, None] * cloud
@@ -107,7 +107,7 @@ def _pattern(scene: Scene, x: Tensor, y: Tensor, smooth: Tensor) -> Tensor:
     for k in range(2):
         fx, fy, phase = (_each(value) for value in scene.waves[:, k].unbind(-1))
         cycle = fx * x + fy * y + (phase + smooth * _each(scene.warp * (scene.waves[:, k, 0] != 0)))
-        wave = ((cycle - cycle.floor()) - 0.5).abs() * 4.0 - 1.0  # a triangle wave, since the last bit of a sine may differ
+        wave = ((cycle - cycle.floor()) - 0.5).abs() * 4.0 - 1.0  # a triangle; a sine's last bit may differ
         product = product * (wave * _each(scene.edge)).clamp(-1.0, 1.0)
     return product
 
@@ -137,7 +137,7 @@ def _clouds(seed: Tensor, size: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def _nodes(seed: Tensor, ring: int) -> list[Tensor]:
-    """Draw the noise at its nodes: each octave (B, channels, n, n), with ``ring`` nodes of the coarsest on every side."""
+    """Draw the noise at its nodes: octaves (B, channels, n, n), with ``ring`` nodes of the coarsest on every side."""
     shares = [(channels, nodes + 2 * ring * nodes // _OCTAVES[0][0]) for nodes, channels, _ in _OCTAVES]
     counts = [channels * nodes * nodes for channels, nodes in shares]
     values = sequence(seed, -(-sum(counts) // 4)).view(torch.int16)[:, : sum(counts)].float() / 2.0**15

@@ -87,7 +87,7 @@ class Draws:
         return Draws(own, shared, drift.flatten(0, 1))
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
-        """Draw from [low, high): (B, *shape)."""
+        """Draw from [low, high): ``(B, *shape)``."""
         return low + (high - low) * self._take(math.prod(shape)).reshape(-1, *shape)
 
     def angle(self) -> Tensor:
@@ -95,11 +95,11 @@ class Draws:
         return -math.pi + 2 * math.pi * self._take(1, fold=False)[:, 0]
 
     def chance(self, probability: float, *shape: int) -> Tensor:
-        """Draw 1 with a probability, else 0: (B, *shape)."""
+        """Draw 1 with a probability, else 0: ``(B, *shape)``."""
         return (self._held(math.prod(shape)).reshape(-1, *shape) < probability).double()
 
     def pick(self, table: Tensor, *shape: int) -> Tensor:
-        """Draw rows of a table (n, ...): (B, *shape, ...)."""
+        """Draw rows of a table (n, ...): ``(B, *shape, ...)``."""
         return table[(len(table) * self._held(math.prod(shape)).reshape(-1, *shape)).long()]
 
     def seed(self) -> Tensor:

@@ -106,7 +106,7 @@ def _fingers(draws: Draws) -> tuple[Tensor, Tensor]:
 
 
 def _thumbs(draws: Draws) -> tuple[Tensor, Tensor]:
-    """Swing thumbs from beside the palm (opposed = 0) to in front of it (1), pads towards the fingers: (B, 4, 3) each."""
+    """Swing thumbs from beside the palm (opposed = 0) to in front of it (1), pads to the fingers: (B, 4, 3) each."""
     opposed = draws.uniform(0.0, 1.0, 1)
     outward, upward = draws.uniform(0.45, 0.95, 1), draws.uniform(0.75, 1.0, 1)
     start = _unit(torch.cat([outward * (1.0 - 0.55 * opposed), upward, 0.12 + 0.75 * opposed], dim=-1))

@@ -14,7 +14,7 @@ _STEEPEST = 0.7
 
 
 def upper_arm(hand: Cones, width: int) -> Cones:
-    """Continue the arm of a clothed hand from its elbow, away from the hand, out of a picture of width × width pixels."""
+    """Continue the arm of a clothed hand from its elbow, away from the hand, out of a picture of width² pixels."""
     forearm = _some(hand, slice(HAND, None))
     wrist, along = forearm.start[:, :2].mean(1), (forearm.end - forearm.start)[:, :2].mean(1)
     # An arm that points to the camera is short in the picture. Seen from the hand, its elbow lies to some side.

@@ -12,7 +12,7 @@ _TONES = table(
 
 
 def skin_colors(draws: Draws, *shape: int, people: int = 0) -> Tensor:
-    """Draw skin colours over the whole human range, or out of ``people`` fixed ones: (B, *shape, 3)."""
+    """Draw skin colours over the whole human range, or out of ``people`` fixed ones: ``(B, *shape, 3)``."""
     tone, tint = draws.uniform(0.0, 1.0, *shape), draws.uniform(0.96, 1.04, *shape, 3)
     if people:
         tone, tint = ((tone * people).floor() + 0.5) / people, torch.ones_like(tint)
@@ -24,7 +24,7 @@ def skin_colors(draws: Draws, *shape: int, people: int = 0) -> Tensor:
 
 
 def any_colors(draws: Draws, *shape: int) -> Tensor:
-    """Draw colours of indoor things, more often dull than vivid: (B, *shape, 3)."""
+    """Draw colours of indoor things, more often dull than vivid: ``(B, *shape, 3)``."""
     grey = draws.uniform(0.06, 0.85, *shape, 1)
     vivid = draws.uniform(0.0, 1.0, *shape, 1) ** 3
     return (grey + vivid * draws.uniform(-0.5, 0.5, *shape, 3)).clamp(0.02, 0.98)

@@ -1,4 +1,4 @@
-"""From the numbers of samples to pictures: what is drawn for them on the CPU, and how it is rendered on any device."""
+"""Make pictures from the numbers of samples: draw their parameters on the CPU, and render them on any device."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

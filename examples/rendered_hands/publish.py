@@ -1,0 +1,50 @@
+"""Put what the study has found into the documents.
+
+    python examples/rendered_hands/publish.py
+
+It writes docs/results/study.json, the figures docs/images/study_*.png, and the tables of docs/explanation/results.md
+that stand between two comments. The prose of the page is written by hand.
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from figures import draw_labels, draw_questions
+from matplotlib import pyplot as plt
+from report import tables
+from sizes import PRESETS
+
+from equicon.training import Help, write_figure, write_text
+
+DOCS = Path(__file__).parents[2] / "docs"
+BETWEEN = re.compile(r"(?<=<!-- tables -->\n).*(?=<!-- end of tables -->)", re.DOTALL)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], formatter_class=Help)
+    out = "folder of the study"
+    parser.add_argument("--out", type=Path, default=Path("runs/study"), metavar="FOLDER", help=out)
+    parser.add_argument("--docs", type=Path, default=DOCS, metavar="FOLDER", help="folder of the documents")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    results = json.loads((args.out / "results.json").read_bytes())
+    preset, done = PRESETS[results["preset"]], results["pieces"]
+    page = args.docs / "explanation" / "results.md"
+    text = page.read_text(encoding="utf-8")
+    if not BETWEEN.search(text):
+        raise SystemExit(f"{page} has no place for the tables: <!-- tables --> and <!-- end of tables -->.")
+    write_text(page, BETWEEN.sub(lambda _: f"\n{tables(preset, results)}\n", text))
+    write_text(args.docs / "results" / "study.json", json.dumps(results, indent=1) + "\n")
+    for name, figure in {"labels": draw_labels(preset, done), "questions": draw_questions(preset, done)}.items():
+        write_figure(args.docs / "images" / f"study_{name}.png", figure)
+        plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()
