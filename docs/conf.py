@@ -8,10 +8,9 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import equicon
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
-
-import equicon
 
 HERE = Path(__file__).parent
 project = "equicon"
@@ -96,13 +95,25 @@ ELSEWHERE = {
         "pathlib.Path": "library/pathlib.html#pathlib.Path",
         **{
             f"collections.abc.{name}": f"library/collections.abc.html#collections.abc.{name}"
-            for name in ("Callable", "Collection", "Iterable", "Iterator", "Mapping", "Sequence")
+            for name in (
+                "Callable",
+                "Collection",
+                "Iterable",
+                "Iterator",
+                "Mapping",
+                "Sequence",
+            )
         },
     },
 }
 nitpick_ignore_regex = [
     ("py:.*", r"equicon\.[\w.]+\.(T|D|G|T_co|Reader)"),  # type variables
     ("py:exc", r"torch\..*"),
+    ("py:class", "Figure"),  # matplotlib's, which the core does not install
+    (
+        "py:class",
+        r"equicon\.training\._training\.Training",
+    ),  # in the annotation of a callback
 ]
 
 
@@ -115,15 +126,30 @@ def inventory(names: dict[str, str]) -> str:
     return str(path)
 
 
-intersphinx_mapping = {address.split(".")[1]: (address, inventory(names)) for address, names in ELSEWHERE.items()}
+intersphinx_mapping = {
+    address.split(".")[1]: (address, inventory(names))
+    for address, names in ELSEWHERE.items()
+}
 
 _git = shutil.which("git") or "true"
-_found = subprocess.run([_git, "-C", HERE, "remote", "get-url", "origin"], capture_output=True, text=True, check=False)
-_origin = re.fullmatch(r"(?:https://|git@)github\.com[:/](.+?)/(.+?)(?:\.git)?", _found.stdout.strip())
+_found = subprocess.run(
+    [_git, "-C", HERE, "remote", "get-url", "origin"],
+    capture_output=True,
+    text=True,
+    check=False,
+)
+_origin = re.fullmatch(
+    r"(?:https://|git@)github\.com[:/](.+?)/(.+?)(?:\.git)?", _found.stdout.strip()
+)
 if _origin:  # a clone of GitHub's knows where its pages can be edited
     html_theme_options["use_edit_page_button"] = True
     html_theme_options["github_url"] = f"https://github.com/{_origin[1]}/{_origin[2]}"
-    html_context = {"github_user": _origin[1], "github_repo": _origin[2], "github_version": "main", "doc_path": "docs"}
+    html_context = {
+        "github_user": _origin[1],
+        "github_repo": _origin[2],
+        "github_version": "main",
+        "doc_path": "docs",
+    }
 
 
 def find_public(app: Sphinx, env: Any, node: pending_xref, contnode: Any) -> Any:
@@ -132,7 +158,9 @@ def find_public(app: Sphinx, env: Any, node: pending_xref, contnode: Any) -> Any
     public = f"equicon.{name}"
     if not module.startswith("equicon._") or public not in env.domains["py"].objects:
         return None
-    return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, "class", public, node, contnode)
+    return env.domains["py"].resolve_xref(
+        env, node["refdoc"], app.builder, "class", public, node, contnode
+    )
 
 
 def setup(app: Sphinx) -> None:

@@ -28,7 +28,7 @@ class MatrixBatch:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The matrices' type: float32 or float64."""
+        """The type of the matrices, float32 or float64."""
         return self.matrix.dtype
 
     def to(

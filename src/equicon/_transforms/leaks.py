@@ -89,7 +89,7 @@ class Leaks(NamedTuple):
 
     @property
     def found(self) -> tuple[str, ...]:
-        """The names of the quantities that leak: those whose ``low`` is above 0.05."""
+        """The names of the quantities that leak, whose ``low`` is above 0.05."""
         return tuple(name for name, leak in self._asdict().items() if leak is not None and leak.low > _LEAST)
 
     def __str__(self) -> str:

@@ -77,5 +77,5 @@ class Hand(NamedTuple):
 
     @property
     def xy(self) -> Tensor:
-        """The joints in the image: (21, 2), or (B, 21, 2), in pixels."""
+        """The joints in the image, (21, 2) or (B, 21, 2), in pixels."""
         return project(self.xyz, self.K)

@@ -36,7 +36,8 @@ def test_what_was_found_is_written_and_prose_stays(tmp_path):
         assert re.fullmatch(r"before\n<!-- tables -->\n\n.*\n\n<!-- end of tables -->\nafter\n", text, re.DOTALL)
         assert "old" not in text
         assert text.count("**Summary") == 1
-    assert all(key.startswith("random") for key in json.loads((tmp_path / "results" / "study.json").read_bytes())["pieces"])
+    written = json.loads((tmp_path / "results" / "study.json").read_bytes())["pieces"]
+    assert all(key.startswith("random weights") for key in written)
     assert {path.name for path in (tmp_path / "images").iterdir()} == {"study_labels.png", "study_questions.png"}
 
 

@@ -83,7 +83,7 @@ def root_depth(xy: Tensor, depth: Tensor, K: Tensor) -> Tensor:
             it need not be triangular.
 
     Returns:
-        (B,) depths of the root, in bone lengths: float32 at least.
+        (B,) depths of the root, in bone lengths, in float32 at least.
 
     Raises:
         TypeError: If an argument is not a floating tensor.
@@ -115,7 +115,7 @@ def lift(xy: Tensor, depth: Tensor, root: Tensor, K: Tensor) -> Tensor:
         K: (B, 3, 3) intrinsics in the same pixels, last row (0, 0, 1), invertible.
 
     Returns:
-        (B, N, 3) points in that unit: float32 at least.
+        (B, N, 3) points in that unit, in float32 at least.
 
     Raises:
         TypeError: If an argument is not a floating tensor.
