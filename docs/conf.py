@@ -3,7 +3,6 @@
 import re
 import shutil
 import subprocess
-import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
 ]
-exclude_patterns = ["results/*"]
+exclude_patterns = ["_build", "results/*"]
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 4
 nitpicky = True
@@ -117,18 +116,19 @@ nitpick_ignore_regex = [
 ]
 
 
-def inventory(names: dict[str, str]) -> str:
+def inventory(name: str, names: dict[str, str]) -> str:
     """Write an inventory of classes, as Sphinx reads it."""
     head = b"# Sphinx inventory version 2\n# Project: x\n# Version: x\n# The rest is compressed with zlib.\n"
     lines = "".join(f"{name} py:class 1 {where} -\n" for name, where in names.items())
-    path = Path(tempfile.mkdtemp()) / "objects.inv"
+    path = HERE / "_build" / f"{name}.inv"  # always the same, or Sphinx reads all pages again
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(head + zlib.compress(lines.encode()))
     return str(path)
 
 
 intersphinx_mapping = {
-    address.split(".")[1]: (address, inventory(names))
-    for address, names in ELSEWHERE.items()
+    "torch": (TORCH, inventory("torch", ELSEWHERE[TORCH])),
+    "python": (PYTHON, inventory("python", ELSEWHERE[PYTHON])),
 }
 
 _git = shutil.which("git") or "true"

@@ -141,3 +141,12 @@ def test_links_and_pictures_exist():
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("module", PUBLIC, ids=lambda m: m.__name__)
+def test_the_reference_has_every_public_name(module):
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "reference").glob("*.md"))
+    named = set(re.findall(r"^\.\. (?:auto\w+|py:data):: (\S+)$", pages, re.MULTILINE))
+    for name in module.__all__:
+        if not inspect.ismodule(getattr(module, name)) and not name.startswith("__"):
+            assert f"{module.__name__}.{name}" in named, name

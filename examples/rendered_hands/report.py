@@ -27,9 +27,11 @@ from plan import (
     QUESTIONS,
     Results,
     asked,
+    count,
     encoder_rates,
     patient,
     rates,
+    ready,
     starts,
     temperatures,
     tune_rates,
@@ -54,12 +56,13 @@ def write_report(out: Path, preset: Preset, results: Mapping[str, Any]) -> str:
 def tables(preset: Preset, results: Mapping[str, Any]) -> str:
     """Write all tables, in Markdown."""
     done, sessions = results["pieces"], results["sessions"]
-    minutes = sum(piece["minutes"] for piece in done.values())
+    run = [done[piece.key] for piece in ready(preset, done) if piece.key in done]
+    minutes = sum(piece["minutes"] for piece in run)
     machines = "; ".join(
         dict.fromkeys(f"{s['date']}, {s['device']}, torch {s['torch']}, equicon {s['equicon']}" for s in sessions)
     )
     said = (
-        f"Preset `{results['preset']}`: {machines}; {len(done)} pieces, {minutes:.0f} minutes in all of them together."
+        f"Preset `{results['preset']}`: {machines}; {len(run)} of {count(preset)} pieces, {minutes:.0f} minutes in all of them together."
     )
     parts = [f"{said} Mean ± standard deviation over {preset.seeds} seeds.", short_table(preset, done)]
     parts += [summary_table(preset, done)]
@@ -87,7 +90,7 @@ def against(ours: Sequence[float], theirs: Sequence[float]) -> str:
 def short_table(preset: Preset, done: Results) -> str:
     """Write what a reader wants to know first: errors on studio hands."""
     domain, shares = DOMAINS[0], shares_of(preset)
-    header = [f"frozen: {TITLES[measure]}" for measure in ("px", "mm")]
+    header = [f"frozen, {shares[-1]}: {TITLES[measure]}" for measure in ("px", "mm")]
     header += [f"fine-tuned, {share}: {TITLES[measure]}" for share in shares[:-1] for measure in ("mm", "pa_mm")]
     rows: dict[str, list[str]] = {}
     for method, name in NAMES.items():
