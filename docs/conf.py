@@ -120,7 +120,9 @@ def inventory(name: str, names: dict[str, str]) -> str:
     """Write an inventory of classes, as Sphinx reads it."""
     head = b"# Sphinx inventory version 2\n# Project: x\n# Version: x\n# The rest is compressed with zlib.\n"
     lines = "".join(f"{name} py:class 1 {where} -\n" for name, where in names.items())
-    path = HERE / "_build" / f"{name}.inv"  # always the same, or Sphinx reads all pages again
+    path = (
+        HERE / "_build" / f"{name}.inv"
+    )  # always the same, or Sphinx reads all pages again
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(head + zlib.compress(lines.encode()))
     return str(path)

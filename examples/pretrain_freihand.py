@@ -277,7 +277,7 @@ class Run(Training[PretrainData]):
         args, (chance, floor) = self.args, self.levels
         return (
             f"{args.arch} on {self.place} in {args.precision}, weights '{args.weights}'; {self.steps:,} steps of "
-            f"{self.images:,} images, two views each; a loss compares {args.batch_size:,} images, and lies between "
+            f"{self.images:,} images, two views each; a loss compares {args.batch_size:,} images; its levels are "
             f"{chance:.2f} (chance) and about {floor:.2f} (floor: unrelated images)"
         )
 

@@ -113,7 +113,7 @@ def test_the_readme_opens_with_its_two_commands_and_each_sets_itself_up():
         assert f"_command={program}\n" in check
         assert os.access(ROOT / program, os.X_OK)
         lines = (ROOT / program).read_text(encoding="utf-8")
-        assert lines.index("python3 -m venv .venv") < lines.index("pip install") < lines.index("exec .venv/bin/python")
+        assert lines.index("python3 -m venv") < lines.index("pip install") < lines.index("exec .venv/bin/python")
 
 
 def test_the_diff_of_the_readme_is_a_loop_that_runs():

@@ -39,7 +39,9 @@ def make_dataset(count: int) -> datasets.Dataset:
 
 
 def to_square(image: Image.Image) -> Tensor:
-    """Cut the middle square out of a picture of any mode and size, as a tensor (3, H, W), uint8."""
+    """Cut the middle square out of a picture of any size, as a tensor (3, H, W), uint8."""
+    if image.mode.startswith(("I", "F")):
+        raise ValueError(f"to_square: expected 8 bits a channel, got mode {image.mode}. Scale its values to 0 to 255.")
     square = ImageOps.fit(image.convert("RGB"), STORED)
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)
 

@@ -107,13 +107,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     L.seed_everything(0)  # for the initial weights; the views and the order of the hands have their own seeds
-    saver = ModelCheckpoint(args.out, save_last=True, enable_version_counter=False)
+    saver = ModelCheckpoint(args.out, save_last="link", enable_version_counter=False)
     trainer = L.Trainer(
         max_epochs=args.epochs, devices=args.devices, callbacks=[saver], use_distributed_sampler=False,
         sync_batchnorm=torch.cuda.is_available(), num_sanity_val_steps=0, logger=False, enable_progress_bar=False,
     )  # fmt: skip
     trainer.fit(PeCLR(args.arch), HandViews(args.hands, args.batch_size), ckpt_path="last" if args.resume else None)
-    trainer.print(f"loss {trainer.callback_metrics['loss']:.4f}, saved to {saver.last_model_path}")
+    trainer.print(f"loss {trainer.callback_metrics.get('loss', torch.nan):.4f}, saved to {saver.last_model_path}")
 
 
 if __name__ == "__main__":

@@ -93,15 +93,15 @@ def reseed(worker: int) -> None:
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--views", choices=MAKE, default="torchvision", help="what makes the views")
-    parser.add_argument("--epochs", type=int, default=4, help="epochs (default: 4)")
-    parser.add_argument("--workers", type=int, default=0, help="worker processes (default: 0)")
+    for name, default in (("hands", 256), ("epochs", 4), ("workers", 0)):
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"number of {name} (default: {default})")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> nn.Module:
     args = parse_args(argv)
     torch.manual_seed(0)
-    pairs = Pairs(SyntheticHands(256, size=32).render(range(256)).image, args.views)
+    pairs = Pairs(SyntheticHands(args.hands, size=32).render(range(args.hands)).image, args.views)
     loader = DataLoader(pairs, 32, shuffle=True, num_workers=args.workers, worker_init_fn=reseed)
     encoder = nn.Sequential(nn.Conv2d(3, 32, 5, 4), nn.ReLU(), nn.Flatten(), nn.Linear(1568, 128, bias=False))
     criterion, optimizer = eq.PeCLRLoss(temperature=0.1), torch.optim.Adam(encoder.parameters(), 1e-3)

@@ -9,11 +9,17 @@ that stand between two comments. The prose of the page is written by hand.
 import argparse
 import json
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from equicon.training import need
+
+need("torchvision", "matplotlib")
+
 from figures import draw_labels, draw_questions
 from matplotlib import pyplot as plt
+from plan import ready
 from report import tables
 from sizes import PRESETS
 
@@ -33,17 +39,24 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    results = json.loads((args.out / "results.json").read_bytes())
-    preset, done = PRESETS[results["preset"]], results["pieces"]
+    try:
+        results = json.loads((args.out / "results.json").read_bytes())
+    except OSError as error:
+        sys.exit(f"--out: {error}. Run reproduce.py first.")
+    preset = PRESETS[results["preset"]]
+    if results["sizes"] != preset.written:
+        sys.exit(f"--out: the sizes in {args.out} are not those of the preset '{results['preset']}' today.")
+    planned = {piece.key for piece in ready(preset, results["pieces"])}  # others are of earlier plans
+    results["pieces"] = done = {key: value for key, value in results["pieces"].items() if key in planned}
     page = args.docs / "explanation" / "results.md"
     text = page.read_text(encoding="utf-8")
     if not BETWEEN.search(text):
-        raise SystemExit(f"{page} has no place for the tables: <!-- tables --> and <!-- end of tables -->.")
-    write_text(page, BETWEEN.sub(lambda _: f"\n{tables(preset, results)}\n", text))
-    write_text(args.docs / "results" / "study.json", json.dumps(results, indent=1) + "\n")
+        sys.exit(f"{page} has no place for the tables: <!-- tables --> and <!-- end of tables -->.")
     for name, figure in {"labels": draw_labels(preset, done), "questions": draw_questions(preset, done)}.items():
         write_figure(args.docs / "images" / f"study_{name}.png", figure)
         plt.close(figure)
+    write_text(page, BETWEEN.sub(lambda _: f"\n{tables(preset, results)}\n", text))
+    write_text(args.docs / "results" / "study.json", json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -62,7 +62,8 @@ def tables(preset: Preset, results: Mapping[str, Any]) -> str:
         dict.fromkeys(f"{s['date']}, {s['device']}, torch {s['torch']}, equicon {s['equicon']}" for s in sessions)
     )
     said = (
-        f"Preset `{results['preset']}`: {machines}; {len(run)} of {count(preset)} pieces, {minutes:.0f} minutes in all of them together."
+        f"Preset `{results['preset']}`: {machines}; {len(run)} of {count(preset)} pieces, "
+        f"{minutes:.0f} minutes in all of them together."
     )
     parts = [f"{said} Mean ± standard deviation over {preset.seeds} seeds.", short_table(preset, done)]
     parts += [summary_table(preset, done)]

@@ -62,7 +62,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     preset = "size of the study: networks, data and steps; toy only shows that everything runs"
     parser.add_argument("--preset", choices=PRESETS, default="cpu", help=preset)
     out = "folder for the results; an unfinished study in it goes on"
-    parser.add_argument("--out", type=Path, default=Path("runs/ablation"), metavar="FOLDER", help=out)
+    parser.add_argument("--out", type=Path, default=Path("runs/study"), metavar="FOLDER", help=out)
     processes = "pieces to run at a time, which share the cores of a CPU; if not given, the preset says"
     parser.add_argument("--processes", type=int, metavar="N", help=processes)
     pieces = "stop after N pieces; the same command goes on later; if not given, run all"

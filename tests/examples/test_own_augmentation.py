@@ -126,7 +126,7 @@ def test_a_resize_moves_the_points_by_a_quarter_of_a_pixel_too_far(monkeypatch):
 @pytest.mark.parametrize("views", ["torchvision", "albumentations", "drawn"])
 def test_trains(views, capsys):
     script = recipe("own_augmentation")
-    words = ["--views", views, "--epochs"]
+    words = ["--views", views, "--hands", "64", "--epochs"]
     assert_moved(script.main([*words, "0"]), script.main([*words, "1"]))
     losses(capsys.readouterr().out)
 

@@ -59,6 +59,7 @@ lightning_warns = pytest.mark.filterwarnings(
 )
 
 
+@pytest.mark.slow
 @lightning_warns
 def test_lightning_resumes_to_the_weights_of_a_run_that_was_not_stopped(tmp_path, capsys):
     script = recipe("lightning_simclr")
@@ -210,9 +211,14 @@ def test_huggingface_any_picture_becomes_a_square_of_bytes():
     script = recipe("huggingface_images")
     from PIL import Image
 
-    for mode in ("L", "LA", "RGB", "RGBA", "P", "1", "I;16", "CMYK"):
-        square = script.to_square(Image.new(mode, (40, 100)))
+    for mode in ("L", "LA", "RGB", "RGBA", "P", "1", "CMYK"):
+        white = Image.new("RGB", (40, 100), (255, 255, 255)).convert("RGBA" if mode == "LA" else "RGB").convert(mode)
+        square = script.to_square(white)
+        assert square.min() > 250, mode
         assert (square.shape, square.dtype) == ((3, *script.STORED), torch.uint8), mode
+    for mode in ("I;16", "I", "F"):
+        with pytest.raises(ValueError, match=f"expected 8 bits a channel, got mode {mode}"):
+            script.to_square(Image.new(mode, (40, 100)))
     picture = torch.randint(256, (3, *script.STORED), dtype=torch.uint8)
     assert script.to_square(Image.fromarray(picture.permute(1, 2, 0).numpy())).equal(picture)
 

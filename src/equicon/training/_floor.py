@@ -10,7 +10,7 @@ _ADVICE = """\
 The loss has been at its floor for {steps:,} steps: it is {loss:.3f}. Unrelated images give {floor:.3f} (the floor), and
 guessing gives {chance:.3f} (chance). The network already tells the images of a batch apart, so more steps teach it
 little. Make the task harder in one of these ways:
-- a lower temperature: --temperature 0.1;
+- a lower temperature: --temperature, such as 0.1 or 0.05;
 - batches of images that are alike: --groups-per-batch;
 - more images in a batch: --batch-size;
 - views without a black border, because the border gives the transform away: --inside, or --padding-mode reflection."""

@@ -168,7 +168,7 @@ def test_freihand_is_given_once_and_boxes_are_of_one_folder(tmp_path, capsys):
         (["--margin", "2", "1"], "--margin: expected LOW <= HIGH, got 2 1"),
         (["--boxes", "b.json"], "--boxes: it is for a folder of photographs. Expected such a folder; "),
         (["--holdout", "1"], "--holdout: expected a share in [0, 1), got 1"),
-        (["--context", "0.5"], "--context: expected at least 1 (pictures as wide as the hand's square), got 0.5"),
+        (["--context", "0.5"], "--context: expected at least 1, got 0.5. It is the width of a picture over"),
         (["--device", "nonsense"], "--device: expected a device of this machine, got nonsense"),
         (
             ["--padding-mode", "border"],

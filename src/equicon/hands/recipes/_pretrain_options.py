@@ -110,7 +110,8 @@ def parse_pretrain_args(description: str, argv: Sequence[str] | None = None) -> 
             f"--padding-mode: views with --inside have no padding, got {args.padding_mode}. Add --no-inside to pad."
         )
     if args.context < 1:
-        parser.error(f"--context: expected at least 1 (pictures as wide as the hand's square), got {args.context:g}.")
+        ratio = "the width of a picture over that of the hand's square"
+        parser.error(f"--context: expected at least 1, got {args.context:g}. It is {ratio}.")
     if args.holdout >= 1:
         parser.error(f"--holdout: expected a share in [0, 1), got {args.holdout:g}.")
     check_pair(parser, "--margin", args.margin)
