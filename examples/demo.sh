@@ -13,4 +13,5 @@ if ! [ .venv/has-train -nt pyproject.toml ]; then
     .venv/bin/pip install -q -e '.[train]'
     touch .venv/has-train
 fi
+echo "starting; the first line of the run comes within a minute"
 exec .venv/bin/python examples/pretrain_freihand.py "$@"

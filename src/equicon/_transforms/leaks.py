@@ -123,7 +123,8 @@ def find_leaks(
             them. It is an ``EquivariantTransform``, or a function that calls one with the size, the frame and the
             padding of your training.
         source: (H, W) of the pictures that ``make_views`` gets.
-        steps: For how many steps the network learns. A longer run may find a leak that a shorter one misses.
+        steps: For how many steps the network learns. A longer run may find a leak that a shorter one misses. Some
+            tens of steps find nothing: they only show that the call works.
         batch_size: How many views the network sees in a step, at least 2.
         seed: Seed of the pictures, of the network, and of all that draws from torch's global generators. These are
             restored afterwards.
