@@ -181,7 +181,7 @@ def draw(rows: dict[str, dict[str, Any]], path: Path) -> None:
             told.append(f"{quantity.replace('_', ' ')}: {round(leak.r2, 2) + 0.0:.2f}")
         line[6].text(0, 0.5, "\n".join(told), va="center", fontsize=12)
     canvas.suptitle(
-        "Views of one random picture, and how well a network tells angle, scale and shift from such views (R²)"
+        "Views of one random picture, and how well a network predicts their angle, scale and shift (R²)"
     )
     canvas.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -51,6 +51,7 @@ html_logo = "images/logo.svg"
 html_favicon = "images/logo.svg"
 html_static_path = ["static"]
 html_css_files = ["equicon.css"]
+html_sidebars = {"gallery": [], "changes": []}  # they have no neighbours
 html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": f"equicon {release}"},

@@ -77,7 +77,7 @@ class Leaks(NamedTuple):
         >>> leaks.found
         ('angle',)
         >>> print(leaks)
-        told by a view  R² (95 % interval)
+        quantity        R² (95 % interval)
         angle           0.94 (0.93 to 0.95)  a leak
         log scale       does not vary
         shift           0.01 (-0.01 to 0.03)
@@ -93,7 +93,7 @@ class Leaks(NamedTuple):
         return tuple(name for name, leak in self._asdict().items() if leak is not None and leak.low > _LEAST)
 
     def __str__(self) -> str:
-        lines = [f"{'told by a view':<16}R² (95 % interval)"]
+        lines = [f"{'quantity':<16}R² (95 % interval)"]
         for name, leak in self._asdict().items():
             said = "does not vary" if leak is None else str(leak)
             lines.append(f"{name.replace('_', ' '):<16}{said}{'  a leak' if name in self.found else ''}")
