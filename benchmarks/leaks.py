@@ -180,9 +180,7 @@ def draw(rows: dict[str, dict[str, Any]], path: Path) -> None:
         for quantity, leak in as_leaks(rows[name])._asdict().items():
             told.append(f"{quantity.replace('_', ' ')}: {round(leak.r2, 2) + 0.0:.2f}")
         line[6].text(0, 0.5, "\n".join(told), va="center", fontsize=12)
-    canvas.suptitle(
-        "Views of one random picture, and how well a network predicts their angle, scale and shift (R²)"
-    )
+    canvas.suptitle("Views of one random picture, and how well a network predicts their angle, scale and shift (R²)")
     canvas.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     canvas.savefig(path, dpi=65)
