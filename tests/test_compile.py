@@ -50,6 +50,7 @@ def test_uint8_with_a_frame_and_padding_compiles_whole(padding_mode):
     assert_close(compiled(images), action(images, **given), atol=1e-5, rtol=0)
 
 
+@pytest.mark.skipif(torch.__version__ < "2.13", reason="torch before 2.13 does not trace an action made in the graph")
 def test_views_inside_their_source_compile_whole():
     frame = eq.Affine.from_boxes(torch.tensor([[5.0, 5.0, 35.0, 35.0]] * 3), (40, 48))
     action, size = eq.RandomAffine(45, 0.3, (0.5, 1.5)).sample(3), (80, 96)  # no pyramid, whose graph takes seconds
