@@ -31,7 +31,12 @@ def public(kind: type) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("name", gallery.PICTURES)
+FEW = {"RandomRotation", "padding", "Points"}
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in gallery.PICTURES]
+)
 def test_the_script_draws_each_picture(name, tmp_path, capsys):
     out = tmp_path / "new"
     gallery.main(["--width", "200", "--only", name, "--out", str(out)])

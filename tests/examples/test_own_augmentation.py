@@ -123,6 +123,7 @@ def test_a_resize_moves_the_points_by_a_quarter_of_a_pixel_too_far(monkeypatch):
         assert_close(difference.float(), torch.full((3, 2), 0.25), rtol=0, atol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("views", ["torchvision", "albumentations", "drawn"])
 def test_trains(views, capsys):
     script = recipe("own_augmentation")

@@ -122,6 +122,7 @@ def test_lightning_trains_with_two_processes(tmp_path):
 # lightly
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -138,6 +139,7 @@ def test_lightly_each_step_trains(words, capsys):
     losses(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_lightly_the_first_step_changes_no_figure(capsys):
     script = recipe("lightly_simclr")
     for step in "01":

@@ -8,6 +8,7 @@ from torch import nn
 from equicon.hands.recipes import PretrainData, load_pretrain_data, named_errors, parse_pretrain_args, probe_hands
 
 
+@pytest.mark.slow
 def test_hands_are_probed_with_as_many_labels_as_there_are():
     words = "--hands 64 --labelled 60 --size 16 --device cpu --groups-per-batch 0 --mlp-probe"
     args = parse_pretrain_args("", words.split())
