@@ -69,10 +69,8 @@ html_theme_options = {
 
 # Sphinx links names of other libraries by their inventories, which it would download. A build needs no network, so here
 # are the names that these pages have, and private ones that annotations show for them.
-TORCH = "https://docs.pytorch.org/docs/stable/"
-PYTHON = "https://docs.python.org/3/"
 ELSEWHERE = {
-    TORCH: {
+    "https://docs.pytorch.org/docs/stable/": {
         "torch.Tensor": "tensors.html#torch.Tensor",
         "torch._C.Generator": "generated/torch.Generator.html#torch.Generator",
         "torch.Generator": "generated/torch.Generator.html#torch.Generator",
@@ -87,7 +85,7 @@ ELSEWHERE = {
         "torch.utils.data.DataLoader": "data.html#torch.utils.data.DataLoader",
         "torch.utils.data.Dataset": "data.html#torch.utils.data.Dataset",
     },
-    PYTHON: {
+    "https://docs.python.org/3/": {
         "argparse.ArgumentParser": "library/argparse.html#argparse.ArgumentParser",
         "argparse.Namespace": "library/argparse.html#argparse.Namespace",
         "contextlib.AbstractContextManager": "library/contextlib.html#contextlib.AbstractContextManager",
@@ -95,54 +93,47 @@ ELSEWHERE = {
         "pathlib.Path": "library/pathlib.html#pathlib.Path",
         **{
             f"collections.abc.{name}": f"library/collections.abc.html#collections.abc.{name}"
-            for name in (
+            for name in [
                 "Callable",
                 "Collection",
                 "Iterable",
                 "Iterator",
                 "Mapping",
                 "Sequence",
-            )
+            ]
         },
     },
 }
 nitpick_ignore_regex = [
     ("py:.*", r"equicon\.[\w.]+\.(T|D|G|T_co|Reader)"),  # type variables
     ("py:exc", r"torch\..*"),
-    ("py:class", "Figure"),  # matplotlib's, which the core does not install
-    (
-        "py:class",
-        r"equicon\.training\._training\.Training",
-    ),  # in the annotation of a callback
+    # matplotlib's, which the core does not install, and the class in the annotation of a callback
+    ("py:class", r"Figure|equicon\.training\._training\.Training"),
 ]
 
 
-def inventory(name: str, names: dict[str, str]) -> str:
-    """Write an inventory of classes, as Sphinx reads it."""
+def inventory(address: str, names: dict[str, str]) -> tuple[str, str]:
+    """Write an inventory of classes, as Sphinx reads it, and give what ``intersphinx_mapping`` takes."""
     head = b"# Sphinx inventory version 2\n# Project: x\n# Version: x\n# The rest is compressed with zlib.\n"
     lines = "".join(f"{name} py:class 1 {where} -\n" for name, where in names.items())
-    path = (
-        HERE / "_build" / f"{name}.inv"
-    )  # always the same, or Sphinx reads all pages again
+    # The same path every time: otherwise, Sphinx reads all pages again.
+    path = HERE / "_build" / f"{address.split('.')[1]}.inv"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(head + zlib.compress(lines.encode()))
-    return str(path)
+    return address, str(path)
 
 
 intersphinx_mapping = {
-    "torch": (TORCH, inventory("torch", ELSEWHERE[TORCH])),
-    "python": (PYTHON, inventory("python", ELSEWHERE[PYTHON])),
+    address.split(".")[1]: inventory(address, names)
+    for address, names in ELSEWHERE.items()
 }
 
-_git = shutil.which("git") or "true"
-_found = subprocess.run(
-    [_git, "-C", HERE, "remote", "get-url", "origin"],
-    capture_output=True,
-    text=True,
-    check=False,
-)
+_address = ""
+if shutil.which("git"):
+    _command = ["git", "-C", HERE, "remote", "get-url", "origin"]
+    _address = subprocess.run(_command, capture_output=True, text=True).stdout.strip()
 _origin = re.fullmatch(
-    r"(?:https://|git@)github\.com[:/](.+?)/(.+?)(?:\.git)?", _found.stdout.strip()
+    r"(?:https://|git@)github\.com[:/](.+?)/(.+?)(?:\.git)?", _address
 )
 if _origin:  # a clone of GitHub's knows where its pages can be edited
     html_theme_options["use_edit_page_button"] = True

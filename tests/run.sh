@@ -1,16 +1,6 @@
 #!/usr/bin/env bash
-# Run the tests, from a fresh clone. It makes .venv, installs equicon with the extras "train,dev" there, and
-# runs pytest with the words that you give.
+# Run the tests, from a fresh clone: set up .venv, and run pytest with the words that you give.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-    echo "$0 needs Python 3.11 or later, and python3 is $(python3 --version)" >&2
-    exit 1
-}
-[ -x .venv/bin/pip ] || python3 -m venv --clear .venv
-if ! [ .venv/has-dev -nt pyproject.toml ]; then
-    echo "installing into .venv; this takes some minutes the first time ..."
-    .venv/bin/pip install -q -e '.[train,dev]'
-    touch .venv/has-dev
-fi
+.ci/venv train,dev
 exec .venv/bin/python -m pytest -q -n auto "$@"

@@ -1,14 +1,14 @@
 """The chart of the benchmarks shows what its page says, and the page fits a screen."""
 
-import importlib.util
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("matplotlib", reason="the chart needs matplotlib")
+
+from examples.loading import load_anew
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "explanation" / "benchmarks.md").read_text(encoding="utf-8")
@@ -16,12 +16,8 @@ PAGE = (ROOT / "docs" / "explanation" / "benchmarks.md").read_text(encoding="utf
 
 @pytest.fixture(scope="module")
 def draw_summary():
-    spec = importlib.util.spec_from_file_location("draw_summary", ROOT / "benchmarks" / "draw_summary.py")
-    module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, spec.name, module)  # dataclasses look their module up
-        spec.loader.exec_module(module)
-        yield module
+        yield load_anew("benchmarks/draw_summary.py", patch)
 
 
 def section(title: str) -> str:

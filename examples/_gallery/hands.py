@@ -1,32 +1,18 @@
 """The rendered hands that the gallery shows, and the places on them that move along."""
 
-from dataclasses import dataclass
 from functools import cache
 
 import torch
 from torch import Tensor
 
 import equicon as eq
-from equicon.hands import SyntheticHands
+from equicon.hands import Hand, SyntheticHands
 
 Size = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Shown:
-    """Rendered hands, several or one of them several times.
-
-    Args:
-        image: (B, 3, H, W) uint8.
-        xy: (B, 21, 2) joints in its pixels.
-        xyz: (B, 21, 3) joints in metres.
-        K: (B, 3, 3) intrinsics.
-    """
-
-    image: Tensor
-    xy: Tensor
-    xyz: Tensor
-    K: Tensor
+class Shown(Hand):
+    """Rendered hands: several, or one of them several times."""
 
     @property
     def size(self) -> Size:
@@ -40,16 +26,14 @@ class Shown:
 
     def times(self, count: int) -> "Shown":
         """Repeat one hand."""
-        image, xy, xyz, K = (x.expand(count, *x.shape[1:]) for x in (self.image, self.xy, self.xyz, self.K))
-        return Shown(image, xy, xyz, K)
+        return Shown(*(field.expand(count, *field.shape[1:]) for field in self))
 
 
 @cache
 def render(*indices: int, side: int, wild: bool = False, context: float = 1.0) -> Shown:
     """Render right hands of the gallery's seed; ``side`` is that of the hand's square in pixels."""
     hands = SyntheticHands(60, max(side, 16), 1, "wild" if wild else "studio", context=context, side="right")
-    hand = hands.render(indices)
-    return Shown(hand.image, hand.xy, hand.xyz, hand.K)
+    return Shown(*hands.render(indices))
 
 
 def lattice_of(size: Size, parts: int = 4) -> Tensor:

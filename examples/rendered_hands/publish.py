@@ -17,13 +17,11 @@ from equicon.training import need
 
 need("torchvision", "matplotlib")
 
-from figures import draw_labels, draw_questions
-from matplotlib import pyplot as plt
 from plan import ready
-from report import tables
-from sizes import PRESETS
+from report import tables, write_figures
+from sizes import preset_of
 
-from equicon.training import Help, write_figure, write_text
+from equicon.training import Help, write_text
 
 DOCS = Path(__file__).parents[2] / "docs"
 BETWEEN = re.compile(r"(?<=<!-- tables -->\n).*(?=<!-- end of tables -->)", re.DOTALL)
@@ -43,18 +41,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         results = json.loads((args.out / "results.json").read_bytes())
     except OSError as error:
         sys.exit(f"--out: {error}. Run reproduce.py first.")
-    preset = PRESETS[results["preset"]]
-    if results["sizes"] != preset.written:
-        sys.exit(f"--out: the sizes in {args.out} are not those of the preset '{results['preset']}' today.")
+    preset = preset_of(results, "--out", args.out)
     planned = {piece.key for piece in ready(preset, results["pieces"])}  # others are of earlier plans
     results["pieces"] = done = {key: value for key, value in results["pieces"].items() if key in planned}
     page = args.docs / "explanation" / "results.md"
     text = page.read_text(encoding="utf-8")
     if not BETWEEN.search(text):
         sys.exit(f"{page} has no place for the tables: <!-- tables --> and <!-- end of tables -->.")
-    for name, figure in {"labels": draw_labels(preset, done), "questions": draw_questions(preset, done)}.items():
-        write_figure(args.docs / "images" / f"study_{name}.png", figure)
-        plt.close(figure)
+    write_figures(args.docs / "images", "study_", preset, done)
     write_text(page, BETWEEN.sub(lambda _: f"\n{tables(preset, results)}\n", text))
     write_text(args.docs / "results" / "study.json", json.dumps(results, indent=1) + "\n")
 

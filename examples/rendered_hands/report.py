@@ -45,18 +45,23 @@ def write_report(out: Path, preset: Preset, results: Mapping[str, Any]) -> str:
     """Write ``results.md`` and the figures, and give the text."""
     text = tables(preset, results)
     write_text(out / "results.md", text)
-    done = results["pieces"]
+    figures = write_figures(out, "", preset, results["pieces"])
+    return f"{text}\nFigures: {', '.join(map(str, figures))}"
+
+
+def write_figures(folder: Path, prefix: str, preset: Preset, done: Results) -> list[Path]:
+    """Write all figures, and give their paths."""
     figures = {"labels": draw_labels(preset, done), "questions": draw_questions(preset, done)}
     for name, figure in figures.items():
-        write_figure(out / f"{name}.png", figure)
+        write_figure(folder / f"{prefix}{name}.png", figure)
         plt.close(figure)
-    return f"{text}\nFigures: {', '.join(str(out / f'{name}.png') for name in figures)}"
+    return [folder / f"{prefix}{name}.png" for name in figures]
 
 
 def tables(preset: Preset, results: Mapping[str, Any]) -> str:
     """Write all tables, in Markdown."""
     done, sessions = results["pieces"], results["sessions"]
-    run = [done[piece.key] for piece in ready(preset, done) if piece.key in done]
+    run = [done[piece.key] for piece in finished(ready(preset, done), done)]
     minutes = sum(piece["minutes"] for piece in run)
     machines = "; ".join(
         dict.fromkeys(f"{s['date']}, {s['device']}, torch {s['torch']}, equicon {s['equicon']}" for s in sessions)

@@ -24,7 +24,7 @@ import torch
 from common import DOMAINS, MORE, SETS, hands, render
 from plan import METHODS, FineTune, Piece, Pretrain, settings
 from reproduce import machine
-from sizes import PRESETS, Preset
+from sizes import Preset, preset_of
 from work import run
 
 import equicon as eq
@@ -63,9 +63,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     results = json.loads(args.results.read_bytes())
-    preset, done = PRESETS[results["preset"]], results["pieces"]
-    if results["sizes"] != preset.written:
-        sys.exit(f"--results: the sizes in {args.results} are not those of the preset '{results['preset']}' today.")
+    preset, done = preset_of(results, "--results", args.results), results["pieces"]
     preset = replace(preset, tune_steps=preset.tune_steps * 3 // 2)  # for the labels of both domains
     render(preset, args.out / "hands", args.device, [*SETS, *MORE])
     chosen = {method: settings(method, preset, done) for method in METHODS}

@@ -1,7 +1,9 @@
 """The sizes of the study: networks, data and steps of ``reproduce.py``, by preset."""
 
 import json
+import sys
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 
@@ -123,3 +125,11 @@ PRESETS["gpu"] = replace(
     processes=1,
 )
 PRESETS["gpu-resnet50"] = replace(PRESETS["gpu"], arch="resnet50", steps=2500, short=800, tune_steps=3000)
+
+
+def preset_of(results: dict[str, Any], option: str, path: Path) -> Preset:
+    """Give the preset that results were found with. End the program if its sizes are others today."""
+    preset = PRESETS[results["preset"]]
+    if results["sizes"] != preset.written:
+        sys.exit(f"{option}: the sizes in {path} are not those of the preset '{results['preset']}' today.")
+    return preset

@@ -1,6 +1,5 @@
 """What all scripts have in common: they say what they are, however Python was started."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -10,6 +9,8 @@ import pytest
 
 pytest.importorskip("torchvision", reason="the scripts need torchvision")
 pytest.importorskip("cv2", reason="the benchmarks need OpenCV")
+
+from examples.loading import load_anew
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(
@@ -22,15 +23,7 @@ SCRIPTS = sorted(
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help_is_there_without_docstrings(script, monkeypatch, capsys):
-    monkeypatch.syspath_prepend((ROOT / script).parent)
-    spec = importlib.util.spec_from_file_location(Path(script).stem, ROOT / script)
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except ModuleNotFoundError as missing:
-        if not script.startswith("examples/recipes/"):
-            raise
-        pytest.skip(f"the recipe needs {missing.name}: pip install -e '.[recipes]'")
+    module = load_anew(script, monkeypatch)
     for doc in (module.__doc__, None):
         module.__doc__ = doc
         with pytest.raises(SystemExit) as ended:
