@@ -81,7 +81,7 @@ def test_two_ranks_see_together_what_one_process_does(two_ranks):
     order = list(Batches(24, 3, 0, 0, 24))
     assert [drawn(out)[number] for number in range(24)] == order
     assert dict(curve(out)).keys() == set(range(12))
-    assert "12 steps of 6 images seen twice, 3 to a loss" in done.stdout
+    assert "12 steps of 6 images, two views each; a loss compares 3 images" in done.stdout
     assert done.stdout.count("on each of 2 ranks") == done.stdout.count("The encoder is") == 1
     assert done.stderr.count("pre-train (peclr):   0%") == 1
     assert "Warning" not in done.stderr
