@@ -62,10 +62,11 @@ from equicon.hands import (
     read_pose25d,
     write_leaderboard,
 )
-from equicon.hands.recipes import ARCHS, build_encoder, draw_skeletons, render
+from equicon.hands.recipes import build_encoder, draw_skeletons, network_name, render
 from equicon.metrics import epe, pck, procrustes_align
 from equicon.training import (
     Help,
+    WeightsError,
     check_device,
     escape_stdout,
     interruptible,
@@ -92,7 +93,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", help=data)
     parser.add_argument("--hands", type=whole(1), default=1000, metavar="N", help="hands to render and test on")
     beside = "if not given, as in arguments.json beside the model, else"
-    parser.add_argument("--arch", choices=ARCHS, metavar="NAME", help=f"the model's encoder; {beside} resnet50")
+    parser.add_argument("--arch", type=network_name, metavar="NAME", help=f"the model's encoder; {beside} resnet50")
     size = f"side of the square views [pixels]; {beside} 224"
     parser.add_argument("--size", type=whole(8), metavar="PIXELS", help=size)
     first = "side of the first box over the side of the image; if not given, 0.33 as officially, 0.65 on rendered hands"
@@ -143,7 +144,7 @@ def load_data(args: argparse.Namespace) -> Tested:
 
 
 def load_model(args: argparse.Namespace) -> Pose25D:
-    encoder, width = build_encoder(args.arch, "none")
+    encoder, width = build_encoder(args.arch, "none", size=args.size)
     model = Pose25D(encoder, width)
     state = read_pose25d(args.model)
     try:
@@ -217,7 +218,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             evaluate(args)
         except CorruptImage as error:
             sys.exit(last_line(error))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, WeightsError) as error:
             sys.exit(str(error))
 
 

@@ -1,4 +1,4 @@
-"""Teach a pre-trained ResNet where a hand's 21 joints are, in the picture and in space.
+"""Teach a pre-trained network where a hand's 21 joints are, in the picture and in space.
 
 Train on rendered hands, from the encoder of pre-training (two to four minutes on two idle cores):
 
@@ -60,6 +60,7 @@ from equicon.hands.recipes import (
     FinetuneData,
     Models,
     draw_skeletons,
+    encoder_options,
     find_labelled,
     format_errors,
     load_finetune_data,
@@ -113,7 +114,7 @@ def finetune(run: "Run", journal: Journal, stop: Stop) -> bool:
         for group in run.optimizer.param_groups:
             group["lr"] = rate * group["times"]
         run.scaler.unscale_(run.optimizer)
-        run.models.clip_gradients()
+        run.models.clip_gradients(args.clip)
         run.scaler.step(run.optimizer)
         run.scaler.update()
         run.optimizer.zero_grad(set_to_none=True)
@@ -218,10 +219,11 @@ class Run(Training[FinetuneData]):
         return load_finetune_data(self.args, quiet=not self.ranks.first)
 
     def build(self, weights: str) -> nn.Module:
-        return Models(self.args.arch, weights, self.args.baseline)
+        return Models(self.args.arch, weights, self.args.baseline, **encoder_options(self.args))
 
     def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.models.groups(self.args.weight_decay), self.args.lr, fused=True)
+        groups = self.models.groups(self.args.weight_decay, self.args.layer_decay)
+        return torch.optim.AdamW(groups, self.args.lr, fused=True)
 
     def make_views(self) -> eq.Compose:
         args = self.args

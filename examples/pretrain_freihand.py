@@ -1,4 +1,4 @@
-"""Teach a ResNet about hands without labels, and measure what it has learned.
+"""Teach a network about hands without labels, and measure what it has learned.
 
 Train on rendered hands (about four minutes on two idle CPU cores with bfloat16, up to eight without):
 
@@ -20,7 +20,7 @@ The network sees each image in two random views. The loss undoes each transform 
 embeddings show the same image. Before and after, probes on the frozen features predict the joints of hands that the
 network never saw. With --resume, a stopped run goes on as if it had never stopped. Files in --out:
 
-    encoder.pt      the encoder's weights with torchvision's names, without the classifier (fc)
+    encoder.pt      the encoder's weights with torchvision's or timm's names, without the classifier
     result.json     what the probes found, the arguments and the versions
     probe.png       test hands, with the joints that a linear probe predicts before and after training
     views.png       some images, their two views, and the views mapped back to the canonical frame
@@ -30,7 +30,6 @@ network never saw. With --resume, a stopped run goes on as if it had never stopp
 """
 
 import argparse
-import math
 import os
 import signal
 import sys
@@ -64,9 +63,11 @@ from equicon.hands.recipes import (
     Probed,
     SiameseModel,
     build_encoder,
+    clip_gradients,
     conclude_probes,
     draw_probes,
     draw_views,
+    encoder_options,
     explain_probes,
     find_unlabelled,
     load_pretrain_data,
@@ -74,6 +75,8 @@ from equicon.hands.recipes import (
     named_errors,
     next_command,
     parse_pretrain_args,
+    pretrain_optimizer,
+    pretrain_views,
     probe_hands,
     training_batches,
     two_views,
@@ -85,7 +88,6 @@ from equicon.training import (
     Stop,
     Training,
     launch,
-    parameter_groups,
     plain_state,
     seed_of,
     write_figure,
@@ -137,6 +139,7 @@ def pretrain(run: "Run", journal: Journal, stop: Stop) -> bool:
         lr = run.rate
         for group in run.optimizer.param_groups:
             group["lr"] = lr * group["times"]
+        clip_gradients(model, run.optimizer, run.scaler, args.clip)
         run.scaler.step(run.optimizer)
         run.scaler.update()
         run.optimizer.zero_grad(set_to_none=True)
@@ -183,20 +186,15 @@ class Run(Training[PretrainData]):
 
     def build(self, weights: str) -> nn.Module:
         args = self.args
-        encoder, width = build_encoder(args.arch, weights)
+        encoder, width = build_encoder(args.arch, weights, **encoder_options(args))
         criterion = eq.PeCLRLoss(args.temperature, representation=METHODS[args.method], gather_distributed=True)
         return SiameseModel(encoder, make_head(width, args.hidden, args.points), criterion)
 
     def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.Adam(parameter_groups(model, self.args.weight_decay), self.args.lr, fused=True)
+        return pretrain_optimizer(model, self.args)
 
     def make_views(self) -> eq.Compose:
-        args, pair, four = self.args, tuple(self.args.margin), tuple(self.args.jitter)
-        views = eq.presets.peclr(margin=pair, degrees=args.degrees, translate=args.translate, jitter=four)
-        if not args.blur:
-            return views
-        size = 2 * math.ceil(3 * args.blur) + 1
-        return eq.Compose([views, eq.RandomGaussianBlur(size, (args.blur / 2, args.blur), 1.0)])
+        return pretrain_views(self.args)
 
     def start(self, data: PretrainData, saved: Mapping[str, Any] | None) -> None:
         self.probes: dict[int, Probed] = {}

@@ -15,15 +15,29 @@ import torch
 from examples.loading import load_anew
 
 import equicon as eq
+import equicon.backbones
 import equicon.data
 import equicon.hands
+import equicon.keypoints
 import equicon.probes
 import equicon.testing
 import equicon.training
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *(ROOT / "examples").rglob("*.md")]
-PUBLIC = [eq, eq.data, eq.draw, eq.hands, eq.metrics, eq.presets, eq.probes, eq.testing, eq.training]
+PUBLIC = [
+    eq,
+    eq.backbones,
+    eq.data,
+    eq.draw,
+    eq.hands,
+    eq.keypoints,
+    eq.metrics,
+    eq.presets,
+    eq.probes,
+    eq.testing,
+    eq.training,
+]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -40,6 +54,12 @@ def runs_here(code: str) -> bool:
     needed = []
     if re.search(r"\b(pretrained|predict)\(", code):
         needed = ["torchvision", "safetensors"]
+    elif re.search(r"\b(build_backbone|list_backbones|KeypointTask)\(", code):
+        needed = ["torchvision"]
+    elif re.search(r"\b(VideoFrames|write_video)\(", code):
+        needed = ["av"]
+    elif "coco_keypoint_ap(" in code:
+        needed = ["pycocotools"]
     elif re.search(r"^(import|from) torchvision", code, re.MULTILINE):
         needed = ["torchvision"]
     return all(importlib.util.find_spec(name) for name in needed)

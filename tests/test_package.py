@@ -54,18 +54,20 @@ def test_the_core_imports_without_the_extras():
         "class Refuse:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         "        extras = 'torchvision', 'safetensors', 'tqdm', 'matplotlib', 'tensorboard', 'cv2', 'PIL'\n"
+        "        extras += 'av', 'timm', 'pycocotools'\n"
         "        if name.split('.')[0] in extras:\n"
         "            raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Refuse())\n"
-        "import equicon, equicon.data, equicon.hands, equicon.probes, equicon.testing, equicon.training\n"
+        "import equicon, equicon.backbones, equicon.data, equicon.hands, equicon.keypoints, equicon.metrics\n"
+        "import equicon.probes, equicon.testing, equicon.training\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
 
 
 ROOMS = [
     {"_devices", "_hints", "_public", "_torch"}, {"_checks", "_exact", "_weights"}, {"_plane", "draw", "metrics"},
-    {"_views"}, {"_groups"}, {"_transforms", "_representations"}, {"_losses", "presets"}, {"_pretrained"}, {"testing"},
-    {"data"}, {"probes"}, {"training"}, {"hands"},
+    {"_views"}, {"_groups"}, {"_transforms", "_representations"}, {"_losses", "presets"}, {"backbones"},
+    {"_pretrained"}, {"testing"}, {"data"}, {"probes"}, {"training"}, {"hands"}, {"keypoints"},
 ]  # fmt: skip
 SOURCE = ROOT / "src" / "equicon"
 
@@ -90,7 +92,7 @@ def test_imports_of_rooms_point_one_way():
         here = module.split(".")[0]
         for room in {name.split(".")[0] for name in imported} - {here}:
             assert rank[room] < rank[here], f"{module} imports {room}"
-        if here == "hands" and "recipes" not in module:
+        if here in ("hands", "keypoints") and "recipes" not in module:
             assert not any(name.startswith("training") for name in imported), module
 
 

@@ -24,7 +24,8 @@ SHORT = {
 }
 FULL = {
     "pretrain_freihand.py", "finetune_freihand.py", "evaluate_freihand.py", "convert_weights.py", "show_hands.py",
-    "predict_hands.py", "draw_idea.py", "gallery.py",
+    "predict_hands.py", "draw_idea.py", "gallery.py", "write_keypoints.py", "finetune_keypoints.py",
+    "evaluate_keypoints.py", "predict_keypoints.py",
 }  # fmt: skip
 
 

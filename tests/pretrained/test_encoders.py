@@ -11,7 +11,7 @@ safetensors = pytest.importorskip("safetensors", reason="the files are of safete
 import equicon as eq
 from equicon._pretrained import files
 from equicon._pretrained.encoders import projection_head
-from equicon._pretrained.resnets import build_resnet
+from equicon.backbones import build_backbone
 from equicon.hands import Pose25D, read_encoder, read_pose25d
 
 NORMALIZE = eq.Normalize((0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
@@ -21,8 +21,8 @@ NORMALIZE = eq.Normalize((0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
 def kept(tmp_path):
     """Write an encoder, and give the path and what it was made of."""
     torch.manual_seed(0)
-    encoder, width = build_resnet("quarter_resnet18")
-    head = projection_head(width, 24, 8)
+    encoder = build_backbone("quarter_resnet18")
+    head = projection_head(128, 24, 8)
     for module in (*encoder.modules(), *head.modules()):
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.running_mean.normal_()
@@ -44,7 +44,7 @@ def kept(tmp_path):
 
 def write_pose(path, **words):
     torch.manual_seed(1)
-    model = Pose25D(*build_resnet("quarter_resnet18")).eval()
+    model = Pose25D(build_backbone("quarter_resnet18"), 128).eval()
     about = {"kind": "2.5D model", "arch": "quarter_resnet18", "size": [32, 32], "mean": [0.5] * 3, "std": [0.2] * 3}
     about |= {"representation": None, "card": {}, "focal": 4.0, "bone_length": 0.03} | words
     files.write_stored(path, about, model.state_dict())
@@ -87,7 +87,7 @@ GELU = nn.Sequential(nn.Linear(128, 8), nn.BatchNorm1d(8), nn.GELU(), nn.Linear(
 @pytest.mark.parametrize(
     ("words", "match"),
     [
-        ({"arch": "resnet19"}, r"arch: expected one of quarter_resnet18, resnet101"),
+        ({"arch": "resnet19"}, r"arch: expected a name of list_backbones\(\) or timm/NAME, got 'resnet19'"),
         ({"arch": "resnet18"}, r"encoder holds another network: 0 missing, 0 unexpected, 10\d of another shape"),
         ({"size": (0, 64)}, r"size: expected .*, got .*0"),
         (
@@ -150,8 +150,9 @@ def test_a_wrong_or_damaged_file_is_refused_by_name(kept, tmp_path):
         (about | {"kind": "a poem"}, "lacks a known kind"),
         ({"format": 1, "kind": "encoder", "arch": "quarter_resnet18"}, "lacks card, mean, representation, size, std"),
         (about | {"kind": "2.5D model"}, "lacks bone_length, focal"),
-        (about | {"arch": "vit_b_16"}, "is of an architecture or a representation that this equicon does not know"),
-        (about | {"representation": "Curves"}, "is of an architecture or a representation that this"),
+        (about | {"arch": "vgg11"}, "is of an architecture that this equicon does not know: arch: expected a name of"),
+        (about | {"arch": "vit_b_16"}, "is of an architecture that this equicon does not know: size: expected multip"),
+        (about | {"representation": "Curves"}, "is of a representation that this"),
         (about, "holds another network: 120 missing"),
     ):
         path.write_bytes(safetensors.torch.save({"a": torch.ones(1)}, {"equicon": json.dumps(said)}))
@@ -227,3 +228,23 @@ def test_hands_read_both_kinds(kept, tmp_path):
     assert read_pose25d(tmp_path / "pose.safetensors").keys() == model.state_dict().keys()
     assert read_encoder(tmp_path / "pose.safetensors").keys() == encoder.state_dict().keys()
     assert eq.pretrained(tmp_path / "pose.safetensors").head is None
+
+
+@pytest.mark.parametrize("arch", ["vit_b_32", "timm/test_vit", "timm/test_convnext"])
+def test_other_architectures_come_back(tmp_path, arch):
+    if arch.startswith("timm/"):
+        pytest.importorskip("timm", reason="the encoder is timm's")
+    encoder = build_backbone(arch, size=(64, 64)).eval()
+    path, images = tmp_path / "other.safetensors", torch.rand(1, 3, 64, 64)
+    eq.save_pretrained(path, encoder, arch=arch, size=(64, 64), normalize=NORMALIZE)
+    found = eq.pretrained(path)
+    with torch.no_grad():
+        torch.testing.assert_close(found.encoder(images), encoder(images))
+        assert found.width == encoder(images).shape[1]
+    assert read_encoder(path).keys() == encoder.state_dict().keys()
+
+
+def test_a_transformer_of_another_size_is_not_written(tmp_path):
+    encoder = build_backbone("vit_b_32", size=(64, 64))
+    with pytest.raises(ValueError, match=r"encoder holds another network: .*1 of another shape \(encoder\.pos_"):
+        eq.save_pretrained(tmp_path / "a.safetensors", encoder, arch="vit_b_32", size=(96, 96), normalize=NORMALIZE)

@@ -28,7 +28,8 @@ def test_keeps_what_the_encoder_says_in_the_order_of_the_batches() -> None:
     assert isinstance(found, Features)
     encoder.eval()
     wanted = [torch.cat([encoder(views) for views, _, _ in given]), *(torch.cat([b[i] for b in given]) for i in (1, 2))]
-    for value, want in zip(found, wanted, strict=True):
+    assert found[3:] == (None, None)
+    for value, want in zip(found[:3], wanted, strict=True):
         assert value.dtype == torch.float32
         torch.testing.assert_close(value, want.detach(), rtol=0, atol=0)
 
@@ -69,7 +70,7 @@ def test_an_encoder_without_parameters_and_labels_of_other_types() -> None:
     views, xy, xyz = batches()[0]
     found = extract_features(nn.Flatten(), [(views.double(), xy.double(), xyz.half())])
     assert found.z.shape == (4, 192)
-    assert {value.dtype for value in found} == {torch.float32}
+    assert {value.dtype for value in found[:3]} == {torch.float32}
 
 
 @pytest.mark.parametrize("count", [1, 2, 17])
@@ -147,13 +148,13 @@ def test_wraps_progress_around_the_batches() -> None:
             nn.Flatten(),
             lambda v, xy, xyz: (v,),
             ValueError,
-            "expected tuples (views, xy) or (views, xy, xyz), got a tu",
+            "groups after it, or None for them, got a tuple of 1",
         ),
         (
             nn.Flatten(),
             lambda v, xy, xyz: v,
             TypeError,
-            "batches: expected tuples (views, xy) or (views, xy, xyz), got ",
+            "batches: expected tuples (views, xy), or with xyz, visible and groups after it",
         ),
         (nn.Flatten(), lambda v, xy, xyz: (v, xy[:3], xyz), ValueError, "batches: xy: expected a batch of 4"),
         (lambda views: views, lambda *batch: batch, TypeError, "encoder: expected a torch.nn.Module"),

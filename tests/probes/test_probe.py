@@ -35,7 +35,7 @@ def hands(n: int, seed: int = 0, noise: float = 0.3) -> Features:
 
 
 def rows(features: Features, index: Any) -> Features:
-    return Features(*(value[index] for value in features))
+    return Features(*(None if value is None else value[index] for value in features))  # type: ignore[arg-type]
 
 
 def close(found: ProbeResult, wanted: ProbeResult, tolerance: float = 1e-6) -> None:
@@ -98,7 +98,7 @@ def test_a_test_hand_is_measured_by_itself(kind: Any, seed: int) -> None:
     # So nothing of the test reaches the fit: neither its features nor its joints, whatever they are.
     other = hands(10, seed)
     other = Features(1e3 * other.z, -50 * other.xy, 9 * other.xyz.flip(1))
-    both = Features(*(torch.cat(pair) for pair in zip(TEST, other, strict=True)))
+    both = Features(*(torch.cat(pair) for pair in zip(TEST[:3], other[:3], strict=True)))
     parts = [probe(TRAIN, part, kind=kind) for part in (TEST, other)]
     mixed = [0.75 * one + 0.25 * two for one, two in zip(parts[0][2:6], parts[1][2:6], strict=True)]
     close(probe(TRAIN, both, kind=kind), ProbeResult(kind, 120, *mixed), 1e-5)
@@ -122,7 +122,7 @@ def test_what_the_features_show_is_found() -> None:
 def test_labels_of_a_smaller_fraction_are_among_those_of_a_larger(monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[set[float]] = []
 
-    def spy(x: Tensor, targets: Sequence[Tensor], x_test: Tensor) -> list[Tensor]:
+    def spy(x: Tensor, targets: Sequence[Tensor], x_test: Tensor, groups: None) -> list[Tensor]:
         used.append(set(x[:, 0].tolist()))
         return _regress.predict_mean(x, targets, x_test)
 
@@ -152,7 +152,9 @@ def test_draws_from_its_seed_alone(kind: Any) -> None:
 def test_the_network_has_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[int] = []
 
-    def spy(x: Tensor, targets: Sequence[Tensor], x_test: Tensor, *, seed: int, progress: None) -> list[Tensor]:
+    def spy(
+        x: Tensor, targets: Sequence[Tensor], x_test: Tensor, *, seed: int, groups: None, progress: None
+    ) -> list[Tensor]:
         given.append(seed)
         return _regress.predict_mean(x, targets, x_test)
 
@@ -200,7 +202,7 @@ def broken(features: Features, field: str, value: float) -> Features:
     return features._replace(**{field: changed})
 
 
-@pytest.mark.parametrize("field", Features._fields)
+@pytest.mark.parametrize("field", ["z", "xy", "xyz"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("run", [probe, probe_table])
 def test_refuses_numbers_that_are_not_finite(run: Any, field: str, value: float) -> None:

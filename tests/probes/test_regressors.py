@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from equicon.probes import _regressors as _regress
-from equicon.probes._regressors import predict_mean, predict_mlp, predict_ridge
+from equicon.probes._regressors import predict_mean, predict_mlp
+from equicon.probes._ridge import _PENALTIES, predict_ridge
 
 seeds = st.integers(0, 2**31 - 1)
 Predict = Callable[[Tensor, list[Tensor], Tensor], list[Tensor]]
@@ -54,13 +55,13 @@ def reference(x: Tensor, y: Tensor, x_test: Tensor) -> Tensor:
         return (at - x.mean(0)) @ weights + y.mean(0)
 
     losses = []
-    for penalty in _regress._PENALTIES:
+    for penalty in _PENALTIES:
         loss = 0.0
         for i in range(n):
             rest = torch.arange(n) != i
             loss += float((solve(x[rest], y[rest], penalty * n, x[i]) - y[i]).square().sum())
         losses.append(loss)
-    return solve(x, y, _regress._PENALTIES[losses.index(min(losses))] * n, x_test)
+    return solve(x, y, _PENALTIES[losses.index(min(losses))] * n, x_test)
 
 
 @pytest.mark.parametrize(("n", "width"), SHAPES)

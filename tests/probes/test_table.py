@@ -26,6 +26,12 @@ def some(n: int, seed: int) -> Features:
 TRAIN, TEST = some(60, 0), some(20, 1)
 
 
+def through_json(rows: list[ProbeResult]) -> list[ProbeResult]:
+    """What comes back from JSON, which has lists in the place of tuples."""
+    plain = json.loads(json.dumps([row._asdict() for row in rows]))
+    return [ProbeResult(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}) for row in plain]
+
+
 def test_the_table_is_its_probes_and_is_plain_data() -> None:
     seen: list[Any] = []
     lengths: list[int] = []
@@ -42,7 +48,7 @@ def test_the_table_is_its_probes_and_is_plain_data() -> None:
     assert len(lengths) == 3  # that of the probes, and one for the steps of each "mlp"
     assert min(lengths[1:]) > 6
     assert found == [probe(TRAIN, TEST, kind=kind, fraction=f, seed=2) for f in (0.1, 1.0) for kind in KINDS]
-    assert [ProbeResult(**row) for row in json.loads(json.dumps([row._asdict() for row in found]))] == found
+    assert through_json(found) == found
 
 
 def test_a_table_by_name_and_from_a_root_is_plain_data_and_can_be_saved(tmp_path: Path) -> None:
@@ -52,7 +58,7 @@ def test_a_table_by_name_and_from_a_root_is_plain_data_and_can_be_saved(tmp_path
     assert found[0].mm != probe(TRAIN, TEST, kind="mean").mm
     flat = probe_table(TRAIN._replace(xyz=None), TEST._replace(xyz=None), kinds=["mean"], fractions=[1.0])
     for rows in (found, flat):
-        assert [ProbeResult(**row) for row in json.loads(json.dumps([row._asdict() for row in rows]))] == rows
+        assert through_json(rows) == rows
         torch.save([*map(tuple, rows)], tmp_path / "rows.pt")
         assert [ProbeResult(*row) for row in torch.load(tmp_path / "rows.pt", weights_only=True)] == rows
 
@@ -91,3 +97,20 @@ def test_a_table_is_refused_before_anything_is_fitted() -> None:
     with pytest.raises(ValueError, match="fractions: expected at least 5 labels"):
         probe_table(TRAIN, TEST, progress=lambda jobs: started.extend(jobs) or jobs)
     assert not started
+
+
+def test_intervals_stand_behind_their_errors() -> None:
+    rows = [
+        ProbeResult("mean", 100, 12.0, 101.0, 9.0, 0.8, px_interval=(10.5, 13.25), mm_interval=(95.0, 107.125)),
+        ProbeResult("linear", 100, 7.5, px_interval=(7.0, 8.0)),
+    ]
+    runs = {"before": rows, "after": [rows[0], ProbeResult("linear", 100, 6.0)]}
+    lines = format_probes(runs, intervals=True).splitlines()
+    mean, linear = (" ".join(line.split()) for line in lines[2:])
+    mm = "101.00 [95.00, 107.12]"
+    assert mean == f"mean 100 12.00 [10.50, 13.25] 12.00 [10.50, 13.25] {mm} {mm} 9.00 9.00"
+    assert linear == "linear 100 7.50 [7.00, 8.00] 6.00 - - - -"
+    assert len({len(line) for line in lines}) == 1
+    assert "[1" not in format_probes(runs)
+    with pytest.raises(TypeError, match="intervals: expected True or False"):
+        format_probes(runs, intervals=1)  # type: ignore[arg-type]

@@ -38,6 +38,25 @@ def test_biases_and_norms_do_not_decay_and_a_part_learns_faster():
     assert [group["times"] for group in parameter_groups(model, 0.5)] == [1, 1]
 
 
+def test_positions_tokens_and_scales_do_not_decay():
+    model = nn.Module()
+    for name in ("pos_embed", "cls_token", "layer_scale", "relative_position_bias_table", "weight", "frozen"):
+        setattr(model, name, nn.Parameter(torch.ones(2, 2, 2)))
+    model.frozen.requires_grad_(False)
+    decays, free = sorted(parameter_groups(model, 0.5), key=lambda group: -group["weight_decay"])
+    assert [id(p) for p in decays["params"]] == [id(model.weight)]
+    assert (len(free["params"]), free["weight_decay"]) == (4, 0)
+
+
+def test_a_parameter_has_a_rate_by_its_own_name():
+    model = nn.Module()
+    model.pos_embed, model.pos_embeds = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2, 2))
+    times = {
+        id(p): group["times"] for group in parameter_groups(model, 0.5, {"pos_embed": 0.1}) for p in group["params"]
+    }
+    assert times == {id(model.pos_embed): 0.1, id(model.pos_embeds): 1.0}
+
+
 def test_a_part_is_told_by_its_whole_name():
     model = nn.ModuleDict({"re": nn.Linear(1, 1), "refine": nn.Linear(1, 1)})
     slow, _, fast, _ = parameter_groups(model, 0.0, {"refine": 10.0})

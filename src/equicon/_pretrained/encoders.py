@@ -9,13 +9,13 @@ from torch import nn
 
 from equicon._checks import check_size, describe, type_error, value_error
 from equicon._pretrained.files import ENCODER, Stored, read_stored, shipped, write_stored
-from equicon._pretrained.resnets import build_resnet, check_arch, list_resnets
 from equicon._representations.base import Representation
 from equicon._representations.peclr import PeCLRPoints
 from equicon._representations.points import Points
 from equicon._representations.sums import Invariant
 from equicon._transforms.photometric import Normalize
 from equicon._weights import load_weights
+from equicon.backbones import build_backbone, describe_backbone
 
 _KNOWN: dict[str, Representation[Any]] = {"Invariant": Invariant(), "PeCLRPoints": PeCLRPoints(), "Points": Points()}
 
@@ -26,7 +26,8 @@ class Pretrained(NamedTuple):
     Args:
         encoder: Maps normalised views (B, 3, h, w) to features (B, width). It is in evaluation mode, on the CPU.
         width: Width of the features.
-        size: Height and width, in pixels, of the views in its training. It takes other sizes too.
+        size: Height and width, in pixels, of the views in its training. Transformers take
+            this size alone, and other encoders take any.
         normalize: The normalisation of the views, for the end of a ``Compose``.
         head: Maps features to the embedding that the loss compared, in evaluation mode; None if it was not saved.
         representation: How a transform of the views acts on that embedding; None without a head.
@@ -61,7 +62,7 @@ def pretrained(name: str | Path) -> Pretrained:
         ``equicon.hands.predict`` uses the whole model.
 
     Raises:
-        ModuleNotFoundError: If torchvision or safetensors is not installed.
+        ModuleNotFoundError: If torchvision or safetensors is not installed, or timm for an encoder of timm.
         OSError: If there is no such name and no such file.
         ValueError: If the file is damaged, or holds something else.
 
@@ -75,10 +76,14 @@ def pretrained(name: str | Path) -> Pretrained:
     need("torchvision", "safetensors")
     stored = read_stored(name)
     about = stored.about
-    if about["arch"] not in list_resnets() or about["representation"] not in (None, *_KNOWN):
-        raise ValueError(f"{name} is of an architecture or a representation that this equicon does not know.")
+    if about["representation"] not in (None, *_KNOWN):
+        raise ValueError(f"{name} is of a representation that this equicon does not know.")
     with torch.random.fork_rng(devices=[]):
-        encoder, width = build_resnet(about["arch"])
+        try:
+            encoder = build_backbone(about["arch"], size=(about["size"][0], about["size"][1]))
+        except ValueError as error:
+            raise ValueError(f"{name} is of an architecture that this equicon does not know: {error}") from error
+        width = describe_backbone(encoder).width
         load_weights(encoder, part(stored, "encoder."), str(name))
         head = None
         if about["representation"]:
@@ -135,8 +140,8 @@ def save_pretrained(
 
     Args:
         path: Path of the file, which appears whole or not at all. It should end in ``.safetensors``.
-        encoder: A ResNet whose ``fc`` is the identity.
-        arch: Its architecture: ``"quarter_resnet18"``, or the name of one of torchvision's ResNets.
+        encoder: A network as ``equicon.backbones.build_backbone`` builds it, without a classifier.
+        arch: Its architecture: a name of ``equicon.backbones.list_backbones``, or ``"timm/NAME"``.
         size: Height and width, in pixels, of the views in its training, at least 1.
         normalize: The normalisation of the views.
         head: The projection head: ``Linear``, ``BatchNorm1d``, ``ReLU``, ``Linear`` without a bias.
@@ -161,7 +166,7 @@ def save_pretrained(
     need("torchvision", "safetensors")
     if not isinstance(normalize, Normalize):
         raise type_error("normalize", "a Normalize", describe(normalize))
-    like, width = build_resnet(check_arch(arch))
+    like = build_backbone(arch, size=check_size("size", size))
     load_weights(like, encoder.state_dict(), "encoder")
     tensors = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
     if head is not None:
@@ -173,6 +178,7 @@ def save_pretrained(
         out = len(state["3.weight"])
         if out % 2 and not isinstance(representation, Invariant):
             raise value_error("head", "an even width, for points (x, y)", f"a width of {out}")
+        width = describe_backbone(like).width
         load_weights(projection_head(width, len(state["0.weight"]), out), state, "head")
         tensors |= {f"head.{name}": value for name, value in state.items()}
         if representation not in _KNOWN.values():
@@ -180,7 +186,7 @@ def save_pretrained(
     about = {
         "kind": ENCODER,
         "arch": arch,
-        "size": check_size("size", size),
+        "size": size,
         "mean": normalize.mean,
         "std": normalize.std,
         "representation": None if head is None else type(representation).__name__,

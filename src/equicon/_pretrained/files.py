@@ -44,6 +44,22 @@ def is_stored(where: str | Path) -> bool:
     return str(where) in shipped() or Path(where).suffix == ".safetensors"
 
 
+def is_plain(where: str | Path) -> bool:
+    """Whether ``where`` is a file of safetensors without a description, as other programs write it."""
+    if not is_stored(where) or not Path(where).is_file():
+        return False
+    from equicon.training._extra import need
+
+    need("safetensors")
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(where, framework="pt") as file:
+            return _KEY not in (file.metadata() or {})
+    except SafetensorError:  # whoever reads it says so
+        return False
+
+
 def write_stored(path: Path, about: Mapping[str, Any], tensors: Mapping[str, Tensor], *, half: bool = False) -> None:
     """Write a file, whole or not at all.
 

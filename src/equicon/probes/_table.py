@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
-from equicon._checks import check_choice, value_error
+from equicon._checks import check_bool, check_choice, value_error
 from equicon.probes._features import Features, check_pair
-from equicon.probes._probe import Kind, ProbeResult, check_settings, count_labels, probe
+from equicon.probes._labels import choose_labels
+from equicon.probes._probe import Kind, ProbeResult, check_settings, probe
 from equicon.probes._regressors import Progress
 
 _COLUMNS = {"px": "2D [px]", "mm": "3D [mm]", "pa_mm": "PA [mm]"}
@@ -50,9 +51,9 @@ def probe_table(
     check_pair(train, test)
     for kind in kinds:
         check_choice("kinds", kind, get_args(Kind))
-    check_settings(train.xy.shape[1], seed, root, names, progress)
+    seed, root = check_settings(train.xy.shape[1], seed, root, names, progress)
     for fraction in fractions:
-        count_labels(len(train.z), fraction, "fractions")
+        choose_labels(train, fraction, seed, root, "fractions")
     jobs = [(fraction, kind) for fraction in fractions for kind in kinds]
     return [
         probe(train, test, kind=kind, fraction=fraction, seed=seed, root=root, names=names, progress=progress)
@@ -60,7 +61,7 @@ def probe_table(
     ]
 
 
-def format_probes(runs: Mapping[str, Sequence[ProbeResult]]) -> str:
+def format_probes(runs: Mapping[str, Sequence[ProbeResult]], *, intervals: bool = False) -> str:
     """Write the results of probes as plain text, with a line for each probe and the runs beside each other.
 
     The columns are ``px``, ``mm`` and ``pa_mm`` of ``ProbeResult``. The last two are left out if they were not
@@ -69,11 +70,13 @@ def format_probes(runs: Mapping[str, Sequence[ProbeResult]]) -> str:
     Args:
         runs: The results of each run, by a name such as ``"before"`` or ``"after"``. All runs have the same probes and
             numbers of labels, in the same order.
+        intervals: Whether to write ``px_interval`` and ``mm_interval`` behind their errors, in brackets.
 
     Returns:
         Several lines, without a line break at the end.
 
     Raises:
+        TypeError: If ``intervals`` is not a bool.
         ValueError: If there is no run, or the runs differ in their probes or labels.
 
     Examples:
@@ -84,22 +87,27 @@ def format_probes(runs: Mapping[str, Sequence[ProbeResult]]) -> str:
         probe  labels    before   after    before   after    before   after
         linear    100      2.50    2.10     21.00   17.00      9.00    8.00
     """
+    check_bool("intervals", intervals)
     keys = [[(row.kind, row.labels) for row in rows] for rows in runs.values()]
     if not keys or any(key != keys[0] for key in keys):
         raise value_error("runs", "at least one, and all with the same probes and labels", f"{keys}")
     results = [result for rows in runs.values() for result in rows]
     fields = [f for f in _COLUMNS if not results or any(getattr(result, f) is not None for result in results)]
-    width = max(8, *(len(name) + 1 for name in runs))
-    group = width * len(runs) + 2
-    title = f"{'':13}" + "".join(f"{_COLUMNS[field]:>{group}}" for field in fields)
-    names = "".join(f"{name:>{width}}" for name in runs)
-    lines = [title, f"{'probe':6}{'labels':>7}" + len(fields) * f"  {names}"]
-    for row in zip(*runs.values(), strict=True):
-        measures = ([getattr(result, field) for result in row] for field in fields)
-        numbers = "".join("  " + "".join(_number(value, width) for value in values) for values in measures)
-        lines.append(f"{row[0].kind:6}{row[0].labels:7d}{numbers}")
-    return "\n".join(lines)
+    title, head = f"{'':13}", f"{'probe':6}{'labels':>7}"
+    lines = [f"{kind:6}{labels:7d}" for kind, labels in keys[0]]
+    for field in fields:
+        cells = [[_number(row, field, intervals) for row in rows] for rows in zip(*runs.values(), strict=True)]
+        width = max(8, *(len(text) + 1 for texts in (runs, *cells) for text in texts))
+        title += f"{_COLUMNS[field]:>{width * len(runs) + 2}}"
+        head += "  " + "".join(f"{name:>{width}}" for name in runs)
+        lines = [
+            line + "  " + "".join(f"{cell:>{width}}" for cell in row) for line, row in zip(lines, cells, strict=True)
+        ]
+    return "\n".join([title, head, *lines])
 
 
-def _number(value: float | None, width: int) -> str:
-    return f"{'-':>{width}}" if value is None else f"{value:{width}.2f}"
+def _number(result: ProbeResult, field: str, intervals: bool) -> str:
+    value, interval = getattr(result, field), getattr(result, f"{field}_interval", None)
+    if value is None:
+        return "-"
+    return f"{value:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if intervals and interval else "")

@@ -5,16 +5,26 @@ from typing import Any
 
 from torch import Tensor, nn
 
+_POSITIONS = {"pos_embed", "pos_embedding", "absolute_pos_embed", "relative_position_bias_table"}
+_TOKENS = {"cls_token", "class_token", "dist_token", "reg_token", "register_tokens", "mask_token"}
+_SCALES = {"layer_scale", "gamma", "logit_scale"}
+_WITHOUT_DECAY = _POSITIONS | _TOKENS | _SCALES
+"""Names of parameters that have no weight decay though some have several dimensions."""
+
 
 def parameter_groups(
     model: nn.Module, weight_decay: float, times: Mapping[str, float] | None = None
 ) -> list[dict[str, Any]]:
-    """Group parameters for an optimizer: biases and norms have no weight decay, and some parts may learn faster.
+    """Group parameters for an optimizer: biases and norms have no weight decay, and parts may have rates of their own.
+
+    Nor have the position embeddings, class tokens, registers and layer scales of the networks of torchvision and timm.
+    Parameters that need no gradient are left out.
 
     Args:
         model: The model.
-        weight_decay: The weight decay of all parameters with more than one dimension. The others have none.
-        times: The factor on the learning rate, by the name of a part of the model. All other parts have a factor of 1.
+        weight_decay: The weight decay of all other parameters.
+        times: The factor on the learning rate, by the name of a part or a parameter of the model, such as
+            ``equicon.backbones.layer_rates`` gives. All other parts have a factor of 1.
 
     Returns:
         Groups with ``params``, ``weight_decay`` and ``times``. The training loop sets ``lr`` to its learning rate
@@ -27,11 +37,14 @@ def parameter_groups(
     """
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        faster = next((factor for part, factor in (times or {}).items() if name.startswith(f"{part}.")), 1.0)
-        groups.setdefault((parameter.ndim > 1, faster), []).append(parameter)
+        if not parameter.requires_grad:
+            continue
+        factor = next((f for part, f in (times or {}).items() if f"{name}.".startswith(f"{part}.")), 1.0)
+        decays = parameter.ndim > 1 and name.rpartition(".")[2] not in _WITHOUT_DECAY
+        groups.setdefault((decays, factor), []).append(parameter)
     return [
-        {"params": parameters, "weight_decay": weight_decay * decays, "times": faster}
-        for (decays, faster), parameters in groups.items()
+        {"params": parameters, "weight_decay": weight_decay * decays, "times": factor}
+        for (decays, factor), parameters in groups.items()
     ]
 
 

@@ -23,7 +23,7 @@ def begin(folder: Path, *words: object):
 
 @pytest.mark.slow
 def test_learns_the_hands_that_it_sees(tmp_path, monkeypatch):
-    def build(*_: str) -> tuple[nn.Module, int]:
+    def build(*_: str, **options: object) -> tuple[nn.Module, int]:
         return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 64), nn.ReLU()), 64
 
     monkeypatch.setattr(_beside, "build_encoder", build)

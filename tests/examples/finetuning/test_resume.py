@@ -122,7 +122,7 @@ def test_a_finished_run_is_finished(tiny, root, whole, capsys):
 def test_a_resumed_run_does_not_ask_for_the_weights_it_began_with(whole, tmp_path, monkeypatch):
     asked = []
 
-    def build(arch, weights):
+    def build(arch, weights, **options):
         asked.append(weights)
         return tiny_encoder.build_tiny_encoder()
 

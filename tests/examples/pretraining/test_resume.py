@@ -208,7 +208,7 @@ def test_a_checkpoint_of_another_version_is_named(photos, whole, tmp_path, lacks
 def test_a_resumed_run_does_not_ask_for_the_weights_it_began_with(whole, monkeypatch):
     asked = []
 
-    def build(arch, weights):
+    def build(arch, weights, **options):
         asked.append(weights)
         return tiny_encoder.build_tiny_encoder()
 

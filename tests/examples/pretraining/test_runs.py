@@ -33,7 +33,7 @@ def test_learns_from_synthetic_hands(tmp_path, method, capsys):
     assert all(torch.equal(value, read.state_dict()[name]) for name, value in encoder(tmp_path).items())
     for name in ("views.png", "probe.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
-    assert re.search(r"probe was fitted to the features of 24 labelled hands. It misses the joints", printed.out)
+    assert re.search(r"probe was fitted to the features of 24 labelled images. It misses the keypoints", printed.out)
     command = printed.out.splitlines()[-1]
     assert command.endswith(f"finetune_freihand.py --weights {tmp_path}/encoder.pt --size 32")
     result = json.loads((tmp_path / "result.json").read_text())

@@ -113,6 +113,22 @@ def test_the_head_s_rows_and_the_refinement_s_columns_keep_their_joints(tmp_path
     assert torch.equal(got["refine.0.weight"][:, 63], seen[:, 63])
 
 
+def test_the_encoders_of_other_libraries_are_read_as_they_are(tmp_path):
+    safetensors = pytest.importorskip("safetensors.torch")
+    vit = {
+        "class_token": torch.rand(1, 1, 4),
+        "conv_proj.weight": torch.rand(4, 3, 8, 8),
+        "encoder.ln.bias": torch.rand(4),
+    }
+    dino = {"cls_token": torch.rand(1, 1, 4), "patch_embed.proj.weight": torch.rand(4, 3, 8, 8)}
+    for state in (vit, dino):
+        assert read_encoder(save(state, tmp_path / "weights.pt")).keys() == state.keys()
+        safetensors.save_file(state, tmp_path / "weights.safetensors")
+        assert read_encoder(tmp_path / "weights.safetensors").keys() == state.keys()
+    pose = {f"encoder.{name}": value for name, value in vit.items()} | POSE
+    assert read_encoder(save(pose, tmp_path / "pose.pt")).keys() == vit.keys()
+
+
 def test_an_own_model_comes_back(tmp_path):
     make = lambda: Pose25D(nn.Sequential(nn.Flatten(), nn.Linear(48, 32)), width=32, hidden=16)  # noqa: E731
     model, other = make(), make()
@@ -132,7 +148,7 @@ def test_other_files_are_named(tmp_path):
     bad({"conv1.weight": print}, r"it holds 'conv1.weight', a type")
     bad({"epoch": 3, "model": tiny()}, r"it holds 'epoch', a int")
     bad({"state_dict": 3}, "it holds a int")
-    bad({"stem.0.w": torch.zeros(1)}, r"bad\.pt: expected the weights of a ResNet.*got 1 tensors \(stem\.0\.w\)")
+    bad({"stem.0.w": torch.zeros(1)}, r"bad\.pt: expected the weights of an encoder.*got 1 tensors \(stem\.0\.w\)")
     bad(pretrained(tiny()) | {"teacher.w": torch.zeros(1)}, r"encoder\.features.*alone, got teacher\.w")
     bad({"encoder.features.8.w": torch.zeros(1)}, r"alone, got encoder\.features\.8\.w")
     bad(tiny(), r"the weights of a 2\.5D model.*got 3 tensors \(conv1\.weight, ", read_pose25d)

@@ -4,7 +4,7 @@ import torch
 pytest.importorskip("torchvision", reason="the examples need torchvision")
 
 from equicon.hands import Hand, PoseErrors, SyntheticHands, pose_crop, pose_errors, pose_target
-from equicon.hands.recipes import format_errors, mean_pose
+from equicon.hands.recipes import SCRATCH, TUNED, Models, format_errors, mean_pose
 
 
 def targets(hands: Hand):
@@ -51,3 +51,30 @@ def test_errors_stand_in_columns():
     assert first.split() == ["ours", "1.2", "20.0", "4.6", "300.0"]
     assert second.split() == ["mean", "pose", "10.0", "100.0", "30.0", "1000.0"]
     assert len(title) == len(first) == len(second)
+
+
+def test_the_model_from_scratch_is_neither_frozen_nor_slowed():
+    models = Models("quarter_resnet18", "none", True, freeze_blocks=2)
+    tuned, scratch = models.by_name[TUNED], models.by_name[SCRATCH]
+    assert not tuned.encoder.conv1.weight.requires_grad
+    assert scratch.encoder.conv1.weight.requires_grad
+    times = {id(p): group["times"] for group in models.groups(0.0, layer_decay=0.5) for p in group["params"]}
+    assert times[id(tuned.encoder.layer4[0].conv1.weight)] == 0.5
+    assert id(tuned.encoder.conv1.weight) not in times
+    assert times[id(scratch.encoder.conv1.weight)] == 1.0
+    assert {times[id(p)] for model in models for p in model.refine.parameters()} == {10.0}
+
+
+def test_each_model_is_clipped_by_itself():
+    models = Models("quarter_resnet18", "none", True)
+    for model, size in zip(models, (1.0, 1e-4), strict=True):
+        for parameter in model.parameters():
+            parameter.grad = torch.full_like(parameter, size)
+    small = models.by_name[SCRATCH].head.bias.grad.clone()
+    before = [p.grad.clone() for p in models.parameters()]
+    models.clip_gradients(0.0)
+    assert all(torch.equal(p.grad, old) for p, old in zip(models.parameters(), before, strict=True))
+    models.clip_gradients(1.0)
+    norm = torch.cat([p.grad.flatten() for p in models.by_name[TUNED].parameters()]).norm()
+    torch.testing.assert_close(norm, torch.tensor(1.0), rtol=2e-3, atol=0)
+    assert torch.equal(models.by_name[SCRATCH].head.bias.grad, small)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from equicon.hands import FreiHAND, SyntheticHands, write_freihand
 from equicon.hands.recipes import load_finetune_data, load_pretrain_data
-from equicon.hands.recipes._dataset_table import count_known
+from equicon.hands.recipes._opening import count_known
 from equicon.hands.recipes._run_data import Repeated
 
 SAMPLES = 20

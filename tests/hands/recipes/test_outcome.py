@@ -31,8 +31,11 @@ def probed(px: float, shown: torch.Tensor) -> Probed:
 def test_the_sentence_is_of_all_labels_and_has_what_was_before_and_the_mean_pose():
     text = conclude_probes(argparse.Namespace(size=64), 3.21, probed(13.4, torch.empty(0)), probed(8.4, torch.empty(0)))
     assert text.startswith("Pre-training took 3.2 minutes and used no labels. Then a linear probe")
-    assert "fitted to the features of 50 labelled hands" in text
-    assert "by 9.0 of 64 pixels and by 84 mm. Before pre-training, such a probe missed them by 14.0 pixels and" in text
+    assert "fitted to the features of 50 labelled images" in text
+    assert (
+        "by 9.0 pixels and 84 mm, with views of 64 pixels. Before pre-training, such a probe missed them by 14.0"
+        in text
+    )
     assert text.endswith("The mean pose, which looks at no image, misses them by 15.0 pixels and 101 mm.")
 
 
@@ -43,7 +46,7 @@ def test_hands_are_drawn_with_what_was_seen_before_and_after_and_the_truth():
     data = PretrainData(None, 4, (hands, hands), "hands")
     figure = draw_probes(data, args, probed(13.4, before), probed(8.4, after))
     assert len(figure.axes) == 2 * 6  # two of each row stay empty
-    for row, (found, title) in enumerate(((before, "14.0 px, 134 mm"), (after, "9.0 px, 84 mm"))):
+    for row, (found, title) in enumerate(((before, "14.0 pixels and 134 mm"), (after, "9.0 pixels and 84 mm"))):
         line = figure.axes[6 * row : 6 * row + 6]
         assert line[0].get_title(loc="left").endswith(title)
         assert [len(axis.lines) for axis in line] == [40, 40, 40, 40, 0, 0]

@@ -66,7 +66,10 @@ def test_of_freihand_no_sample_is_on_both_sides_and_the_probes_see_photographs(t
     assert torch.equal(torch.cat([batch.xyz for batch in labelled_batches(fitting, args, 4)]), fitting.xyz)
     fewer = load_data(options(tmp_path, labelled=5)).labelled
     assert [len(part) for part in fewer] == [5, 3]
-    assert str(found) == f"324 images of FreiHAND in {tmp_path}; probes learn from 6 other hands and are tested on 3"
+    assert (
+        str(found)
+        == f"324 images of FreiHAND in {tmp_path}; probes learn from 6 labelled images and are tested on 3 others"
+    )
     everything = load_data(options(tmp_path, holdout=0.0))
     assert (everything.count, everything.labelled) == (360, None)
 
@@ -157,7 +160,7 @@ def test_several_data_sets_make_batches_of_one_kind(youtube, freihand, freihand_
     assert f"40 images of FreiHAND in {freihand}" in str(found)
     assert f"9 hands of YouTube3DHands in {youtube}" in str(found)
     assert str(found).startswith("49 images, which are ")
-    assert "; probes learn from 7 other hands and are tested on 3\nYouTube3DHands: 9 hands in" in str(found)
+    assert "; probes learn from 7 labelled images and are tested on 3 others\nYouTube3DHands: 9 hands in" in str(found)
     batches = [batch for batch, _ in training_batches(found, args, 0, 12)]
     assert all(isinstance(batch, Boxed) and batch.image.shape == (4, 3, 40, 40) for batch in batches)
     smaller = [batch.image[:, :, 24:].flatten(1).amax(1) == 0 for batch in batches]
@@ -268,7 +271,7 @@ def test_labelled_hands_are_of_the_studio_and_their_square_alone():
     found = load_data(args)
     assert found.images[0].image.shape == (3, 32, 32)
     assert found.labelled[0][0].image.shape == (3, 16, 16)
-    assert str(found).startswith("20 rendered hands in 2 scenes; probes learn from 10 other hands")
+    assert str(found).startswith("20 rendered hands in 2 scenes; probes learn from 10 labelled images")
 
 
 def test_data_that_have_too_small_groups_are_refused():

@@ -97,6 +97,18 @@ def test_the_precision_is_that_of_the_machine_where_the_run_began(tmp_path):
     assert parse("--out", tmp_path, "--resume").precision == "float16"
 
 
+def test_a_run_of_an_older_version_goes_on_without_the_newer_options(tmp_path):
+    begin(tmp_path)
+    begun = json.loads((tmp_path / "arguments.json").read_text())
+    newer = {"optimizer": "adam", "clip": 0.0, "layer_decay": 1.0, "drop_path": 0.0, "freeze_blocks": 0}
+    newer |= {"checkpoint_blocks": False}
+    older = {name: value for name, value in begun.items() if name not in newer}
+    (tmp_path / "arguments.json").write_text(json.dumps(older))
+    args = parse("--out", tmp_path, "--resume")
+    assert {name: getattr(args, name) for name in newer} == newer
+    assert parse("--out", tmp_path, "--resume", "--checkpoint-blocks").checkpoint_blocks
+
+
 def test_nothing_to_resume_is_a_beginning(tmp_path):
     assert parse("--out", tmp_path, "--resume").epochs == 62
 
@@ -160,7 +172,10 @@ def test_freihand_is_given_once_and_boxes_are_of_one_folder(tmp_path, capsys):
             ["--data", "a", "--data", "b", "--data-weights", "1", "0"],
             "argument --data-weights: expected a number above 0, got 0",
         ),
-        (["--arch", "vgg11"], "argument --arch: invalid choice: 'vgg11'"),
+        (["--arch", "vgg11"], "argument --arch: expected a name of list_backbones() or timm/NAME, got 'vgg11'"),
+        (["--arch", "resnet5"], "Did you mean resnet50,"),
+        (["--layer-decay", "1.5"], "--layer-decay: expected a factor in (0, 1], got 1.5."),
+        (["--freeze-blocks", "-1"], "argument --freeze-blocks: expected at least 0, got -1"),
         (["--epochs", "0"], "argument --epochs: expected a number above 0, got 0"),
         (["--batch-size", "1"], "argument --batch-size: expected at least 2, got 1"),
         (["--lr", "nan"], "argument --lr: expected a number above 0, got nan"),

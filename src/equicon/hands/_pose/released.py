@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from equicon._checks import value_error
-from equicon._pretrained.files import POSE, is_stored, read_stored
-from equicon._weights import check_weights, listed, read_state
+from equicon._pretrained.files import POSE, is_plain, is_stored, read_stored
+from equicon._weights import check_weights, listed
+from equicon.backbones._load import read_tensors
 
 _STAGES = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 _FINE_TUNE = "This is an encoder: fine-tune it first (finetune_freihand.py --weights FILE)."
@@ -19,12 +20,13 @@ _PLACES = [0, *(1 + finger + 5 * level for finger in range(5) for level in range
 
 
 def read_encoder(path: str | Path) -> dict[str, Tensor]:
-    """Read a ResNet's weights from any file that this project or the official PeCLR program writes.
+    """Read an encoder's weights from any file that this project, other libraries or the official PeCLR program write.
 
     These are:
 
     - a file of ``equicon.save_pretrained``, or the name of a model that comes with equicon;
-    - a state dict of torchvision, also under ``"state_dict"``, as in the released ``peclr_rn50_yt3dh_fh.pth``;
+    - a state dict of torchvision, timm or DINO, as safetensors or by ``torch.save``, also under ``"state_dict"``, as in
+      the released ``peclr_rn50_yt3dh_fh.pth``;
     - a Lightning checkpoint of the official pre-training (``encoder.features.*``);
     - a released fine-tuned model (``backend_model.*``);
     - a state dict of ``Pose25D``.
@@ -32,13 +34,15 @@ def read_encoder(path: str | Path) -> dict[str, Tensor]:
     No code from the file runs: classes that it names are not imported, and their objects are left out. Spurr et al.,
     ICCV 2021 (the program that they released).
 
-    Convention: torchvision's names. The classifier (``fc.*``), projection heads and pose heads are left out.
+    Convention: the names in the file; of PeCLR's files, torchvision's. The classifier (``fc.*``), projection heads and
+    pose heads are left out.
 
     Args:
         path: The file, or a name of ``equicon.list_pretrained``.
 
     Returns:
-        The tensors by name, on the CPU, for ``load_weights``, which checks whether they fit your network.
+        The tensors by name, on the CPU, for ``equicon.backbones.load_backbone``, which checks whether they fit your
+        network, and knows the names of other libraries.
 
     Raises:
         OSError: If the file cannot be opened.
@@ -52,8 +56,9 @@ def read_encoder(path: str | Path) -> dict[str, Tensor]:
         >>> list(read_encoder(path))
         ['conv1.weight']
     """
-    state = read_stored(path).tensors if is_stored(path) else read_state(path)
-    if is_stored(path):
+    stored = is_stored(path) and not is_plain(path)
+    state = read_stored(path).tensors if stored else read_tensors(path)
+    if stored:
         found = _part(state, "encoder.")
     elif any(name.startswith("encoder.features.") for name in state):
         found = _from_pretraining(state, path)
@@ -63,8 +68,10 @@ def read_encoder(path: str | Path) -> dict[str, Tensor]:
         found = _part(state, "encoder.")
     else:
         found = state
-    if "conv1.weight" not in found:
-        raise _unknown(path, state, "a ResNet: conv1.weight, encoder.features.*, backend_model.* or encoder.*")
+    colours = any(value.ndim == 4 and value.shape[1] == 3 for value in found.values())
+    if not colours and "conv1.weight" not in found:  # a damaged ResNet gets a better message from load_weights
+        known = "encoder.features.*, backend_model.*, encoder.*, or a network with a layer for three colours"
+        raise _unknown(path, state, f"an encoder: {known}")
     return {name: value for name, value in found.items() if not name.startswith("fc.")}
 
 
@@ -76,8 +83,7 @@ def read_pose25d(path: str | Path) -> dict[str, Tensor]:
     released one does on views of 224 × 224 that are normalised by ImageNet's mean and standard deviation. Spurr et al.,
     ICCV 2021 (the program that they released).
 
-    Convention: the names of ``Pose25D(encoder, width)``, the encoder being torchvision's ResNet whose ``fc`` is the
-    identity.
+    Convention: the names of ``Pose25D(encoder, width)``, the encoder being one of ``equicon.backbones``.
 
     Args:
         path: The file, or a name of ``equicon.list_pretrained``. Nothing in it runs.
@@ -96,8 +102,8 @@ def read_pose25d(path: str | Path) -> dict[str, Tensor]:
         >>> torch.save(model.state_dict(), path)
         >>> load_weights(model, read_pose25d(path), path)
     """
-    stored = read_stored(path) if is_stored(path) else None
-    state = stored.tensors if stored else read_state(path)
+    stored = read_stored(path) if is_stored(path) and not is_plain(path) else None
+    state = stored.tensors if stored else read_tensors(path)
     if stored and stored.about["kind"] != POSE:
         raise value_error(str(path), f"a {POSE}", f"an {stored.about['kind']}", _FINE_TUNE)
     if _is_released(state):

@@ -21,7 +21,16 @@ from equicon.hands.recipes._dataset_table import (
 from equicon.hands.recipes._drawing import draw_bones, draw_skeletons
 from equicon.hands.recipes._finetune_options import parse_finetune_args
 from equicon.hands.recipes._mixture import Mixture
-from equicon.hands.recipes._networks import ARCHS, SiameseModel, build_encoder, make_head
+from equicon.hands.recipes._networks import (
+    ARCHS,
+    SiameseModel,
+    build_encoder,
+    clip_gradients,
+    encoder_options,
+    encoder_rates,
+    make_head,
+)
+from equicon.hands.recipes._options import network_name
 from equicon.hands.recipes._outcome import conclude_probes, draw_probes, explain_probes, next_command
 from equicon.hands.recipes._pictures import draw_views
 from equicon.hands.recipes._pretrain_data import (
@@ -31,7 +40,8 @@ from equicon.hands.recipes._pretrain_data import (
     load_pretrain_data,
     training_batches,
 )
-from equicon.hands.recipes._pretrain_options import METHODS, parse_pretrain_args
+from equicon.hands.recipes._pretrain_options import parse_pretrain_args
+from equicon.hands.recipes._pretrain_parts import METHODS, pretrain_optimizer, pretrain_views
 from equicon.hands.recipes._probing import Probed, named_errors, probe_hands
 from equicon.hands.recipes._refining import CLIP_NORM, REFINE_RATE
 from equicon.hands.recipes._run_data import FinetuneData, PretrainData, Rendered, render
@@ -56,11 +66,14 @@ __all__ = [
     "SiameseModel",
     "Source",
     "build_encoder",
+    "clip_gradients",
     "conclude_probes",
     "draw_bones",
     "draw_probes",
     "draw_skeletons",
     "draw_views",
+    "encoder_options",
+    "encoder_rates",
     "explain_probes",
     "find_labelled",
     "find_unlabelled",
@@ -73,9 +86,12 @@ __all__ = [
     "make_head",
     "mean_pose",
     "named_errors",
+    "network_name",
     "next_command",
     "parse_finetune_args",
     "parse_pretrain_args",
+    "pretrain_optimizer",
+    "pretrain_views",
     "probe_hands",
     "render",
     "training_batches",

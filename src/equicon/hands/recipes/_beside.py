@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from equicon.hands import Pose, Pose25D, PoseErrors, PoseTarget, lift, wrist_from_palm
-from equicon.hands.recipes._networks import build_encoder
-from equicon.hands.recipes._refining import CLIP_NORM, REFINE_RATE
+from equicon.hands.recipes._networks import build_encoder, encoder_rates
+from equicon.hands.recipes._refining import REFINE_RATE
 from equicon.training import parameter_groups
 
 TUNED, SCRATCH, MEAN = "this model", "from scratch", "mean pose"
@@ -23,18 +23,21 @@ class Models(nn.Module):
     They see the same views and do not affect each other.
 
     Args:
-        arch: The encoder of both models, one of ``ARCHS``.
+        arch: The encoder of both models, one of ``ARCHS`` or ``timm/NAME``.
         weights: The weights of the model that is kept. ``build_encoder`` lists the choices.
         baseline: Whether to train the model from random weights too.
+        options: What else ``build_encoder`` takes. All blocks of the model from random weights learn.
 
     Raises:
         WeightsError: If the weights cannot be read, or belong to another network.
     """
 
-    def __init__(self, arch: str, weights: str, baseline: bool) -> None:
+    def __init__(self, arch: str, weights: str, baseline: bool, **options: Any) -> None:
         super().__init__()
-        begun = {TUNED: weights} | ({SCRATCH: "none"} if baseline else {})
-        self.by_name = nn.ModuleDict({name: Pose25D(*build_encoder(arch, where)) for name, where in begun.items()})
+        models = {TUNED: Pose25D(*build_encoder(arch, weights, **options))}
+        if baseline:
+            models[SCRATCH] = Pose25D(*build_encoder(arch, "none", **(options | {"freeze_blocks": 0})))
+        self.by_name = nn.ModuleDict(models)
 
     def forward(self, images: Tensor, K: Tensor) -> list[Pose]:
         """Predict with each model, in order."""
@@ -48,15 +51,22 @@ class Models(nn.Module):
         """The model that is kept."""
         return self.by_name[TUNED]
 
-    def groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """Group the parameters with ``parameter_groups``. The part that refines the root's depth learns faster."""
-        each = (parameter_groups(model, weight_decay, {"refine": REFINE_RATE}) for model in self)
-        return [group for groups in each for group in groups]
+    def groups(self, weight_decay: float, layer_decay: float = 1.0) -> list[dict[str, Any]]:
+        """Group the parameters with ``parameter_groups``.
 
-    def clip_gradients(self) -> None:
-        """Shorten the gradient of each model to ``CLIP_NORM`` if it is longer."""
-        for model in self:
-            nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
+        The part that refines the root's depth learns faster. The lower blocks of the encoder of the model that is kept
+        learn slower, by a factor of ``layer_decay`` from each block to the block below.
+        """
+        found: list[dict[str, Any]] = []
+        for name, model in self.by_name.items():
+            slower = encoder_rates(model.get_submodule("encoder"), layer_decay if name == TUNED else 1.0)
+            found += parameter_groups(model, weight_decay, {"refine": REFINE_RATE} | slower)
+        return found
+
+    def clip_gradients(self, norm: float) -> None:
+        """Shorten the gradient of each model to ``norm`` if it is longer; 0 leaves it as it is."""
+        for model in self if norm else ():
+            nn.utils.clip_grad_norm_(model.parameters(), norm)
 
 
 def mean_pose(targets: Sequence[PoseTarget]) -> Tensor:

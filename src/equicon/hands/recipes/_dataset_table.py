@@ -6,25 +6,23 @@ recognise its folder. An entry that is rendered is chosen by its name.
 """
 
 import argparse
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.utils.data import Subset
 from tqdm import tqdm
 
-import equicon as eq
-from equicon.data import SkipCorrupt, UnlabelledImages
+from equicon.data import UnlabelledImages, is_video
+from equicon.data._layouts import Layout, layouts_in
 from equicon.data._names import other_spelling
 from equicon.hands import FreiHAND, SyntheticHands, YouTube3DHands
+from equicon.hands.recipes._keypoint_sources import pretrain_keypoints, pretrain_video
+from equicon.hands.recipes._opening import MARGIN, beyond, count_known, probe_counts, reader
 from equicon.hands.recipes._run_data import FinetuneData, PretrainData, Rendered, render
 
-# Views are shrunk, turned and shifted. They reach to the corners of a square that is 2.5 times as wide as the box.
-_MARGIN = 2.5
 # Labelled hands have other seeds than unlabelled ones. They are in a studio, since people label what they record there.
 _PROBED, _LABELLED = 2**31, 2**32
 
@@ -43,6 +41,7 @@ class Source:
             mixed with other data sets.
         probed: Whether the probes use its samples. It can then be given only once.
         boxes: Whether ``--boxes`` may say where its hands are.
+        keypoints: Whether ``finetune_keypoints.py`` learns from its labels.
         groups: What ``--groups-per-batch`` groups its images by, as a text for people. The images then have ``groups``,
             whole numbers (n,). Empty if there are no groups.
         sign: What its folder has and other folders lack, as a text for people.
@@ -56,6 +55,7 @@ class Source:
     rendered: bool = False
     probed: bool = False
     boxes: bool = False
+    keypoints: bool = False
     groups: str = ""
     sign: str = ""
     inside: str = ""
@@ -79,10 +79,10 @@ def find_unlabelled(data: str) -> Source:
     """
     source = source_of(data)
     if not source.rendered:
-        if not Path(data).is_dir():
+        if not Path(data).is_dir() and source.name == "photographs":
             called = ", ".join(f"'{each.name}'" for each in SOURCES if each.rendered)
-            raise ValueError(f"expected {called} or a folder, got {_no_folder(data)}")
-        held = [each.name for each in SOURCES if each.inside and each.recognises(data)]
+            raise ValueError(f"expected {called}, a folder, a file of labels or a video, got {_no_folder(data)}")
+        held = [each.name for each in SOURCES if each.sign and each.recognises(data)]
         if len(held) > 1:
             raise ValueError(f"expected one data set in a folder, got {Path(data)}, which holds {' and '.join(held)}.")
     return source
@@ -120,21 +120,8 @@ def load_finetune_data(args: argparse.Namespace, *, quiet: bool) -> FinetuneData
     return find_labelled(data).finetune(args, data, quiet)  # type: ignore[misc]  # find_labelled made sure of it
 
 
-def count_known(count: int, fraction: float) -> int:
-    """Count the hands whose labels are used. The hands of a smaller fraction are among those of a larger one."""
-    return max(1, round(fraction * count))
-
-
 def _no_folder(data: str) -> str:
     return " ".join(filter(None, (f"{Path(data)}, which is no folder.", other_spelling(Path(data)))))
-
-
-def _reader(data: Any, args: argparse.Namespace) -> Any:
-    return SkipCorrupt(data) if args.skip_corrupt else data
-
-
-def _probe_counts(args: argparse.Namespace) -> tuple[int, int]:
-    return args.labelled, math.ceil(args.labelled / 2)
 
 
 # --- rendered hands
@@ -156,7 +143,7 @@ def unlabelled_hands(args: argparse.Namespace, count: int) -> SyntheticHands:
 
 
 def _probed(args: argparse.Namespace, quiet: bool) -> tuple[Rendered, Rendered]:
-    hands = SyntheticHands(sum(_probe_counts(args)), args.size, args.seed + _PROBED, "studio", side=args.side)
+    hands = SyntheticHands(sum(probe_counts(args)), args.size, args.seed + _PROBED, "studio", side=args.side)
     fitting, testing = render(hands, args.labelled, quiet=quiet)
     return fitting, testing
 
@@ -177,14 +164,14 @@ def _pretrain_freihand(args: argparse.Namespace, data: str, _: bool) -> Pretrain
     everything = FreiHAND(data)
     what = _named(everything)
     if args.holdout == 0:
-        return PretrainData(_reader(everything, args), len(everything), None, what)
+        return PretrainData(reader(everything, args), len(everything), None, what)
     training, probing = everything.holdout(args.holdout, seed=args.seed)
     halves = _once(probing).holdout(1 / 3, seed=args.seed)
-    fit, test = (part.select(range(min(n, len(part)))) for part, n in zip(halves, _probe_counts(args), strict=True))
+    fit, test = (part.select(range(min(n, len(part)))) for part, n in zip(halves, probe_counts(args), strict=True))
     if len(fit) < 5:
         few = f"{len(probing.samples)} labelled hands are too few for probes: raise --holdout"
-        return PretrainData(_reader(training, args), len(training), None, what, few)
-    return PretrainData(_reader(training, args), len(training), (_reader(fit, args), _reader(test, args)), what)
+        return PretrainData(reader(training, args), len(training), None, what, few)
+    return PretrainData(reader(training, args), len(training), (reader(fit, args), reader(test, args)), what)
 
 
 def _finetune_freihand(args: argparse.Namespace, data: str, _: bool) -> FinetuneData:
@@ -193,7 +180,7 @@ def _finetune_freihand(args: argparse.Namespace, data: str, _: bool) -> Finetune
     chosen = torch.randperm(len(rest.samples), generator=torch.Generator().manual_seed(args.seed), device="cpu")
     few = rest.select(chosen[: count_known(len(rest.samples), args.fraction)].sort().values)
     validation = _once(held_out)
-    return FinetuneData(_reader(few, args), _reader(validation, args), len(rest), _named(everything))
+    return FinetuneData(reader(few, args), reader(validation, args), len(rest), _named(everything))
 
 
 def _once(data: FreiHAND) -> FreiHAND:
@@ -214,19 +201,14 @@ def _is_freihand(data: str) -> bool:
 # --- without labels
 
 
-def beyond(args: argparse.Namespace) -> eq.PaddingMode:
-    """Choose what to put beside a photograph that is too small, so that views show no black unless asked to."""
-    return "reflection" if args.inside else args.padding_mode
-
-
 def _pretrain_youtube(args: argparse.Namespace, data: str, quiet: bool) -> PretrainData:
     bar = partial(tqdm, desc="read annotations", unit="record", disable=quiet)
-    size = round(_MARGIN * args.size)
+    size = round(MARGIN * args.size)
     hands = YouTube3DHands(
-        data, size=size, margin=_MARGIN, padding_mode=beyond(args), mirror_left=args.mirror_left, progress=bar
+        data, size=size, margin=MARGIN, padding_mode=beyond(args), mirror_left=args.mirror_left, progress=bar
     )
     notes = (f"YouTube3DHands: {hands.summary}",)
-    return PretrainData(_reader(hands, args), len(hands), None, f"hands of YouTube3DHands in {Path(data)}", notes=notes)
+    return PretrainData(reader(hands, args), len(hands), None, f"hands of YouTube3DHands in {Path(data)}", notes=notes)
 
 
 def _pretrain_photographs(args: argparse.Namespace, data: str, _: bool) -> PretrainData:
@@ -236,10 +218,17 @@ def _pretrain_photographs(args: argparse.Namespace, data: str, _: bool) -> Pretr
             if each.inside and (near / each.inside).exists():
                 fix = f"{each.name} is in {near}: give that folder."
                 raise ValueError(f"expected a folder of photographs, got {root}. {fix}")
-    size = round(_MARGIN * args.size) if args.boxes else 2 * args.size
-    photographs = UnlabelledImages(root, size, boxes=args.boxes, margin=_MARGIN, padding_mode=beyond(args))
+    size = round(MARGIN * args.size) if args.boxes else 2 * args.size
+    photographs = UnlabelledImages(root, size, boxes=args.boxes, margin=MARGIN, padding_mode=beyond(args))
     what = f"boxes in photographs in {root}" if args.boxes else f"photographs in {root}"
-    return PretrainData(_reader(photographs, args), len(photographs), None, what)
+    return PretrainData(reader(photographs, args), len(photographs), None, what)
+
+
+# --- keypoints of anything
+
+
+def _has_layout(layout: Layout) -> Callable[[str], bool]:
+    return lambda data: layout in layouts_in(Path(data))
 
 
 SOURCES = (
@@ -270,5 +259,26 @@ SOURCES = (
         sign="file 'youtube_train.json'",
         inside="youtube_train.json",
     ),
+    Source(
+        "keypoints in COCO's layout",
+        _has_layout("coco"),
+        pretrain_keypoints,
+        probed=True,
+        keypoints=True,
+        groups="videos, folders or stretches of pictures",
+        sign="file 'annotations.json'",
+        inside="annotations.json",
+    ),
+    Source(
+        "keypoints in DeepLabCut's layout",
+        _has_layout("deeplabcut"),
+        pretrain_keypoints,
+        probed=True,
+        keypoints=True,
+        groups="videos, folders or stretches of pictures",
+        sign="file 'CollectedData.csv'",
+        inside="CollectedData.csv",
+    ),
+    Source("video", is_video, pretrain_video, groups="stretches of frames"),
     Source("photographs", lambda data: True, _pretrain_photographs, boxes=True, groups="folders"),
 )

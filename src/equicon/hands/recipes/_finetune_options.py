@@ -21,6 +21,7 @@ from equicon.hands.recipes._options import (
     open_run,
     settle,
 )
+from equicon.hands.recipes._refining import CLIP_NORM
 from equicon.training import Once, add_figure, number, whole
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -103,8 +104,9 @@ def _parser(description: str) -> argparse.ArgumentParser:
     add_network(parser, RECIPES).add_argument(
         "--weights",
         default="none",
-        help="weights that the encoder starts from: 'none' (random), 'imagenet' (torchvision downloads them), a name "
-        "of equicon.list_pretrained, or a file: the encoder.pt of pre-training, or one that PeCLR's authors released",
+        help="weights that the encoder starts from: 'none' (random), 'imagenet' or 'hub' (torchvision or timm has them "
+        "on the internet), a name of equicon.list_pretrained, or a file: the encoder.pt of pre-training, or one that "
+        "PeCLR's authors released",
     )
 
     views = add_views(parser, RECIPES, translate=0.1)
@@ -121,8 +123,9 @@ def _parser(description: str) -> argparse.ArgumentParser:
         RECIPES,
         epochs="passes over all training images, labelled or not",
         lr="highest learning rate of AdamW; lower it if the loss is not finite",
+        clip=CLIP_NORM,
     )
-    decay = "weight decay of AdamW; biases and norms have none"
+    decay = "weight decay of AdamW; biases, norms, positions and tokens have none"
     training.add_argument("--weight-decay", type=number(), default=1e-4, metavar="FACTOR", help=decay)
     training.add_argument(
         "--loss-weights",

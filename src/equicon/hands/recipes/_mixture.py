@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from equicon.data import Boxed
+from equicon.data import Boxed, KeypointSample
 from equicon.hands import Hand
 
 
@@ -68,13 +68,15 @@ def number_apart(numbers: Sequence[Tensor]) -> Tensor:
     return torch.cat(found)
 
 
-def boxed(item: Hand | Boxed) -> Boxed:
-    """Put a box around a hand.
+def boxed(item: Hand | Boxed | KeypointSample) -> Boxed:
+    """Put a box around a hand. Anything else has one.
 
     ``Affine.from_boxes`` makes the same frame of it as ``Affine.from_points`` of the joints.
     """
     if isinstance(item, Boxed):
         return item
+    if isinstance(item, KeypointSample):
+        return Boxed(item.image, item.box)
     centre = item.xy.mean(-2)
     reach = (item.xy - centre).norm(dim=-1).amax()
     return Boxed(item.image, torch.cat([centre - reach, centre + reach]))

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias, get_args
 
 import torch
 
+from equicon.backbones._names import check_backbone
 from equicon.hands._rendered.settings import Side
-from equicon.hands.recipes._networks import ARCHS
 from equicon.training import (
     PRECISIONS,
     Help,
@@ -27,7 +27,19 @@ Recipes: TypeAlias = Mapping[str, Mapping[str, Any]]
 """The default values, by the name of the recipe and the name of the option."""
 
 SHARED_FREE = frozenset(
-    ["data", "device", "keep", "lr", "out", "resume", "save_every", "skip_corrupt", "weights", "workers"]
+    (
+        "checkpoint_blocks",
+        "data",
+        "device",
+        "keep",
+        "lr",
+        "out",
+        "resume",
+        "save_every",
+        "skip_corrupt",
+        "weights",
+        "workers",
+    )
 )
 """The options that may change when a run is resumed. Any other change would make it a different run."""
 
@@ -56,11 +68,33 @@ def add_side(data: Any) -> None:
     data.add_argument("--side", choices=get_args(Side), default="right", help="which hands to render")
 
 
+def network_name(text: str) -> str:
+    """Check the value of ``--arch``, as the type of an option.
+
+    Args:
+        text: The name of a network.
+    """
+    try:
+        return check_backbone(text)
+    except (ValueError, ModuleNotFoundError) as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("arch: ")) from error
+
+
 def add_network(parser: argparse.ArgumentParser, recipes: Recipes) -> Any:
-    """Add the group of the network, with its architecture."""
+    """Add the group of the network, with its architecture and how much of it learns."""
     network = parser.add_argument_group("network")
-    arch = f"encoder: {ARCHS[0]} (a ResNet-18 with a quarter of the channels) or torchvision's {', '.join(ARCHS[1:])}"
-    add_figure(network, "--arch", recipes, choices=ARCHS, metavar="NAME", help=arch)
+    arch = (
+        "encoder: quarter_resnet18 (a ResNet-18 with a quarter of the channels); a ResNet, RegNet, EfficientNet, "
+        "ConvNeXt, ViT or Swin of torchvision, such as resnet50, convnext_tiny, vit_b_16 or swin_t; or timm/ and a "
+        "name of timm, such as timm/vit_small_patch14_dinov2; equicon.backbones.list_backbones() lists torchvision's"
+    )
+    add_figure(network, "--arch", recipes, type=network_name, metavar="NAME", help=arch)
+    drop = "share of images for which the encoder's last block is skipped, falling linearly to 0 at the first"
+    network.add_argument("--drop-path", type=number(), default=0.0, metavar="SHARE", help=drop)
+    frozen = "first blocks of the encoder that do not learn, the stem included"
+    network.add_argument("--freeze-blocks", type=whole(0), default=0, metavar="N", help=frozen)
+    again = "compute the activations of the encoder's blocks again for the gradient: less memory, a third more time"
+    network.add_argument("--checkpoint-blocks", action="store_true", help=again)
     return network
 
 
@@ -83,12 +117,16 @@ def add_views(parser: argparse.ArgumentParser, recipes: Recipes, *, translate: f
     return views
 
 
-def add_schedule(training: Any, recipes: Recipes, *, epochs: str, lr: str) -> None:
-    """Add the length of the run and its learning rate."""
+def add_schedule(training: Any, recipes: Recipes, *, epochs: str, lr: str, clip: float) -> None:
+    """Add the length of the run, its learning rate, and the limits of a step."""
     add_figure(training, "--epochs", recipes, type=number(above=0.0), help=epochs)
     add_figure(training, "--lr", recipes, type=number(above=0.0), metavar="RATE", help=lr)
     warmup = "share of the run in which the learning rate rises to --lr; after that, it falls along a cosine"
     training.add_argument("--warmup", type=number(), default=0.1, metavar="SHARE", help=warmup)
+    layers = "factor on the learning rate from each block of the encoder to the block below; 1: all learn alike"
+    training.add_argument("--layer-decay", type=number(above=0.0), default=1.0, metavar="FACTOR", help=layers)
+    long = "greatest norm of the gradient, which is shortened if it is longer; 0: it is never shortened"
+    training.add_argument("--clip", type=number(), default=clip, metavar="NORM", help=long)
 
 
 def add_machine(parser: argparse.ArgumentParser, *, precise: str) -> None:
@@ -150,6 +188,8 @@ def settle(
     parser: argparse.ArgumentParser, args: argparse.Namespace, begun: Mapping[str, Any], free: Collection[str]
 ) -> None:
     """Check the options against those of the resumed run and against the machine, and choose the precision."""
+    if args.layer_decay > 1:
+        parser.error(f"--layer-decay: expected a factor in (0, 1], got {args.layer_decay:g}.")
     check_begun(parser, args, begun, free)
     check_device(parser, args.device)
     if args.precision == "auto":  # the choice is saved, so that a resumed run keeps it

@@ -4,8 +4,9 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,8 +14,9 @@ from equicon.hands import Hand
 from equicon.hands.recipes._dataset_table import is_rendered, source_of
 from equicon.hands.recipes._drawing import draw_bones
 from equicon.hands.recipes._finetune_options import parse_finetune_args
-from equicon.hands.recipes._probing import SHOWN, Probed, plain_views
+from equicon.hands.recipes._probing import SHOWN, Probed, margin_of, plain_views
 from equicon.hands.recipes._run_data import PretrainData
+from equicon.hands.recipes._sheets import draw_keypoints, draw_true
 from equicon.probes import ProbeResult, format_probes
 
 if TYPE_CHECKING:
@@ -31,8 +33,8 @@ def explain_probes(args: argparse.Namespace, before: Probed, after: Probed) -> s
     """
     mlp = "'mlp' is a small network. With few labels it predicts the mean pose too.\n" if args.mlp_probe else ""
     return (
-        f"\nProbes predict the joints from frozen features. The table has their mean errors on hands that they\n"
-        f"never saw: 2D in pixels (views have {args.size}), 3D in mm from the wrist, PA in mm after alignment.\n"
+        f"\nProbes predict keypoints from frozen features. The table has their mean errors on images that they\n"
+        f"never saw: 2D in pixels (views have {args.size}), 3D in mm from the root, PA in mm after alignment.\n"
         f"'mean' is the mean pose, which looks at no image. 'linear' is ridge regression.\n{mlp}"
         f"Before: weights '{args.weights}'. After: {args.method} pre-training.\n\n"
         + format_probes({"before": before.rows, "after": after.rows})
@@ -48,14 +50,17 @@ def conclude_probes(args: argparse.Namespace, minutes: float, before: Probed, af
         before: What the probes found before pre-training.
         after: What they found after it.
     """
-    first, last, mean = _linear(before), _linear(after), _best(after, "mean")
+    first, last, mean = (_said(row) for row in (_linear(before), _linear(after), _best(after, "mean")))
     return (
         f"Pre-training took {minutes:.1f} minutes and used no labels. Then a linear probe was fitted to the features "
-        f"of {last.labels:,} labelled hands. It misses the joints of hands that it never saw by {last.px:.1f} of "
-        f"{args.size} pixels and by {last.mm:.0f} mm. Before pre-training, such a probe missed them by {first.px:.1f} "
-        f"pixels and {first.mm:.0f} mm. The mean pose, which looks at no image, misses them by {mean.px:.1f} pixels "
-        f"and {mean.mm:.0f} mm."
+        f"of {_linear(after).labels:,} labelled images. It misses the keypoints of images that it never saw by {last}, "
+        f"with views of {args.size} pixels. Before pre-training, such a probe missed them by {first}. The mean pose, "
+        f"which looks at no image, misses them by {mean}."
     )
+
+
+def _said(row: ProbeResult) -> str:
+    return f"{row.px:.1f} pixels" + ("" if row.mm is None else f" and {row.mm:.0f} mm")
 
 
 def _linear(found: Probed) -> ProbeResult:
@@ -80,9 +85,10 @@ def draw_probes(data: PretrainData, args: argparse.Namespace, before: Probed, af
     """
     from matplotlib import pyplot as plt
 
-    hands = data.labelled[1]  # type: ignore[index]  # there are probes, so it is not None
-    first = [hands[i] for i in range(len(after.shown))]
-    views, true = plain_views(Hand(*map(torch.stack, zip(*first, strict=True))), args)
+    tested: Any = data.labelled[1]  # type: ignore[index]  # there are probes, so it is not None
+    first = [tested[i] for i in range(len(after.shown))]
+    batch = type(first[0])(*map(torch.stack, zip(*first, strict=True)))
+    views, true = plain_views(batch, args, margin_of(tested))
     rows = {
         "before pre-training": before,
         "after pre-training": after,
@@ -91,14 +97,17 @@ def draw_probes(data: PretrainData, args: argparse.Namespace, before: Probed, af
     for axis in axes.flat:
         axis.axis("off")
     for line, (name, found) in zip(axes, rows.items(), strict=True):
-        error = _linear(found)
-        line[0].set_title(f"{name}: {error.px:.1f} px, {error.mm:.0f} mm", fontsize=10, loc="left")
-        for axis, view, xy, joints in zip(line, views.cpu(), true, found.shown, strict=False):
-            axis.imshow(view.permute(1, 2, 0).float().clamp(0, 1).numpy())
-            draw_bones(axis, xy, color="white", linestyle=":")
-            draw_bones(axis, joints)
+        line[0].set_title(f"{name}: {_said(_linear(found))}", fontsize=10, loc="left")
+        for i, axis in enumerate(line[: len(true)]):
+            axis.imshow(views[i].cpu().permute(1, 2, 0).float().clamp(0, 1).numpy())
+            if isinstance(batch, Hand):
+                draw_bones(axis, true[i], color="white", linestyle=":")
+                draw_bones(axis, found.shown[i])
+            else:
+                draw_true(axis, found.shown[i], true[i], batch.visible[i])
+                draw_keypoints(axis, found.shown[i], getattr(tested, "dataset", tested).skeleton)
             axis.set(xlim=(-0.5, args.size - 0.5), ylim=(args.size - 0.5, -0.5))
-    figure.suptitle("Test hands: joints that a linear probe predicts from the features (colour), true joints (dotted)")
+    figure.suptitle("Test images: keypoints that a linear probe predicts from the features (colour), true ones (white)")
     figure.tight_layout()
     return figure
 
@@ -114,6 +123,8 @@ def next_command(args: argparse.Namespace, program: Path) -> str:
     """
     words = ["--weights", str(args.out / "encoder.pt")]
     if not is_rendered(args.data):
+        if keypoints := [data for data in args.data if source_of(data).keypoints]:
+            return _command(program.with_name("finetune_keypoints.py"), [*words, "--data", keypoints[0]])
         if not (labelled := [data for data in args.data if source_of(data).finetune]):
             return ""
         words += ["--data", labelled[0]]
@@ -122,4 +133,8 @@ def next_command(args: argparse.Namespace, program: Path) -> str:
     for name in ("arch", "side", "seed", "holdout") if "--data" in words else ("arch", "size", "side"):
         if getattr(args, name) not in (getattr(usual, name), 0.0 if name == "holdout" else None):
             words += [f"--{name}", str(getattr(args, name))]
+    return _command(program, words)
+
+
+def _command(program: Path, words: Sequence[str]) -> str:
     return shlex.join([os.path.relpath(sys.executable), os.path.relpath(program), *words])

@@ -2,24 +2,25 @@
 
 import argparse
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 import equicon as eq
-from equicon.data import Boxed
+from equicon.data import Boxed, KeypointSample
 from equicon.data._grouped import check_groups
 from equicon.hands import Hand
-from equicon.hands.recipes._dataset_table import beyond, find_unlabelled, is_rendered, unlabelled_hands
+from equicon.hands.recipes._dataset_table import find_unlabelled, is_rendered, unlabelled_hands
 from equicon.hands.recipes._instances import Numbered, instances_of
 from equicon.hands.recipes._mixture import Mixture
+from equicon.hands.recipes._opening import beyond
 from equicon.hands.recipes._run_data import NO_LABELS, PretrainData
 from equicon.training import ALONE, Batches, Ranks, Shares, loading, seed_of
 
-Batch: TypeAlias = Hand | Boxed
-"""A batch of images, with labels or with boxes around the hands."""
+Batch: TypeAlias = Hand | Boxed | KeypointSample
+"""A batch of images, with labels or with boxes around what they show."""
 
 
 def load_pretrain_data(args: argparse.Namespace, *, quiet: bool) -> PretrainData:
@@ -96,9 +97,9 @@ def _indices(args: argparse.Namespace, number: int) -> Sequence[int]:
     return [scene + args.scenes * (number * each + k) for k in range(each) for scene in scenes]
 
 
-def labelled_batches(hands: Dataset[Hand], args: argparse.Namespace, batch_size: int) -> DataLoader[Hand]:
-    """Load hands in their order."""
-    return DataLoader(hands, batch_size, **loading(args))
+def labelled_batches(data: Dataset[Any], args: argparse.Namespace, batch_size: int) -> DataLoader[Any]:
+    """Load labelled images in their order."""
+    return DataLoader(data, batch_size, **loading(args))
 
 
 def frame_of(batch: Batch, args: argparse.Namespace, margin: float = 1.0) -> eq.Affine:
@@ -114,7 +115,7 @@ def frame_of(batch: Batch, args: argparse.Namespace, margin: float = 1.0) -> eq.
             square has a margin.
     """
     size = (batch.image.shape[-2], batch.image.shape[-1])
-    if isinstance(batch, Boxed):
+    if isinstance(batch, Boxed | KeypointSample):
         return eq.Affine.from_boxes(batch.box, size, margin)
     if is_rendered(args.data):
         square = torch.eye(2, device=batch.image.device) * (min(size) / args.size)

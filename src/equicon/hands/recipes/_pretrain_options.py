@@ -24,10 +24,8 @@ from equicon.hands.recipes._options import (
     open_run,
     settle,
 )
+from equicon.hands.recipes._pretrain_parts import METHODS, OPTIMIZERS
 from equicon.training import add_figure, number, whole
-
-METHODS: dict[str, eq.Representation[Any]] = {"peclr": eq.PeCLRPoints(), "exact": eq.Points(), "simclr": eq.Invariant()}
-"""How a transform acts on the embedding, by the name of the method."""
 
 # "paper" is the configuration that was released with PeCLR (Spurr et al., ICCV 2021, arXiv 2106.05953). The release
 # wraps Adam in LARS from lightning-bolts, which shortens the gradient of a tensor to 0.02 · |weights| / lr if it is
@@ -200,8 +198,8 @@ def _parser(description: str) -> argparse.ArgumentParser:
         network,
         "--weights",
         RECIPES,
-        help="weights to start from: 'none' (random), 'imagenet' (torchvision downloads them), a name of "
-        "equicon.list_pretrained, or a file that holds an encoder",
+        help="weights to start from: 'none' (random), 'imagenet' or 'hub' (torchvision or timm downloads them), a name "
+        "of equicon.list_pretrained, or a file that holds an encoder",
     )
     hidden = "width of the projection head's hidden layer"
     network.add_argument("--hidden", type=whole(1), default=512, metavar="N", help=hidden)
@@ -261,8 +259,11 @@ def _parser(description: str) -> argparse.ArgumentParser:
         RECIPES,
         epochs="passes over the unlabelled images",
         lr="highest learning rate of Adam; the paper's grows as the square root of the number of images in a step",
+        clip=0.0,
     )
-    decay = "L2 penalty on weights; biases and norms have none"
+    adam = "Adam with an L2 penalty, or AdamW, whose decay of weights does not depend on the gradient"
+    training.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help=adam)
+    decay = "L2 penalty on weights, or decay of weights; biases, norms, positions and tokens have none"
     training.add_argument("--weight-decay", type=number(), default=1e-6, metavar="FACTOR", help=decay)
     add_machine(parser, precise="network")
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 from tqdm import tqdm
 
-from equicon.data import SkipCorrupt
+from equicon.data import Boxed, SkipCorrupt, VideoFrames
 from equicon.hands import Hand, SyntheticHands
 from equicon.hands.recipes._mixture import Mixture
 
@@ -25,7 +25,7 @@ class PretrainData:
     Args:
         images: The images to learn from, without labels. None if new hands are rendered all the time.
         count: The number of images in an epoch.
-        labelled: Hands to fit a probe on, and hands to test it on. None without labels.
+        labelled: Labelled images to fit a probe on, and others to test it on. None without labels.
         name: The name of the data, for people.
         unprobed: The reason why there are no probes.
         notes: Further lines about the data.
@@ -33,7 +33,7 @@ class PretrainData:
 
     images: Dataset[Any] | None
     count: int
-    labelled: tuple[Dataset[Hand], Dataset[Hand]] | None
+    labelled: tuple[Dataset[Any], Dataset[Any]] | None
     name: str
     unprobed: str = NO_LABELS
     notes: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class PretrainData:
         probes = self.unprobed
         if self.labelled:
             fit, test = (len(part) for part in self.labelled)  # type: ignore[arg-type]
-            probes = f"probes learn from {fit:,} other hands and are tested on {test:,}"
+            probes = f"probes learn from {fit:,} labelled images and are tested on {test:,} others"
         return "\n".join((f"{self.count:,} {self.name}; {probes}", *self.notes))
 
     @property
@@ -62,7 +62,7 @@ class FinetuneData:
 
     Args:
         labelled: The images whose labels are used.
-        validation: Other hands, with one image of each.
+        validation: Other items, such as one image of each of other hands.
         count: The number of images in an epoch. It also counts images whose labels are not used.
         name: The name of the data, for people.
     """
@@ -122,6 +122,33 @@ class Rendered(Dataset[Hand]):
 
     def __getitem__(self, index: int) -> Hand:
         return self.hands[index]
+
+
+class Held(Dataset[Boxed]):
+    """Frames of a video in memory, and the group (n,) of each."""
+
+    def __init__(self, images: Tensor, boxes: Tensor, groups: Tensor) -> None:
+        self.images, self.boxes, self.groups = images, boxes, groups
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Boxed:
+        return Boxed(self.images[index], self.boxes[index])
+
+
+def hold_frames(video: VideoFrames, *, quiet: bool = False) -> Held:
+    """Decode all frames of a video, and hold them in memory.
+
+    Args:
+        video: The frames.
+        quiet: Whether to hide the progress bar.
+    """
+    images = torch.empty(len(video), 3, video.size, video.size, dtype=torch.uint8, device="cpu")
+    boxes = torch.empty(len(video), 4, device="cpu")
+    for i in tqdm(range(len(video)), desc="decode video", unit="frame", disable=quiet):
+        images[i], boxes[i] = video[i]
+    return Held(images, boxes, video.groups)
 
 
 def render(source: SyntheticHands | Subset[Hand], *counts: int, quiet: bool = False) -> Iterator[Rendered]:

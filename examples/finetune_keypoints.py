@@ -1,0 +1,292 @@
+"""Teach a network where the keypoints of anything are, from pictures that you labelled.
+
+Train on a folder with COCO's annotations.json or DeepLabCut's CollectedData*.csv:
+
+    python examples/finetune_keypoints.py --data mouse
+
+Start from the encoder that was pre-trained on your pictures without labels, with a tenth of the labels:
+
+    python examples/finetune_keypoints.py --data mouse --weights runs/mouse/encoder.pt --fraction 0.1 --out runs/few
+
+Train on all GPUs of a machine, with restarts if one fails:
+
+    torchrun --nproc-per-node gpu --max-restarts 3 examples/finetune_keypoints.py --data coco
+
+The transforms of the views also move the keypoints. Whole videos, folders or stretches of frames are held out to
+validate the model. Each error is printed beside that of the mean pose. With --resume, a stopped run goes on as if it
+had never stopped. Files in --out:
+
+    best.pt         the model with the least validation error, with its names, skeleton, normalisation and size
+    result.json     the errors of every validation, the arguments and the versions
+    keypoints.png   predicted and true keypoints of the first validation items, by the best model
+    arguments.json  what --resume reads
+    checkpoints/    the last states of the run
+    tensorboard/    losses, learning rate, speed, errors, keypoints: tensorboard --logdir runs
+"""
+
+import argparse
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":  # Ctrl-C during the imports below ends the program without a traceback
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
+from equicon.training import need
+
+need("torchvision", "tqdm", "matplotlib", "tensorboard")
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import torch
+from matplotlib import pyplot as plt
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+import equicon as eq
+from equicon.data import KeypointSample
+from equicon.hands.recipes import build_encoder, encoder_options, encoder_rates
+from equicon.keypoints import (
+    KeypointModel,
+    KeypointPredictor,
+    KeypointTarget,
+    keypoint_frame,
+    keypoint_loss,
+    keypoint_target,
+    write_keypoint_model,
+)
+from equicon.keypoints.recipes import (
+    TUNED,
+    KeypointData,
+    KeypointErrors,
+    draw_sheet,
+    format_keypoint_errors,
+    load_keypoint_data,
+    make_task,
+    parse_keypoint_args,
+    run_keypoints,
+    stacked,
+)
+from equicon.training import (
+    PAUSE,
+    Batches,
+    Journal,
+    Stop,
+    Training,
+    launch,
+    loading,
+    parameter_groups,
+    plain_state,
+    seed_of,
+    write_figure,
+)
+
+VALIDATION_BATCH = 64
+SHOWN = 8
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    return parse_keypoint_args((__doc__ or "").partition("\n")[0], argv)
+
+
+def finetune(run: "Run", journal: Journal, stop: Stop) -> bool:
+    """Train to the end, or until a signal comes to any rank; then save. Say whether a signal came."""
+    args, watch, ranks = run.args, journal.watch, run.ranks
+    augment = run.make_views()
+    sampler = Batches(run.data.count, args.batch_size, args.seed, run.step, run.steps, ranks)
+    batches = iter(DataLoader(run.data.train, batch_sampler=sampler, **loading(args)))
+    stopping = ranks.any(bool(stop.signal))
+    run.model.train()
+    watch.mark(PAUSE)
+    while run.step < run.steps and not stopping:
+        sample = next(batches)
+        watch.mark("data")
+        torch.manual_seed(seed_of(args.seed, 1, run.step, *([ranks.rank] if ranks.rank else [])))
+        view = make_view(sample, augment, run)
+        watch.mark("views")
+        with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
+            found = run.predict(view.images)
+        losses = keypoint_loss(found, view)
+        run.scaler.scale(torch.stack([*losses.values()]).sum()).backward()
+        watch.mark("model")
+        rate = run.rate
+        for group in run.optimizer.param_groups:
+            group["lr"] = rate * group["times"]
+        run.scaler.unscale_(run.optimizer)
+        if args.clip:
+            nn.utils.clip_grad_norm_(run.model.parameters(), args.clip)
+        run.scaler.step(run.optimizer)
+        run.scaler.update()
+        run.optimizer.zero_grad(set_to_none=True)
+        watch.mark("optimizer")
+
+        # Take the mean over the ranks, so that all ranks see a value that is not finite on one of them.
+        parts = dict(zip(losses, ranks.mean(torch.stack([*losses.values()]).detach()), strict=True))
+        note = f"epoch {int(run.step / run.per_epoch) + 1}/{args.epochs:g}"
+        journal.step(run.step, rate, torch.stack([*parts.values()]).sum(), note, parts)
+        run.step += 1
+        stopping = ranks.any(bool(stop.signal))
+        if run.step < run.steps and not stopping and run.due(args.validate_every):
+            run.measure(journal)
+            run.model.train()
+        elif run.due(args.save_every) and run.step < run.steps:
+            run.save(journal)
+        watch.mark(PAUSE)
+    run.save(journal)
+    return stopping
+
+
+def make_view(sample: KeypointSample, augment: eq.EquivariantTransform, run: "Run") -> KeypointTarget:
+    sample = KeypointSample(*(field.to(run.device, non_blocking=True) for field in sample))
+    size, frame = (run.args.size, run.args.size), keypoint_frame(sample, run.data.margin)
+    images, g = augment(sample.image, size=size, frame=frame, dtype=run.dtype, memory_format=torch.channels_last)
+    return keypoint_target(sample, images, g @ frame, run.data.about.flip)
+
+
+def validate(run: "Run", journal: Journal) -> None:
+    """Measure the model on the validation items, unless this was done before the run was stopped."""
+    if run.step not in run.found:
+        journal.flush()  # names a loss that is not finite
+        run.found[run.step] = run.ranks.of_first(lambda: measure(run, journal))
+        run.save(journal)
+    if run.best == run.step and run.ranks.first:  # after saving; done again if the run stopped in between
+        write_keypoint_model(run.args.out / "best.pt", plain_state(run.model), run.task)
+    for name, errors in run.found[run.step].items():
+        group = "validation" if name == TUNED else f"validation, {name}"
+        journal.scalars(run.step, {f"{group}/{field}": value for field, value in errors._asdict().items()})
+    best = ", the best so far" if run.best == run.step else ""
+    journal.say(f"epoch {run.step / run.per_epoch:.3g}{best}\n{format_keypoint_errors(run.found[run.step])}")
+
+
+def measure(run: "Run", journal: Journal) -> dict[str, KeypointErrors]:
+    """Predict the validation items, and keep the picture if the model is the best so far."""
+    run.check_finite()
+    run.model.eval()
+    data = run.data
+    loader = tqdm(DataLoader(data.validation, VALIDATION_BATCH, **loading(run.args)), desc="validate", leave=False)
+    tested = run_keypoints(KeypointPredictor(run.model, run.task), loader, run.device, run.dtype)
+    errors = tested.errors(data.held_out)
+    first = stacked(data.validation, range(min(SHOWN, len(data.validation))))
+    figure = draw_sheet(first.image / 255, tested.xy[:SHOWN], run.task.skeleton, first.xy, first.visible)
+    journal.picture(run.step - 1, "keypoints", figure)  # the last step that is done: --resume voids later ones
+    if all(errors[TUNED].nme < others[TUNED].nme for others in run.found.values()):
+        write_figure(run.args.out / "keypoints.png", figure)
+    plt.close(figure)
+    return errors
+
+
+class Run(Training[KeypointData]):
+    """A run on keypoints.
+
+    Attributes:
+        found: The errors on the validation items, by step and by what is measured.
+        predict: Gives the prediction of the model, on all ranks.
+    """
+
+    kind = "keypoints"
+    title = "fine-tune"
+    model: KeypointModel
+
+    def check_arguments(self) -> None:
+        args, world = self.args, self.ranks.world
+        if args.batch_size % world or args.batch_size // world < 2:
+            wanted = f"at least {2 * world}, and a multiple of {world} (the number of ranks)"
+            why = "Then all ranks weigh the same, and batch norm has at least two images."
+            sys.exit(f"--batch-size: expected {wanted}, got {args.batch_size}. {why}")
+
+    def load_data(self) -> KeypointData:
+        data = load_keypoint_data(self.args)
+        self.task = make_task(data, self.args)
+        return data
+
+    def build(self, weights: str) -> nn.Module:
+        encoder, _ = build_encoder(self.args.arch, weights, **encoder_options(self.args))
+        if not hasattr(self, "task"):  # a first look at the weights, before the data is read
+            return encoder
+        return KeypointModel(encoder, len(self.task.names), self.args.head)
+
+    def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        args = self.args
+        rates = encoder_rates(model.get_submodule("encoder"), args.layer_decay)
+        return torch.optim.AdamW(parameter_groups(model, args.weight_decay, rates), args.lr, fused=True)
+
+    def make_views(self) -> eq.Compose:
+        args = self.args
+        return eq.Compose(
+            [
+                eq.RandomScale((args.scale[0], args.scale[1])),
+                eq.RandomRotation(args.degrees),
+                eq.RandomTranslate(args.translate),
+                eq.RandomHorizontalFlip(args.flip),
+                eq.ColorJitter(*args.jitter),
+                eq.Normalize.imagenet(),
+            ]
+        )
+
+    def start(self, data: KeypointData, saved: Mapping[str, Any] | None) -> None:
+        self.found: dict[int, dict[str, KeypointErrors]] = {}
+        super().start(data, saved)
+        self.predict: nn.Module = DistributedDataParallel(self.model) if self.ranks.world > 1 else self.model
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        super().restore(saved)
+        self.found = {step: {k: KeypointErrors(*v) for k, v in row.items()} for step, row in saved["found"].items()}
+
+    def state(self) -> dict[str, Any]:
+        found = {step: {k: tuple(v) for k, v in row.items()} for step, row in self.found.items()}
+        return super().state() | {"found": found}
+
+    @property
+    def best(self) -> int:
+        """The first step with the least error, relative to the boxes."""
+        return min(self.found, key=lambda step: (self.found[step][TUNED].nme, step))
+
+    def loop(self, journal: Journal, stop: Stop) -> bool:
+        return finetune(self, journal, stop)
+
+    @property
+    def unmeasured(self) -> bool:
+        within = 0 < self.step < self.steps
+        return within and (self.step in self.found or self.due(self.args.validate_every))
+
+    def measure(self, journal: Journal) -> None:
+        validate(self, journal)
+
+    def results(self) -> dict[str, Any]:
+        found = {step: {k: v._asdict() for k, v in row.items()} for step, row in self.found.items()}
+        return {"validation": found, "best": self.best, "names": list(self.task.names)}
+
+    def describe(self) -> str:
+        args = self.args
+        return (
+            f"{args.head} model of {len(self.task.names)} keypoints on {args.arch}, on {self.place} in "
+            f"{args.precision}, the encoder with weights '{args.weights}'; {self.steps:,} steps of "
+            f"{self.images:,} images"
+        )
+
+    def say(self) -> None:
+        out, best = self.args.out, self.best
+        print(
+            f"\nThe best model is from epoch {best / self.per_epoch:.3g}.\n{format_keypoint_errors(self.found[best])}"
+        )
+        print(f"Fine-tuning took {self.minutes:.1f} minutes. {out / 'keypoints.png'} shows what the model predicts.")
+        print(f"The model is in {out / 'best.pt'}. To test it on other labels, give their folder:")
+        program = Path(__file__).with_name("evaluate_keypoints.py")
+        words = [os.path.relpath(sys.executable), os.path.relpath(program), str(out / "best.pt"), "--data"]
+        print(f"    {shlex.join([*words, self.args.data])}")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    launch(Run, parse_args, argv)
+
+
+if __name__ == "__main__":
+    main()

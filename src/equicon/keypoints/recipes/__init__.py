@@ -1,0 +1,54 @@
+"""What the training programs for keypoints share: options, data, errors and pictures.
+
+The names and arguments are provisional and may change until 1.0. The module needs the extra: ``pip install
+'equicon[train]'``.
+"""
+
+from equicon._public import claim
+from equicon.training import need
+
+need("torchvision", "tqdm", "matplotlib")
+
+from equicon.hands.recipes._sheets import draw_keypoints, draw_sheet, overlay
+from equicon.keypoints.recipes._data import (
+    KeypointData,
+    load_keypoint_data,
+    make_task,
+    mean_pose,
+    open_for_views,
+    open_pictures,
+)
+from equicon.keypoints.recipes._errors import (
+    MEAN,
+    NEAR,
+    TUNED,
+    KeypointErrors,
+    format_keypoint_errors,
+    keypoint_errors,
+)
+from equicon.keypoints.recipes._options import parse_keypoint_args
+from equicon.keypoints.recipes._testing import Tested, run_keypoints, stacked
+
+__all__ = [
+    "MEAN",
+    "NEAR",
+    "TUNED",
+    "KeypointData",
+    "KeypointErrors",
+    "Tested",
+    "draw_keypoints",
+    "draw_sheet",
+    "format_keypoint_errors",
+    "keypoint_errors",
+    "load_keypoint_data",
+    "make_task",
+    "mean_pose",
+    "open_for_views",
+    "open_pictures",
+    "overlay",
+    "parse_keypoint_args",
+    "run_keypoints",
+    "stacked",
+]
+
+claim(__all__, globals())
