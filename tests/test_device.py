@@ -52,6 +52,7 @@ def test_the_mode_sees_what_would_wait():
         assert not copies.waiting, copies.waiting[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("backend", ["torch", "kornia"])
 def test_no_view_waits(backend, dtype, monkeypatch):

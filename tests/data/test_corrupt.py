@@ -128,6 +128,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "start"), [(0, None), (2, "fork"), (1, "spawn")])
 def test_all_workers_skip_alike_and_tell(root: Path, workers: int, start: str | None) -> None:
     data = SkipCorrupt(UnlabelledImages(root, 16))
@@ -180,6 +181,7 @@ class Letters(Dataset[tuple[Tensor, str]]):
         return self.root / self.lines[index].split(":")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_data_set_of_one_s_own_can_be_gone_on_with(root: Path, tmp_path: Path, workers: int) -> None:
     for name in ("0.png", "1.png", "2.png"):  # of which the last does not decode

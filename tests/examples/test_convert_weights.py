@@ -27,7 +27,7 @@ def test_it_writes_what_torchvision_and_the_examples_load(tmp_path, capsys):
 def test_it_says_what_is_wrong_and_overwrites_nothing(tmp_path):
     source, target = tmp_path / "source.pt", tmp_path / "target.pt"
     torch.save({"stem": torch.zeros(1)}, source)
-    with pytest.raises(SystemExit, match=r"source\.pt: expected the weights of a ResNet"):
+    with pytest.raises(SystemExit, match=r"source\.pt: expected the weights of an encoder"):
         main([str(source), str(target)])
     with pytest.raises(SystemExit, match="No such file"):
         main([str(tmp_path / "nowhere.pt"), str(target)])

@@ -274,7 +274,7 @@ def test_a_corrupt_image_is_named_in_one_line(tiny, model, root, tmp_path, worke
     [
         (["--hand", "3"], "unrecognized arguments: --hand 3"),
         (["--first", "0"], "argument --first: expected a number above 0, got 0"),
-        (["--arch", "vgg11"], "argument --arch: invalid choice: 'vgg11'"),
+        (["--arch", "vgg11"], "argument --arch: expected a name of list_backbones() or timm/NAME, got 'vgg11'"),
         (["--size", "4"], "argument --size: expected at least 8, got 4"),
         (["--device", "nonsense"], "--device: expected a device of this machine, got nonsense"),
     ],

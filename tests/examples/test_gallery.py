@@ -34,6 +34,7 @@ def public(kind: type) -> set[str]:
 FEW = {"RandomRotation", "padding", "Points"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in gallery.PICTURES]
 )

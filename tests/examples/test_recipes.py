@@ -185,6 +185,7 @@ def test_lightly_its_looks_move_no_pixel_of_a_square_picture():
 # timm
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "size"), [("test_resnet", 32), ("test_vit", 64)])
 def test_timm_trains_and_timm_loads_what_was_saved(name, size, tmp_path, capsys):
     script = recipe("timm_backbone")

@@ -176,6 +176,7 @@ def test_a_large_loss_scale_stays_finite(temperature):
     assert z.grad.isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # of the check's own copies
 def test_the_operators_are_well_formed():
     others, labels = unit(5, 4, seed=1), torch.arange(8) // 2

@@ -45,6 +45,7 @@ def draw(*shape: int, seed: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     batch=st.integers(1, 7),

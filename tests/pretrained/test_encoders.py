@@ -230,6 +230,7 @@ def test_hands_read_both_kinds(kept, tmp_path):
     assert eq.pretrained(tmp_path / "pose.safetensors").head is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["vit_b_32", "timm/test_vit", "timm/test_convnext"])
 def test_other_architectures_come_back(tmp_path, arch):
     if arch.startswith("timm/"):

@@ -55,6 +55,7 @@ def test_sums_and_cards_are_right(name):
     } <= set(card)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_figure_of_the_card_is_measured_again(name):
     assert ship.check(name) == pytest.approx(read_stored(name).about["card"]["check"]["px"], abs=0.05)

@@ -91,6 +91,7 @@ def test_units_and_the_root(kind: Any) -> None:
     assert 0 < found.pa_mm < 2 * found.mm
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=seeds)
 @settings(max_examples=3)

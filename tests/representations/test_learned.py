@@ -140,6 +140,7 @@ def test_one_part_in_two_places_is_one():
     assert_close(found[:, :WIDTH], found[:, WIDTH:])
 
 
+@pytest.mark.slow
 def test_it_compiles_whole():
     torch.compiler.reset()
     criterion = eq.PeCLRLoss(representation=make("sum")[0])

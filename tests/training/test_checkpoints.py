@@ -57,6 +57,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
         checkpoints.load()
 
 
+@pytest.mark.slow
 def test_a_process_killed_while_it_writes_leaves_what_was_there(tmp_path):
     code = (
         "import os, signal, sys\n"

@@ -65,6 +65,7 @@ def test_what_is_missing_is_said_with_what_to_install():
         need("torch", "nonsense", "sense")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "error"),
     [

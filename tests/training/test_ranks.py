@@ -71,6 +71,7 @@ def ask(rank: int, world: int) -> list[object]:
     return found
 
 
+@pytest.mark.slow
 def test_ranks_agree():
     for rank, found in enumerate(on_ranks(3, ask)):
         assert found[:4] == [True, False, [0, 10, 20], "from 0"]

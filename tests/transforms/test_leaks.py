@@ -58,6 +58,7 @@ def test_views_of_noise_tell_nothing():
     assert all(-0.1 <= leak.low <= leak.r2 <= 0.05 for leak in found)
 
 
+@pytest.mark.slow
 def test_black_corners_tell_the_angle_of_another_librarys_rotation_and_what_does_not_vary_is_no_leak():
     turn = RandomRotation(45.0, p=1.0)
 

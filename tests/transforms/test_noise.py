@@ -45,6 +45,7 @@ def test_both_halves_of_a_seed_count_and_an_image_has_its_numbers_in_any_batch()
     assert _normal(seeds[[3, 1]], (2, 5)).equal(n[[3, 1]])
 
 
+@pytest.mark.slow
 def test_noise_compiles_whole():
     action, images = eq.RandomGaussianNoise(0.1, p=1.0).sample(2), torch.rand(2, 3, 8, 8)
     compiled = torch.compile(lambda x: action(x), fullgraph=True, backend="aot_eager")

@@ -36,6 +36,7 @@ def test_the_presets_pass(preset):
     check_pipeline(IMAGES, preset, size=(32, 32))
 
 
+@pytest.mark.slow
 def test_filters_see_the_views_as_training_makes_them():
     check_pipeline(torch.rand(2, 3, 256, 256), eq.presets.simclr(1536), size=(256, 256))  # a kernel of 153 pixels
 

@@ -127,7 +127,7 @@ def _children(module: nn.Module) -> Blocks:
 def _try(module: Any, size: Size) -> BackboneInfo:
     """Try a module of the user's own with an image of zeros."""
     modes = [(each, each.training) for each in module.modules()]
-    like = next(module.parameters(), torch.zeros(()))
+    like = next(module.parameters(), torch.zeros((), device="cpu"))
     module.eval()
     try:
         images = torch.zeros(1, 3, *size, device=like.device, dtype=like.dtype)

@@ -95,7 +95,7 @@ def fill_boxes(boxes: Tensor, paths: Sequence[Path], picture: Tensor) -> Tensor:
     whole = torch.full((len(paths), 4), torch.nan, dtype=torch.float32, device="cpu")
     for number, size in sizes.items():
         if size is not None:
-            whole[number] = torch.tensor([-0.5, -0.5, size[1] - 0.5, size[0] - 0.5])
+            whole[number] = torch.tensor([-0.5, -0.5, size[1] - 0.5, size[0] - 0.5], device="cpu")
     return torch.where(missing[:, None], whole[picture], boxes)
 
 

@@ -149,7 +149,7 @@ class _Labels:
         groups: ArrayLike | Tensor | None,
     ) -> None:
         self.names = check_names(names)
-        count = len(torch.as_tensor(visible))
+        count = len(torch.as_tensor(visible, device="cpu"))
         self.range = range(count)
         self.visible = whole_numbers("visible", visible, (count, len(self.names)))
         if not bool(((self.visible >= 0) & (self.visible <= 2)).all()):

@@ -23,7 +23,7 @@ from equicon.training import Checkpoints
         (["--hands", 4], "--batch-size: expected at most 4, the number of images to train on, got 64"),
         (
             ["--hands", 80, "--weights", "nowhere.pt"],
-            "--weights: expected 'imagenet', 'none', 'hands-r18-quarter-simclr', 'hands-r18-quarter-peclr', ",
+            "--weights: expected 'imagenet', 'hub', 'none', 'hands-r18-quarter-simclr', 'hands-r18-quarter-peclr', ",
         ),
         (["--jitter", 0, 0, 0, 0.7], "views: hue: expected"),
         (["--out", "/proc/nowhere"], "/proc/nowhere/checkpoints cannot be written to"),
@@ -37,7 +37,7 @@ def test_says_what_is_wrong(tmp_path, words, message):
 
 
 def test_data_are_looked_for_before_weights_are_downloaded(tmp_path, monkeypatch):
-    monkeypatch.setattr(_networks, "fetch_imagenet", lambda arch: pytest.fail("downloads"))
+    monkeypatch.setattr(_networks, "fetch_published", lambda *_: pytest.fail("downloads"))
     with pytest.raises(SystemExit, match=r"^--data: expected .*, got nowhere, which is no folder"):
         run("--data", "nowhere", "--weights", "imagenet", "--out", tmp_path)
 
@@ -104,6 +104,7 @@ def test_weights_that_are_not_finite_are_not_validated(tiny, root, tmp_path, mon
     assert predicted == [3]
 
 
+@pytest.mark.slow
 def test_corrupt_images_stop_the_run_or_are_passed_over_and_named(tiny, tmp_path, capsys):
     write_freihand(tmp_path / "data", 24, size=40)
     training, validation = FreiHAND(tmp_path / "data").holdout(0.25)

@@ -56,6 +56,7 @@ def test_the_best_model_is_that_of_the_least_error_from_the_wrist(whole):
         assert torch.equal(value, state[name]), name
 
 
+@pytest.mark.slow
 def test_what_learns_beside_it_changes_nothing(tiny, root, whole, tmp_path):
     short_one = short(root, "--epochs", 1, "--weights", "file")  # the tiny encoder reads no file
     for words, out in (([], "both"), (["--no-baseline"], "alone")):
@@ -121,6 +122,7 @@ def test_with_fewer_labels_as_many_steps_are_taken_and_no_other_image_is_read(ti
     assert samples[0.1] < samples[0.5]
 
 
+@pytest.mark.slow
 def test_half_precision_trains(tiny, root, tmp_path, monkeypatch):
     lengths, step = [], torch.optim.AdamW.step
 
@@ -138,6 +140,7 @@ def test_half_precision_trains(tiny, root, tmp_path, monkeypatch):
         assert max(lengths) == pytest.approx(1, rel=1e-3)  # clipped at their real scale
 
 
+@pytest.mark.slow
 def test_the_script_runs_as_a_command_and_its_model_is_evaluated(tmp_path):
     words = [*TOY, "--hands", 8, "--batch-size", 4, "--epochs", 1, "--out", "its results"]
     done = subprocess.run(

@@ -49,7 +49,8 @@ def test_the_best_model_carries_all_that_one_needs(whole, coco):
     assert len(task.mean_pose) == 6
 
 
-@pytest.mark.parametrize("stop", [3, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [3, 8])
 def test_a_stopped_run_goes_on_as_if_nothing_had_happened(coco, whole, tmp_path, monkeypatch, stop):
     make_view = finetune_keypoints.make_view
     calls = []

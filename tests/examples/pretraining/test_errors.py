@@ -14,11 +14,14 @@ from equicon.hands.recipes import _networks
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--data", "nowhere"], "--data: expected 'synthetic', 'stream' or a folder, got nowhere, which is no folder"),
+        (
+            ["--data", "nowhere"],
+            "--data: expected 'synthetic', 'stream', a folder, a file of labels or a video, got nowhere, which is no",
+        ),
         (["--hands", 4], "--batch-size: expected at most 4, the number of images to train on, got 64"),
         (
             ["--hands", 80, "--weights", "nowhere.pt"],
-            "--weights: expected 'imagenet', 'none', 'hands-r18-quarter-simclr', 'hands-r18-quarter-peclr', ",
+            "--weights: expected 'imagenet', 'hub', 'none', 'hands-r18-quarter-simclr', 'hands-r18-quarter-peclr', ",
         ),
         (["--jitter", 0, 0, 0, 0.7], "views: hue: expected"),
         (["--out", "/proc/nowhere"], "/proc/nowhere/checkpoints cannot be written to"),
@@ -32,7 +35,7 @@ def test_says_what_is_wrong(tmp_path, words, message):
 
 
 def test_data_are_looked_for_before_weights_are_downloaded(tmp_path, monkeypatch):
-    monkeypatch.setattr(_networks, "fetch_imagenet", lambda arch: pytest.fail("downloads"))
+    monkeypatch.setattr(_networks, "fetch_published", lambda *_: pytest.fail("downloads"))
     with pytest.raises(SystemExit, match=r"^--data: expected .*, got nowhere, which is no folder"):
         run("--data", "nowhere", "--weights", "imagenet", "--out", tmp_path)
 

@@ -62,6 +62,7 @@ class Scales(eq.Representation, torch.nn.Module):
         return z / (1 + (self.factor - 1) * g.degrees[:, None] / 45)
 
 
+@pytest.mark.slow
 def test_a_representation_that_learns_is_optimised_saved_and_resumed(tiny, photos, tmp_path, monkeypatch):
     monkeypatch.setitem(pretrain_freihand.METHODS, "exact", Scales)  # a new one for each run
     loss = eq.PeCLRLoss
@@ -180,6 +181,7 @@ def test_learns_from_freihand_and_youtube_and_resumes(tiny, both, tmp_path, monk
     assert same(tmp_path / "cut", tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_data_that_changed_is_noticed(tiny, photos, tmp_path):
     other = tmp_path / "photos"
     shutil.copytree(photos, other)

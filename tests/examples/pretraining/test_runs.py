@@ -96,6 +96,7 @@ def test_the_views_are_those_of_the_preset(tmp_path):
 
 def test_biases_and_norms_are_not_decayed(tmp_path):
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4), torch.nn.Linear(4, 2, bias=False))
+    model = torch.nn.ModuleDict({"encoder": model})
     decayed, others = begin(tmp_path, "--weight-decay", 0.5).make_optimizer(model).param_groups
     assert (decayed["weight_decay"], [p.ndim for p in decayed["params"]]) == (0.5, [4, 2])
     assert (others["weight_decay"], [p.ndim for p in others["params"]]) == (0, [1, 1, 1])
@@ -110,6 +111,7 @@ def test_micro_batches_make_the_same_steps(tiny, photos, whole, tmp_path):
     assert all(abs(loss - math.log(5)) < 0.8 for _, loss in curve(tmp_path / "two"))
 
 
+@pytest.mark.slow
 def test_the_script_runs_as_a_command(photos, tmp_path):
     words = [*TOY, *short(photos), "--epochs", 0.5, "--out", tmp_path]
     done = subprocess.run(

@@ -22,6 +22,7 @@ def finish(preset, errors=lambda piece: 1.0):
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sizes.PRESETS)
 def test_a_whole_study_has_as_many_pieces_as_it_counts_whatever_is_chosen(name):
     preset = sizes.PRESETS[name]

@@ -16,6 +16,7 @@ def main(out, *words):
     reproduce.main(["--preset", "toy", "--device", "cpu", "--out", str(out), *words])
 
 
+@pytest.mark.slow
 def test_goes_on_with_the_pieces_that_are_missing(tmp_path, capsys, monkeypatch):
     # In a thread, which begins sooner than a process.
     monkeypatch.setattr(reproduce, "ProcessPoolExecutor", lambda number, context: ThreadPoolExecutor(1))

@@ -75,6 +75,7 @@ def test_all_methods_see_the_same_views(out, method, monkeypatch):
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
+@pytest.mark.slow
 def test_cached_and_accumulated_gradients_see_the_same_number_of_images(out, monkeypatch):
     preset, seen = replace(TOY, steps=8, short=4), []
 
@@ -151,6 +152,7 @@ def test_the_labels_of_both_domains_are_twice_as_many(out):
     assert [row["labels"] for row in found["rows"]] == [40, 40]
 
 
+@pytest.mark.slow
 def test_fine_tuning_ends_when_nothing_is_gained_and_not_before_its_time(out, monkeypatch):
     start = plan.Pretrain("none")
     work.run(start, TOY, out, "cpu", 1)

@@ -187,6 +187,7 @@ def test_selections_nest(root: Path) -> None:
     assert torch.equal(part[2].xyz, part.xyz[0])
 
 
+@pytest.mark.slow
 def test_workers_give_what_the_data_set_gives(root: Path) -> None:
     data = FreiHAND(root)
     batches = list(DataLoader(data, batch_size=8, num_workers=1, multiprocessing_context="spawn"))

@@ -102,6 +102,7 @@ def test_no_point_of_the_head_stands_still():
     assert not head(torch.rand(4, 8)).any()  # what is left would be a bias: a point that no transform moves
 
 
+@pytest.mark.slow
 def test_transformers_are_built_for_the_size_of_the_views(tmp_path):
     encoder, width = build_encoder("vit_b_32", "none", size=64)
     assert encoder(torch.rand(1, 3, 64, 64)).shape == (1, width) == (1, 768)

@@ -14,6 +14,7 @@ def paint(domain, indices, size=32):
     return paint_scene(to_device(draw_scene(Draws.of(0, indices, 0, 200), domain), None), size, size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [8, 21, 64])
 @given(indices=st.lists(st.integers(0, 99), min_size=1, max_size=20))
 def test_a_background_does_not_depend_on_its_batch(size, indices):

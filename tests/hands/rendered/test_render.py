@@ -28,6 +28,7 @@ def look(cones: Cones, size: int) -> tuple[torch.Tensor, ...]:
     return canvas.view(3, across, across, 8, 8).transpose(2, 3).reshape(3, 2 * size, 2 * size).unbind(0)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32), short=st.booleans())
 @example(seed=126, short=True)  # seen from the larger end

@@ -14,6 +14,7 @@ def assert_same(hand: Hand, other: Hand) -> None:
     assert all(torch.equal(value, expected) for value, expected in zip(hand, other, strict=True))
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(
     batch_size=st.integers(1, 6),

@@ -30,6 +30,7 @@ def assert_same(hand: Hand, other: Hand) -> None:
     assert all(torch.equal(value, expected) for value, expected in zip(hand, other, strict=True))
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(options=OPTIONS, indices=st.lists(st.integers(0, 40), min_size=1, max_size=12))
 def test_a_sample_is_the_same_in_any_batch(options, indices):

@@ -97,10 +97,11 @@ def overlay(picture: Tensor, xy: Tensor, skeleton: Sequence[tuple[int, int]], co
     colours = _colours(len(xy))
     for first, second in skeleton:
         steps = int((xy[first] - xy[second]).abs().max().clamp(max=4 * max(height, width))) + 2
-        line = torch.lerp(xy[first], xy[second], torch.linspace(0, 1, steps)[:, None]).round().long()
+        along = torch.linspace(0, 1, steps, device="cpu")[:, None]
+        line = torch.lerp(xy[first], xy[second], along).round().long()
         x, y = line[((line >= 0) & (line < line.new_tensor([width, height]))).all(1)].unbind(1)
         _blend(painted, y, x, colours[first], float(confidence[[first, second]].min()))
-    disc = torch.cartesian_prod(*[torch.arange(-radius, radius + 1)] * 2)
+    disc = torch.cartesian_prod(*[torch.arange(-radius, radius + 1, device="cpu")] * 2)
     disc = disc[disc.square().sum(1) <= radius * (radius + 1)]
     for place, colour, opaque in zip(xy, colours, confidence.tolist(), strict=True):
         dots = disc + place.round().long()
@@ -115,5 +116,6 @@ def _blend(picture: Tensor, y: Tensor, x: Tensor, colour: Tensor, opaque: float)
 
 def _colours(count: int) -> Tensor:
     """Give each of so many keypoints a colour (count, 3), all of them of full saturation."""
-    hues = (torch.arange(count)[:, None] / count + torch.tensor([0.0, 2 / 3, 1 / 3])) % 1
+    shifts = torch.tensor([0.0, 2 / 3, 1 / 3], device="cpu")
+    hues = (torch.arange(count, device="cpu")[:, None] / count + shifts) % 1
     return 255 * ((hues * 6 - 3).abs() - 1).clamp(0, 1)

@@ -130,7 +130,7 @@ def open_pictures(folder: Path, task: KeypointTask, boxes: Path | None = None) -
         names = [name for name, several in by_name.items() for _ in several]
         found = torch.from_numpy(np.concatenate(list(by_name.values())))
     shape = (len(names), len(task.names))
-    nowhere, seen = torch.zeros(*shape, 2), torch.full(shape, 2)
+    nowhere, seen = torch.zeros(*shape, 2, device="cpu"), torch.full(shape, 2, device="cpu")
     margin = task.margin if boxes is not None else 1.0
     return KeypointDataset(
         names, nowhere, seen, round(_FINER * task.size), names=task.names, root=folder, boxes=found, margin=margin
