@@ -34,7 +34,7 @@ class CocoKeypoints(KeypointDataset):
 
     Convention: a box of COCO, x, y, width and height from the outer edge of the first pixel, becomes x1, y1, x2, y2 in
     integer pixel centres: x1 = x − 0.5, x2 = x + width − 0.5. Points stay as they are written. A skeleton counts from
-    1, or from 0 if it has a 0.
+    1, or from 0 if it has a 0. Its lines to points that there are not are left out.
 
     Args:
         root: A folder with ``annotations.json``, or with one file in ``annotations/``; or the path of such a file.
@@ -105,7 +105,7 @@ class CocoKeypoints(KeypointDataset):
             size,
             names=shown.keypoints or [f"point_{i}" for i in range(visible.shape[1])],
             root=_find_images(self.file, images, some),
-            skeleton=_from_zero(shown.skeleton),
+            skeleton=_from_zero(shown.skeleton, visible.shape[1]),
             boxes=None if box == "picture" else boxes,
             groups=None if None in numbers else [numbers[group] for group in groups],
             margin=margin,
@@ -163,6 +163,8 @@ def _find_images(file: Path, images: str | os.PathLike[str] | None, some: Sequen
     raise value_error("images", f"a folder with {some[0]}, as {file} names it", f"none in {looked}", fix or _FIX)
 
 
-def _from_zero(skeleton: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _from_zero(skeleton: list[tuple[int, int]], points: int) -> list[tuple[int, int]]:
     first = 0 if any(0 in pair for pair in skeleton) else 1
-    return [(a - first, b - first) for a, b in skeleton]
+    pairs = ((a - first, b - first) for a, b in skeleton)
+    # CrowdPose's own file joins points that it does not have. Lines are drawn only, so the others still serve.
+    return [pair for pair in pairs if all(0 <= point < points for point in pair)]

@@ -9,7 +9,7 @@ _EXIF = b"Exif\0\0"
 ORIENTATION = 0x0112  # its tag in EXIF
 # Markers without a length, and markers of a frame: those of 0xC0 to 0xCF that are neither tables nor reserved.
 _BARE = {0x01, *range(0xD0, 0xD9)}
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _SCAN = 0xDA
 _APP1 = 0xE1
 
@@ -39,15 +39,15 @@ def read_header(data: bytes) -> Header:
 
 def _read_jpeg(data: bytes) -> Header:
     orientation, channels = 1, 3
-    for marker, body in _segments(data):
+    for marker, body in segments(data):
         if marker == _APP1 and body.startswith(_EXIF):
             orientation = read_orientation(body[len(_EXIF) :])
-        elif marker in _FRAMES and len(body) > 5:
+        elif marker in FRAMES and len(body) > 5:
             channels = body[5]
     return Header("JPEG", "" if channels in (1, 3) else f"of {channels} channels, such as CMYK", orientation)
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+def segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the markers of a JPEG and their contents, up to its picture."""
     at = 2
     while data[at : at + 1] == b"\xff" and at + 4 <= len(data):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from equicon._checks import Size
 from equicon.data._corrupt import CorruptImage
-from equicon.data._headers import _FRAMES, _segments, read_header
+from equicon.data._headers import FRAMES, read_header, segments
 from equicon.data._reading import read_rgb
 
 _START = 2**18  # bytes; a profile and a preview fit before the size in them
@@ -25,7 +25,7 @@ def picture_size(path: Path) -> Size | None:
         width, height = struct.unpack_from(">II", data, 16)
         size = (height, width)
     elif header.kind == "JPEG":
-        frames = (body for marker, body in _segments(data) if marker in _FRAMES and len(body) >= 5)
+        frames = (body for marker, body in segments(data) if marker in FRAMES and len(body) >= 5)
         size = next((struct.unpack_from(">HH", body, 1) for body in frames), None)
     if size is None or 0 in size:
         try:
