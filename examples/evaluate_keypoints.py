@@ -7,7 +7,8 @@ which looks at no picture, is measured beside it. Files in --out:
 
     evaluation.json   the errors of the model and of the mean pose: mean distance and root of its mean square [pixels of
                       the pictures], mean distance over the longer side of the box (nme), and the share of keypoints
-                      within a fifth of that side (pck); the mean distance of each keypoint
+                      within a fifth of that side (pck); the mean distance of each keypoint; for COCO's labels also the
+                      average precision by OKS, if pycocotools is installed
     worst.png         the items with the largest errors, worst first: predicted (dots) and true (circles)
     predictions.json  if the labels are COCO's: the predictions in its format for results
     predictions.csv   if the labels are DeepLabCut's: the predictions in its format
@@ -15,10 +16,12 @@ which looks at no picture, is measured beside it. Files in --out:
 
 import argparse
 import json
+import math
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +61,7 @@ from equicon.keypoints.recipes import (
     run_keypoints,
     stacked,
 )
-from equicon.metrics import epe
+from equicon.metrics import coco_keypoint_ap, epe
 from equicon.training import (
     Help,
     check_device,
@@ -115,12 +118,15 @@ def evaluate(args: argparse.Namespace) -> None:
     predictor.model.to(device)
     loader = tqdm(DataLoader(data, args.batch_size, **loading(args)), desc="evaluate", leave=False)
     tested = run_keypoints(predictor, loader, device)
-    write_text(args.out / "evaluation.json", json.dumps(results(tested, data, args), indent=1) + "\n")
     figure = draw_worst(tested, data, predictor)
     write_figure(args.out / "worst.png", figure)
     plt.close(figure)
     written = write_predictions(tested, data, args)
+    found = results(tested, data, args) | average_precision(data, written)
+    write_text(args.out / "evaluation.json", json.dumps(found, indent=1) + "\n")
     print(f"{len(data):,} items\n{format_keypoint_errors(tested.errors(data))}")
+    if "oks" in found:
+        print("OKS: " + ", ".join(f"{name} {value:.3f}" for name, value in found["oks"].items() if value is not None))
     print(f"See {args.out / 'worst.png'}. Predictions are in {written}.")
 
 
@@ -141,6 +147,14 @@ def results(tested: Tested, data: KeypointDataset, args: argparse.Namespace) -> 
         "weights": str(args.model),
         "data": str(args.data),
     }
+
+
+def average_precision(data: KeypointDataset, predictions: Path) -> dict[str, dict[str, float | None]]:
+    """Measure COCO's average precision, if the labels are COCO's and pycocotools is installed."""
+    if not isinstance(data, CocoKeypoints) or find_spec("pycocotools") is None:
+        return {}
+    found = coco_keypoint_ap(data.file, predictions)
+    return {"oks": {name: None if math.isnan(value) else value for name, value in found.items()}}
 
 
 def draw_worst(tested: Tested, data: KeypointDataset, predictor: KeypointPredictor) -> Figure:

@@ -10,6 +10,7 @@ from examples.keypoints.running import evaluate_keypoints, result
 
 from equicon.data import CocoKeypoints
 from equicon.keypoints import read_keypoint_model
+from equicon.metrics import coco_keypoint_ap
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,16 @@ def test_the_mean_pose_is_that_of_the_training_data_in_the_box(evaluated, coco, 
     pose = torch.tensor(task.mean_pose) * side / 2 + (data.boxes[0, :2] + data.boxes[0, 2:]) / 2
     far = (data.xy - pose).norm(dim=-1)[data.visible > 0].mean()
     assert found["mean pose"]["pixels"] == pytest.approx(float(far), rel=1e-3)
+
+
+def test_cocos_average_precision_is_measured_for_cocos_labels(evaluated, coco):
+    pytest.importorskip("pycocotools", reason="OKS-AP needs pycocotools")
+    found = result(evaluated, "evaluation.json")["oks"]
+    expected = coco_keypoint_ap(coco / "annotations.json", evaluated / "predictions.json")
+    assert {name: value for name, value in found.items() if value is not None} == {
+        name: pytest.approx(value) for name, value in expected.items() if value == value
+    }
+    assert found.keys() == expected.keys()
 
 
 def test_a_sheet_shows_the_worst_items_first(evaluated):
