@@ -59,6 +59,7 @@ from equicon.keypoints.recipes import (
     format_keypoint_errors,
     open_for_views,
     run_keypoints,
+    short_name,
     stacked,
 )
 from equicon.metrics import coco_keypoint_ap, epe
@@ -142,7 +143,7 @@ def results(tested: Tested, data: KeypointDataset, args: argparse.Namespace) -> 
         "count": len(data),
         "model": errors[TUNED]._asdict(),
         "mean pose": errors[MEAN]._asdict(),
-        "pixels of each": dict(zip(data.names, far.tolist(), strict=True)),
+        "pixels of each": {name: number_or_none(value) for name, value in zip(data.names, far.tolist(), strict=True)},
         "pck within": NEAR,
         "weights": str(args.model),
         "data": str(args.data),
@@ -154,7 +155,12 @@ def average_precision(data: KeypointDataset, predictions: Path) -> dict[str, dic
     if not isinstance(data, CocoKeypoints) or find_spec("pycocotools") is None:
         return {}
     found = coco_keypoint_ap(data.file, predictions)
-    return {"oks": {name: None if math.isnan(value) else value for name, value in found.items()}}
+    return {"oks": {name: number_or_none(value) for name, value in found.items()}}
+
+
+def number_or_none(value: float) -> float | None:
+    """JSON knows no NaN, which stands for what was not measured."""
+    return None if math.isnan(value) else value
 
 
 def draw_worst(tested: Tested, data: KeypointDataset, predictor: KeypointPredictor) -> Figure:
@@ -164,7 +170,7 @@ def draw_worst(tested: Tested, data: KeypointDataset, predictor: KeypointPredict
     sides = (data.boxes[:, 2:] - data.boxes[:, :2]).amax(1)
     order = (far / sides).argsort(descending=True)[:SHOWN].tolist()
     first = stacked(data, order)
-    titles = [f"{data.path(i).name}: {far[i]:.1f} px" for i in order]
+    titles = [f"{short_name(data.path(i))}: {far[i]:.1f} px" for i in order]
     return draw_sheet(
         first.image / 255, tested.xy[order], predictor.task.skeleton, first.xy, first.visible, titles, columns=6
     )

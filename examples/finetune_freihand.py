@@ -59,6 +59,7 @@ from equicon.hands.recipes import (
     TUNED,
     FinetuneData,
     Models,
+    check_shares,
     draw_skeletons,
     encoder_options,
     find_labelled,
@@ -207,13 +208,9 @@ class Run(Training[FinetuneData]):
     title = "fine-tune"
 
     def check_arguments(self) -> None:
-        args, world = self.args, self.ranks.world
-        if args.batch_size % world or args.batch_size // world < 2:
-            wanted = f"at least {2 * world}, and a multiple of {world} (the number of ranks)"
-            why = "Then all ranks weigh the same, and batch norm has at least two images."
-            sys.exit(f"--batch-size: expected {wanted}, got {args.batch_size}. {why}")
-        if find_labelled(args.data).rendered:
-            self.check_count(args.hands)
+        check_shares(self.args.batch_size, self.ranks.world)
+        if find_labelled(self.args.data).rendered:
+            self.check_count(self.args.hands)
 
     def load_data(self) -> FinetuneData:
         return load_finetune_data(self.args, quiet=not self.ranks.first)

@@ -52,8 +52,9 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 import equicon as eq
+from equicon.backbones import describe_backbone
 from equicon.data import KeypointSample
-from equicon.hands.recipes import build_encoder, encoder_options, encoder_rates
+from equicon.hands.recipes import build_encoder, check_shares, encoder_options, encoder_rates
 from equicon.keypoints import (
     KeypointModel,
     KeypointPredictor,
@@ -81,6 +82,7 @@ from equicon.training import (
     Journal,
     Stop,
     Training,
+    WeightsError,
     launch,
     loading,
     parameter_groups,
@@ -148,7 +150,7 @@ def make_view(sample: KeypointSample, augment: eq.EquivariantTransform, run: "Ru
     sample = KeypointSample(*(field.to(run.device, non_blocking=True) for field in sample))
     size, frame = (run.args.size, run.args.size), keypoint_frame(sample, run.data.margin)
     images, g = augment(sample.image, size=size, frame=frame, dtype=run.dtype, memory_format=torch.channels_last)
-    return keypoint_target(sample, images, g @ frame, run.data.about.flip)
+    return keypoint_target(sample, images, g @ frame, run.flip)
 
 
 def validate(run: "Run", journal: Journal) -> None:
@@ -196,11 +198,7 @@ class Run(Training[KeypointData]):
     model: KeypointModel
 
     def check_arguments(self) -> None:
-        args, world = self.args, self.ranks.world
-        if args.batch_size % world or args.batch_size // world < 2:
-            wanted = f"at least {2 * world}, and a multiple of {world} (the number of ranks)"
-            why = "Then all ranks weigh the same, and batch norm has at least two images."
-            sys.exit(f"--batch-size: expected {wanted}, got {args.batch_size}. {why}")
+        check_shares(self.args.batch_size, self.ranks.world)
 
     def load_data(self) -> KeypointData:
         data = load_keypoint_data(self.args)
@@ -209,6 +207,8 @@ class Run(Training[KeypointData]):
 
     def build(self, weights: str) -> nn.Module:
         encoder, _ = build_encoder(self.args.arch, weights, **encoder_options(self.args))
+        if self.args.head == "heatmap" and self.args.size % (stride := describe_backbone(encoder).stride):
+            raise WeightsError(f"--size: expected a multiple of {stride}, the stride of the map, got {self.args.size}.")
         if not hasattr(self, "task"):  # a first look at the weights, before the data is read
             return encoder
         return KeypointModel(encoder, len(self.task.names), self.args.head)
@@ -234,15 +234,21 @@ class Run(Training[KeypointData]):
     def start(self, data: KeypointData, saved: Mapping[str, Any] | None) -> None:
         self.found: dict[int, dict[str, KeypointErrors]] = {}
         super().start(data, saved)
-        self.predict: nn.Module = DistributedDataParallel(self.model) if self.ranks.world > 1 else self.model
+        self.flip = data.about.flip.to(self.device)
+        self.predict: nn.Module = self.model
+        if self.ranks.world > 1:
+            # Some networks end in a norm behind their pooling, which the map for heatmaps does not go through.
+            self.predict = DistributedDataParallel(self.model, find_unused_parameters=self.args.head == "heatmap")
 
     def restore(self, saved: Mapping[str, Any]) -> None:
+        if saved["names"] != list(self.task.names):
+            sys.exit(f"--data: the run was begun on the keypoints {saved['names']}, got {list(self.task.names)}.")
         super().restore(saved)
         self.found = {step: {k: KeypointErrors(*v) for k, v in row.items()} for step, row in saved["found"].items()}
 
     def state(self) -> dict[str, Any]:
         found = {step: {k: tuple(v) for k, v in row.items()} for step, row in self.found.items()}
-        return super().state() | {"found": found}
+        return super().state() | {"found": found, "names": list(self.task.names)}
 
     @property
     def best(self) -> int:
@@ -266,10 +272,12 @@ class Run(Training[KeypointData]):
 
     def describe(self) -> str:
         args = self.args
+        pairs = sum(other > k for k, other in enumerate(self.task.flip))
+        mirrored = f"; mirrored views swap {pairs} pairs of left and right keypoints" if args.flip else ""
         return (
             f"{args.head} model of {len(self.task.names)} keypoints on {args.arch}, on {self.place} in "
             f"{args.precision}, the encoder with weights '{args.weights}'; {self.steps:,} steps of "
-            f"{self.images:,} images"
+            f"{self.images:,} images{mirrored}"
         )
 
     def say(self) -> None:
@@ -278,10 +286,10 @@ class Run(Training[KeypointData]):
             f"\nThe best model is from epoch {best / self.per_epoch:.3g}.\n{format_keypoint_errors(self.found[best])}"
         )
         print(f"Fine-tuning took {self.minutes:.1f} minutes. {out / 'keypoints.png'} shows what the model predicts.")
-        print(f"The model is in {out / 'best.pt'}. To test it on other labels, give their folder:")
+        print(f"The model is in {out / 'best.pt'}. To test it on labels that it did not learn from, give their folder:")
         program = Path(__file__).with_name("evaluate_keypoints.py")
-        words = [os.path.relpath(sys.executable), os.path.relpath(program), str(out / "best.pt"), "--data"]
-        print(f"    {shlex.join([*words, self.args.data])}")
+        words = [os.path.relpath(sys.executable), os.path.relpath(program), str(out / "best.pt")]
+        print(f"    {shlex.join(words)} --data FOLDER")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

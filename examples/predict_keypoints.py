@@ -44,7 +44,7 @@ from equicon.data import (
     write_video_predictions,
 )
 from equicon.keypoints import KeypointPredictor, read_keypoint_model
-from equicon.keypoints.recipes import draw_sheet, open_pictures, overlay, run_keypoints, stacked
+from equicon.keypoints.recipes import draw_sheet, open_pictures, overlay, run_keypoints, short_name, stacked
 from equicon.training import Help, check_device, escape_stdout, interruptible, last_line, loading, whole, write_figure
 
 SHOWN = 24
@@ -54,8 +54,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     description = (__doc__ or "").partition("\n")[0]
     parser = argparse.ArgumentParser(description=description, formatter_class=Help, allow_abbrev=False)
     parser.add_argument("model", type=Path, metavar="MODEL", help="best.pt of finetune_keypoints.py")
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of pictures, or a video")
-    boxes = "JSON file with boxes in the pictures; without one, each picture shows one thing, which fills it"
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="a picture, a folder of pictures, or a video")
+    boxes = (
+        'JSON file with boxes, {"a.png": [x1, y1, x2, y2], "b.png": [[...], ...]}; without one, each picture shows one '
+        "thing, which fills it"
+    )
     parser.add_argument("--boxes", type=Path, metavar="FILE", help=boxes)
     parser.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="images to predict at a time")
     workers = "processes that read images; 0: the main process reads them"
@@ -73,6 +76,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     with interruptible():
         args = parse_args(argv)
         try:
+            if not args.source.exists():
+                sys.exit(
+                    f"SOURCE: expected a picture, a folder of pictures, or a video, got {args.source}, which is none."
+                )
             predictor = read_keypoint_model(args.model)
             predictor.model.to(args.device)
             if is_video(args.source):
@@ -94,7 +101,7 @@ def predict_pictures(predictor: KeypointPredictor, args: argparse.Namespace) -> 
         args.out / "predictions.csv", data, data.to_source(found.xy, found.items), found.confidence
     )
     chosen = torch.linspace(0, len(data) - 1, min(SHOWN, len(data))).round().long().tolist()
-    titles = [data.path(i).name for i in chosen]
+    titles = [short_name(data.path(i)) for i in chosen]
     shown = stacked(data, chosen)
     figure = draw_sheet(shown.image / 255, found.xy[chosen], task.skeleton, titles=titles, columns=6)
     write_figure(args.out / "predicted.png", figure)

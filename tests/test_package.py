@@ -21,7 +21,10 @@ import equicon.testing
 import equicon.training
 
 ROOT = Path(__file__).parents[1]
-MODULES = [eq, eq.data, eq.draw, eq.hands, eq.metrics, eq.presets, eq.probes, eq.testing, eq.training]
+MODULES = [
+    eq, eq.backbones, eq.data, eq.draw, eq.hands, eq.keypoints, eq.metrics, eq.presets, eq.probes, eq.testing,
+    eq.training,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)

@@ -114,6 +114,13 @@ def test_the_folder_of_the_pictures_can_be_told(tmp_path):
     assert CocoKeypoints(tmp_path / "a", 32, images=tmp_path / "b")[0].image.shape == (3, 32, 32)
 
 
+def test_pictures_lie_where_coco_itself_puts_them(tmp_path):
+    make(tmp_path, example(), "annotations/person_keypoints_val2017.json", images="val2017")
+    (tmp_path / "train2017").mkdir()
+    for given in (tmp_path, tmp_path / "annotations" / "person_keypoints_val2017.json"):
+        assert CocoKeypoints(given, 32).path(0).parent.name == "val2017"
+
+
 def test_groups_are_those_of_the_records_or_folders_or_blocks(tmp_path):
     content = example()
     assert CocoKeypoints(make(tmp_path / "blocks", content), 32).groups.tolist() == [1, 0, 1]

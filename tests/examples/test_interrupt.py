@@ -76,7 +76,7 @@ SHORT = ["--hands", "16", "--batch-size", "8", "--size", "32", "--epochs", "1"]
 WHEN = {
     "options": "call torch.cpu.get_capabilities",
     "rendering": "call equicon.hands._rendered.synthetic.render_hands",
-    "network": "call equicon._pretrained.resnets._quarter_resnet18",
+    "network": "call equicon.backbones._build._quarter_resnet18",
     "first checkpoint": "call equicon.training._training.is_finite",
     "first batch": "call equicon.training._batches.draw_order",
 }

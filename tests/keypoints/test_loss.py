@@ -56,7 +56,7 @@ def test_a_keypoint_without_a_label_has_no_influence_whatever_its_coordinates_ar
     visible[:, 1] = 0
     logits = torch.randn(3, 5, 16, 16, requires_grad=True)
     values = []
-    for unknown in (0.0, 1e6):
+    for unknown in (0.0, 1e6, float("nan")):
         heatmaps = logits.flatten(2).softmax(-1).unflatten(2, (16, 16))
         found = KeypointPrediction(soft_argmax(heatmaps, SIZE), torch.ones(3, 5), heatmaps)
         xy[:, 1] = unknown
@@ -66,7 +66,7 @@ def test_a_keypoint_without_a_label_has_no_influence_whatever_its_coordinates_ar
         assert (gradient[:, 1] == 0).all()
         assert (gradient[:, 0] != 0).any()
         values.append(float(loss.detach()))
-    assert values[0] == values[1]
+    assert values[0] == values[1] == values[2]
 
 
 def test_without_any_label_it_is_zero_and_has_a_gradient_of_zero(xy):

@@ -82,6 +82,12 @@ def test_places_are_exact_to_float32_under_autocast():
     assert not torch.equal(found.xy, found.xy.bfloat16().float())
 
 
+def test_a_view_that_the_map_does_not_cover_exactly_is_refused():
+    with pytest.raises(ValueError, match=r"images: expected height and width that are multiples of 8, the stride"):
+        KeypointModel(Small(), 2)(torch.rand(1, 3, 64, 60))
+    assert KeypointModel(Small(), 2, "regression")(torch.rand(1, 3, 64, 60)).xy.shape == (1, 2, 2)
+
+
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match=r"count: expected"):
         KeypointModel(Small(), 0)

@@ -76,9 +76,44 @@ def test_another_file_is_refused_with_what_it_should_be(tmp_path):
     torch.save({**kept, "equicon": {**kept["equicon"], "format": 2}}, path)
     with pytest.raises(ValueError, match=r"expected format 1, got format 2. A newer equicon reads it"):
         read_keypoint_model(path)
-    write_keypoint_model(path, replace(TASK, names=("a", "b")).build().state_dict(), TASK)
+    write_keypoint_model(
+        path, replace(TASK, names=("a", "b"), skeleton=(), flip=(0, 1), mean_pose=()).build().state_dict(), TASK
+    )
     with pytest.raises(ValueError, match=r"best.pt holds another network: .* 2 of another shape"):
         read_keypoint_model(path)
+
+
+def test_a_file_whose_description_is_damaged_is_named(tmp_path):
+    path = tmp_path / "best.pt"
+    write_keypoint_model(path, TASK.build().state_dict(), TASK)
+    kept = torch.load(path, weights_only=True)
+    for about in ({"kind": "keypoint model", "format": 1}, kept["equicon"] | {"task": {"arch": "resnet18"}}):
+        torch.save({**kept, "equicon": about}, path)
+        with pytest.raises(ValueError, match=r"best.pt: expected a keypoint model.*damaged description"):
+            read_keypoint_model(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"head": "heatmaps"}, "head: expected one of"),
+        ({"size": 0}, "size: expected"),
+        ({"margin": 0.0}, "margin: expected"),
+        ({"names": ()}, "names: expected"),
+        ({"skeleton": ((0, 3),)}, r"skeleton: expected pairs of points in \[0, 2\]"),
+        ({"flip": (0, 1, 1)}, "flip: expected each of the keypoints 0 to 2 once"),
+        ({"mean_pose": ((0.0, 0.0),)}, "mean_pose: expected 3 places"),
+    ],
+)
+def test_a_task_that_cannot_be_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(TASK, **change)
+
+
+def test_a_task_without_a_mean_pose_says_so():
+    task = replace(TASK, mean_pose=())
+    with pytest.raises(ValueError, match=r"task: expected a task with a mean pose"):
+        KeypointPredictor(task.build().eval(), task).mean_pose(torch.rand(1, 3, 64, 64))
 
 
 def test_boxes_of_another_shape_are_named():

@@ -155,7 +155,10 @@ def _find_images(file: Path, images: str | os.PathLike[str] | None, some: Sequen
     folders = [file.parent, file.parent / "images", *([above[1], above[1] / "images"] if len(above) > 1 else [])]
     if images is not None:
         folders = [Path(images)]
-    for folder in folders:
+    near = []
+    if images is None and file.parent.name == "annotations":  # COCO's own pictures lie in train2017 and so on beside it
+        near = [path for path in sorted(above[1].iterdir()) if path.is_dir()]
+    for folder in [*folders, *near]:
         if any((folder / name).exists() for name in some):
             return folder
     looked = ", ".join(map(str, folders))

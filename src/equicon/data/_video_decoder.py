@@ -58,15 +58,16 @@ class VideoDecoder:
                 if stream is None:
                     raise value_error("path", "a video", f"{path}, which has no pictures")
                 self.rate = float(stream.average_rate or stream.guessed_rate or 1)
-                packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
+                # Not the packets themselves: they hold the compressed pictures.
+                shown = [(p.pts, p.is_keyframe) for p in container.demux(stream) if p.size and not p.is_discard]
         except (av.FFmpegError, OSError) as error:
             fix = other_spelling(path)
             raise value_error("path", "a video", f"{path}, which cannot be read: {error}", fix) from error
-        keys = np.unique([p.pts for p in packets if p.is_keyframe and p.pts is not None])
-        if not len(keys) or any(p.pts is None for p in packets):
+        keys = np.unique([pts for pts, key in shown if key and pts is not None])
+        if not len(keys) or any(pts is None for pts, _ in shown):
             got = f"{path}, which does not say when each frame is shown"
             raise value_error("path", "a video", got, "Convert it: ffmpeg -i VIDEO a.mp4.")
-        pts = np.unique([p.pts for p in packets if p.pts is not None and p.pts >= keys[0]])
+        pts = np.unique([pts for pts, _ in shown if pts is not None and pts >= keys[0]])
         self._pts = torch.from_numpy(pts)
         self._start = torch.from_numpy(keys[np.searchsorted(keys, pts, side="right") - 1])
         _, height, width = self.read(0).shape

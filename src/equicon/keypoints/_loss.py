@@ -1,5 +1,6 @@
 """The loss of a keypoint model."""
 
+import torch
 from torch import Tensor
 
 from equicon._checks import check_batch, check_floating, check_number, type_error, value_error
@@ -48,14 +49,16 @@ def keypoint_loss(prediction: KeypointPrediction, target: KeypointTarget, shape:
     if target.visible.shape != target.xy.shape[:2]:
         raise value_error("target.visible", f"the shape {tuple(target.xy.shape[:2])}", target.visible)
     size = (target.images.shape[-2], target.images.shape[-1])
-    known = (target.visible > 0).to(prediction.xy.dtype)
+    labelled = target.visible > 0
+    known = labelled.to(prediction.xy.dtype)
+    wanted = torch.where(labelled[..., None], target.xy, 0.0)  # what has no label may be NaN
     with without_autocast(prediction.xy.device):
-        misses = (prediction.xy - target.xy) * (2 / min(size))
+        misses = (prediction.xy - wanted) * (2 / min(size))
         # The gradient of a norm is not defined at 0, and keypoints without a label must not give one.
         far = (misses * known[..., None]).square().sum(-1).add(_TINY).sqrt()
         parts = {"2D": _mean(far, known)}
         if prediction.heatmaps is not None:
-            true = gaussians(target.xy, (prediction.heatmaps.shape[-2], prediction.heatmaps.shape[-1]), size)
+            true = gaussians(wanted, (prediction.heatmaps.shape[-2], prediction.heatmaps.shape[-1]), size)
             parts["shape"] = shape * _mean(_divergence(prediction.heatmaps, true), known)
         return parts
 

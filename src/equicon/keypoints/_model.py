@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from equicon._checks import check_batch, check_choice, check_floating, check_images, check_int
+from equicon._checks import check_batch, check_choice, check_floating, check_images, check_int, value_error
 from equicon._devices import without_autocast
 from equicon._plane.frames import pixel_points
 from equicon._plane.matrix import at_least_float32
@@ -74,7 +74,7 @@ class KeypointModel(nn.Module):
         self.count = check_int("count", count, low=1)
         check_choice("head", head, get_args(Head))
         about = describe_backbone(encoder)
-        self.encoder = encoder
+        self.encoder, self.stride = encoder, about.stride
         self.head: nn.Module
         if head == "regression":
             self.head = nn.Linear(about.width, 2 * count)
@@ -88,7 +88,8 @@ class KeypointModel(nn.Module):
         """Predict the keypoints of each view.
 
         Args:
-            images: (B, 3, H, W), as the encoder takes them.
+            images: (B, 3, H, W), as the encoder takes them. With heatmaps, H and W are multiples of the encoder's
+                stride.
         """
         check_images(images)
         size = (images.shape[-2], images.shape[-1])
@@ -101,6 +102,8 @@ class KeypointModel(nn.Module):
                 units = at_least_float32(self.head(features.to(weight.dtype))).unflatten(1, (self.count, 2))
                 xy = pixel_points(units, size)
             return KeypointPrediction(xy, torch.ones_like(xy[..., 0]), None)
+        if size[0] % self.stride or size[1] % self.stride:  # the map would cover more than the view
+            raise value_error("images", f"height and width that are multiples of {self.stride}, the stride", images)
         logits = self.head(feature_map(self.encoder, images))
         with without_autocast(images.device):
             logits = at_least_float32(logits)

@@ -1,18 +1,29 @@
 """Keypoint models in files, with all that you need to use them: names, skeleton, normalisation, size, mean pose."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import get_args
 
 import torch
 from torch import Tensor
 
-from equicon._checks import check_floating, check_images, value_error
+from equicon._checks import (
+    check_choice,
+    check_factor,
+    check_floating,
+    check_images,
+    check_int,
+    describe,
+    plain_fields,
+    value_error,
+)
 from equicon._groups.affine import Affine
 from equicon._plane.frames import pixel_points
 from equicon._transforms.photometric import Normalize
 from equicon._weights import load_weights
 from equicon.backbones import build_backbone
+from equicon.data._labels import check_names, check_skeleton
 from equicon.keypoints._model import Head, KeypointModel, KeypointPrediction
 
 _KIND, _FORMAT = "keypoint model", 1
@@ -34,7 +45,12 @@ class KeypointTask:
         flip: For each keypoint the one that takes its place in a mirror.
         mean: Mean of the normalisation, for each channel.
         std: Standard deviation of the normalisation, for each channel.
-        mean_pose: Mean place of each keypoint in the training data, in units of the frame, [-1, 1] inside.
+        mean_pose: Mean place of each keypoint in the training data, in units of the frame, [-1, 1] inside. Empty if it
+            is not known.
+
+    Raises:
+        TypeError: If an argument is of the wrong type.
+        ValueError: If an argument is out of range, or there is not an entry for each name.
 
     Examples:
         >>> task = KeypointTask("quarter_resnet18", "heatmap", 64, 1.25, ("nose", "tail"), ((0, 1),), (0, 1))
@@ -52,6 +68,18 @@ class KeypointTask:
     mean: tuple[float, ...] = Normalize.imagenet().mean
     std: tuple[float, ...] = Normalize.imagenet().std
     mean_pose: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        plain_fields(self)
+        check_choice("head", self.head, get_args(Head))
+        check_int("size", self.size, low=1)
+        check_factor("margin", self.margin)
+        count = len(check_names(self.names))
+        check_skeleton(self.skeleton, count)
+        if sorted(self.flip) != list(range(count)):
+            raise value_error("flip", f"each of the keypoints 0 to {count - 1} once", describe(self.flip))
+        if self.mean_pose and len(self.mean_pose) != count:
+            raise value_error("mean_pose", f"{count} places, one for each name", f"{len(self.mean_pose)}")
 
     @property
     def normalize(self) -> Normalize:
@@ -121,10 +149,13 @@ def read_keypoint_model(path: str | Path) -> "KeypointPredictor":
     about = found.get("equicon") if isinstance(found, dict) else None
     if not isinstance(about, dict) or about.get("kind") != _KIND:
         raise value_error(str(path), wanted, "another file")
-    if about["format"] != _FORMAT:
-        raise value_error(str(path), f"format {_FORMAT}", f"format {about['format']}", "A newer equicon reads it.")
-    known = {field.name for field in fields(KeypointTask)}
-    task = KeypointTask(**{name: value for name, value in about["task"].items() if name in known})
+    if about.get("format") != _FORMAT:
+        got = f"format {about.get('format')}"
+        raise value_error(str(path), f"format {_FORMAT}", got, "A newer equicon reads it.")
+    try:
+        task = KeypointTask(**about["task"])
+    except (KeyError, TypeError) as error:
+        raise value_error(str(path), wanted, f"one with a damaged description ({error})") from error
     with torch.random.fork_rng(devices=[]):
         model = task.build()
     load_weights(model, found["state_dict"], str(path))
@@ -179,6 +210,8 @@ class KeypointPredictor:
         """
         source, views = (images.shape[-2], images.shape[-1]), (self.task.size,) * 2
         frame = self.frame(len(images), source, images.device, boxes)
+        if not self.task.mean_pose:
+            raise value_error("task", "a task with a mean pose", "one without")
         pose = torch.tensor(self.task.mean_pose, device=images.device).expand(len(images), -1, 2)
         return frame.inverse().points(pixel_points(pose, views), views, source)
 

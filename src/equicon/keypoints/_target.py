@@ -102,5 +102,6 @@ def keypoint_target(sample: KeypointSample, images: Tensor, g: Affine, flip: Ten
         mirrored = (torch.linalg.det(g.matrix[:, :2, :2]) < 0)[:, None]
         xy = torch.where(mirrored[..., None], xy[:, flip], xy)
         visible = torch.where(mirrored, visible[:, flip], visible)
-    inside = ((xy >= -0.5) & (xy <= xy.new_tensor([size[1], size[0]]) - 0.5)).all(-1)
+    x, y = xy.unbind(-1)
+    inside = (x >= -0.5) & (x <= size[1] - 0.5) & (y >= -0.5) & (y <= size[0] - 0.5)
     return KeypointTarget(images, xy, visible * inside)

@@ -8,6 +8,7 @@ pytest.importorskip("torchvision", reason="the examples need torchvision")
 
 from examples.keypoints.running import curves, evaluate_keypoints, finetune, finetune_keypoints, result, short
 
+from equicon.data import write_deeplabcut
 from equicon.keypoints import read_keypoint_model
 from equicon.keypoints.recipes import MEAN, TUNED
 from equicon.training import Checkpoints
@@ -96,6 +97,14 @@ def test_weights_of_pretraining_bring_their_architecture(coco, tmp_path):
     assert given.arch == "resnet34"
 
 
+def test_a_run_is_not_resumed_on_other_keypoints(whole, hands, tmp_path):
+    write_deeplabcut(tmp_path, hands[0], hands[1][:, :2], hands[2][:, :2], names=["nose", "tail"])
+    with pytest.raises(
+        SystemExit, match=r"--data: the run was begun on the keypoints \['wrist', .*got \['nose', 'tail'\]"
+    ):
+        finetune("--data", tmp_path, "--resume", "--out", whole)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -115,6 +124,7 @@ def test_options_out_of_range_are_named(coco, tmp_path, capsys, words, message):
     ("words", "message"),
     [
         (["--batch-size", 1], "expected"),
+        (["--size", 40], r"--size: expected a multiple of 32, the stride of the map, got 40"),
         (["--weights", "gone.pt"], r"--weights: expected .* got gone.pt, which is no file"),
         (["--data", "nowhere"], r"--data: path: expected a folder or a file, got nowhere"),
     ],

@@ -33,6 +33,14 @@ def test_pictures_get_a_table_and_a_sheet(whole, hands, tmp_path):
     assert (tmp_path / "out" / "predicted.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_one_picture_will_do_and_none_is_named(whole, hands, tmp_path):
+    kornia.io.write_image(tmp_path / "a.png", hands[0][0])
+    predict_keypoints.main([str(whole / "best.pt"), str(tmp_path / "a.png"), "--out", str(tmp_path), "--device", "cpu"])
+    assert list(table(tmp_path / "predictions.csv")) == ["a.png"]
+    with pytest.raises(SystemExit, match=r"SOURCE: expected a picture, a folder of pictures, or a video, got gone.png"):
+        predict_keypoints.main([str(whole / "best.pt"), "gone.png"])
+
+
 def test_boxes_say_where_things_are(whole, hands, tmp_path):
     (tmp_path / "in").mkdir()
     wide = torch.zeros(3, 100, 160, dtype=torch.uint8)

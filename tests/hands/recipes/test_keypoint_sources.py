@@ -128,6 +128,22 @@ def test_probes_find_keypoints_and_what_they_found_is_drawn(which, request, tmp_
     plt.close(draw_views(batch, peclr(), args, seed=0))
 
 
+def test_if_one_video_is_left_to_learn_from_its_stretches_are_the_groups(labels, tmp_path):
+    write_deeplabcut(tmp_path, *labels, names=NAMES, groups=torch.arange(COUNT) // 20)
+    data = load_pretrain_data(args := parse("--data", tmp_path, "--holdout", 0.4), quiet=True)
+    assert data.labelled[0].groups.unique().tolist() == [0, 1, 2, 3]
+    encoder, _ = tiny_encoder.build_tiny_encoder()
+    assert probe_hands(encoder, data, args, torch.float32).rows
+
+
+def test_a_keypoint_without_any_label_leaves_no_probe(labels, tmp_path):
+    images, xy, visible = labels
+    write_deeplabcut(tmp_path, images, xy, visible * torch.tensor([1, 1, 0]), names=NAMES)
+    data = load_pretrain_data(args := parse("--data", tmp_path, "--holdout", 0.2), quiet=True)
+    encoder, _ = tiny_encoder.build_tiny_encoder()
+    assert probe_hands(encoder, data, args, torch.float32).rows == []
+
+
 def test_the_next_command_is_that_of_keypoints(people, tmp_path):
     args = parse("--data", people, "--out", tmp_path)
     words = next_command(args, Path("examples/finetune_freihand.py"))

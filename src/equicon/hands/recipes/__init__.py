@@ -30,7 +30,7 @@ from equicon.hands.recipes._networks import (
     encoder_rates,
     make_head,
 )
-from equicon.hands.recipes._options import network_name
+from equicon.hands.recipes._options import check_shares, network_name
 from equicon.hands.recipes._outcome import conclude_probes, draw_probes, explain_probes, next_command
 from equicon.hands.recipes._pictures import draw_views
 from equicon.hands.recipes._pretrain_data import (
@@ -66,6 +66,7 @@ __all__ = [
     "SiameseModel",
     "Source",
     "build_encoder",
+    "check_shares",
     "clip_gradients",
     "conclude_probes",
     "draw_bones",

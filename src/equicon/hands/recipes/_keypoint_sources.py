@@ -10,7 +10,7 @@ from equicon.hands.recipes._opening import MARGIN, beyond, probe_counts, reader
 from equicon.hands.recipes._run_data import PretrainData, hold_frames
 
 _STRETCHES = 4  # of a video, which are its groups
-_HELD = 4 * 10**9  # bytes of frames that are held in memory
+_HELD = 4 * 10**9  # bytes of frames, of all videos together, that a process holds in memory
 
 
 def pretrain_keypoints(args: argparse.Namespace, data: str, _: bool) -> PretrainData:
@@ -24,6 +24,8 @@ def pretrain_keypoints(args: argparse.Namespace, data: str, _: bool) -> Pretrain
         return PretrainData(reader(_by_scene(items), args), len(items), None, what)
     rest, probed = items.split(args.holdout, seed=args.seed)
     fit, test = (_some(part, n, args.seed) for part, n in zip((rest, probed), probe_counts(args), strict=True))
+    if len(fit.groups.unique()) == 1:  # one video is left to learn from: its stretches are the groups
+        fit.groups = torch.arange(len(fit), device="cpu") * _STRETCHES // len(fit)
     if len(fit) < 5:
         few = f"{len(fit)} items are too few for probes"
         return PretrainData(reader(_by_scene(rest), args), len(rest), None, what, few)
@@ -49,7 +51,7 @@ def pretrain_video(args: argparse.Namespace, data: str, quiet: bool) -> Pretrain
     frames = VideoFrames(data, 2 * args.size, padding_mode=beyond(args))
     block = -(-len(frames) // _STRETCHES)  # long stretches, since a batch of neighbours would show one pose
     frames = VideoFrames(data, 2 * args.size, block=block, padding_mode=beyond(args))
-    what, fits = f"frames of {Path(data)}", 3 * (2 * args.size) ** 2 * len(frames) <= _HELD
+    what, fits = f"frames of {Path(data)}", 3 * (2 * args.size) ** 2 * len(frames) <= _HELD / len(args.data)
     # To seek a frame takes much longer than to decode the next one. So a video is decoded once if its frames fit.
-    images = hold_frames(frames, quiet=quiet) if fits else reader(frames, args)
-    return PretrainData(images, len(frames), None, what)
+    images = reader(frames, args)
+    return PretrainData(hold_frames(images, quiet=quiet) if fits else images, len(frames), None, what)

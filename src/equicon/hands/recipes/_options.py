@@ -164,6 +164,19 @@ def check_pair(parser: argparse.ArgumentParser, flag: str, pair: list[float]) ->
         parser.error(f"{flag}: expected LOW <= HIGH, got {pair[0]:g} {pair[1]:g}.")
 
 
+def check_shares(batch_size: int, world: int) -> None:
+    """End the program if a step of fine-tuning cannot be shared by the ranks.
+
+    Args:
+        batch_size: The images in a step, on all ranks together.
+        world: The number of ranks.
+    """
+    if batch_size % world or batch_size // world < 2:
+        wanted = f"at least {2 * world}, and a multiple of {world} (the number of ranks)"
+        why = "Then all ranks weigh the same, and batch norm has at least two images."
+        sys.exit(f"--batch-size: expected {wanted}, got {batch_size}. {why}")
+
+
 def open_run(wanted: argparse.Namespace, default: Path, name: str, *, several: bool) -> tuple[Path, dict[str, Any]]:
     """Choose the folder of a run and, to resume a run, read the options that it was begun with.
 

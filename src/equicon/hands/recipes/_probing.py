@@ -17,6 +17,7 @@ from equicon.hands import Hand
 from equicon.hands.recipes._pretrain_data import frame_of, labelled_batches
 from equicon.hands.recipes._run_data import PretrainData
 from equicon.probes import Features, ProbeResult, extract_features, predict_keypoints, probe_table
+from equicon.probes._labels import choose_labels
 
 ERRORS = {"px": "2D [px]", "mm": "3D [mm]", "pa_mm": "aligned 3D [mm]"}
 _MARGIN = 1.2  # for hands: the middle of the paper's margins
@@ -41,7 +42,7 @@ class Probed(NamedTuple):
 def probe_hands(encoder: nn.Module, data: PretrainData, args: argparse.Namespace, dtype: torch.dtype) -> Probed:
     """Predict keypoints from frozen features, with 1 %, 10 % and all of the labels.
 
-    A share with fewer than five labels is left out.
+    A share is left out if it has fewer than five labels, none of a keypoint, or labels of one group only.
 
     Args:
         encoder: The encoder, on the device.
@@ -52,12 +53,22 @@ def probe_hands(encoder: nn.Module, data: PretrainData, args: argparse.Namespace
     if data.labelled is None:
         return Probed([], torch.empty(0, 0, 2, device="cpu"))
     train, test = (_embed(encoder, hands, args, dtype) for hands in data.labelled)
-    fractions = [fraction for fraction in (0.01, 0.1, 1.0) if round(fraction * len(train.z)) >= 5]
+    fractions = [fraction for fraction in (0.01, 0.1, 1.0) if _enough(train, fraction)]
+    if not fractions:
+        return Probed([], torch.empty(0, 0, 2, device="cpu"))
     bar = partial(tqdm, desc="probe", leave=False)
     kinds: list[Any] = ["mean", "linear", *(["mlp"] if args.mlp_probe else [])]
     rows = probe_table(train, test, kinds=kinds, fractions=fractions, progress=bar)
     first = Features(*(None if value is None else value[:SHOWN] for value in test))  # type: ignore[arg-type]
     return Probed(rows, predict_keypoints(train, first).float())
+
+
+def _enough(train: Features, fraction: float) -> bool:
+    try:
+        choose_labels(train, fraction, 0, 0, "fractions")
+    except ValueError:
+        return False
+    return True
 
 
 def _embed(encoder: nn.Module, data: Dataset[Any], args: argparse.Namespace, dtype: torch.dtype) -> Features:

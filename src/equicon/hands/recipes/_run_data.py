@@ -137,14 +137,15 @@ class Held(Dataset[Boxed]):
         return Boxed(self.images[index], self.boxes[index])
 
 
-def hold_frames(video: VideoFrames, *, quiet: bool = False) -> Held:
+def hold_frames(video: VideoFrames | SkipCorrupt[Boxed], *, quiet: bool = False) -> Held:
     """Decode all frames of a video, and hold them in memory.
 
     Args:
-        video: The frames.
+        video: The frames, of which those that cannot be decoded may be skipped.
         quiet: Whether to hide the progress bar.
     """
-    images = torch.empty(len(video), 3, video.size, video.size, dtype=torch.uint8, device="cpu")
+    first = video[0].image
+    images = torch.empty(len(video), *first.shape, dtype=torch.uint8, device="cpu")
     boxes = torch.empty(len(video), 4, device="cpu")
     for i in tqdm(range(len(video)), desc="decode video", unit="frame", disable=quiet):
         images[i], boxes[i] = video[i]

@@ -39,7 +39,10 @@ def draw_sheet(
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     side = 2.6
-    figure, axes = plt.subplots(rows, columns, figsize=(side * columns, side * rows + 0.5), squeeze=False)
+    height = side + (0.25 if titles else 0.0)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(side * columns, height * rows + 0.5), squeeze=False, layout="constrained"
+    )
     for axis in axes.flat:
         axis.axis("off")
     for i, axis in zip(range(len(images)), axes.flat, strict=False):
@@ -51,7 +54,6 @@ def draw_sheet(
         if titles:
             axis.set_title(titles[i], fontsize=8)
     figure.suptitle("predicted (dots)" + (" and true (circles)" if true is not None else ""), fontsize=10)
-    figure.tight_layout()
     return figure
 
 

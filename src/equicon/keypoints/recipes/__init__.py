@@ -27,7 +27,7 @@ from equicon.keypoints.recipes._errors import (
     keypoint_errors,
 )
 from equicon.keypoints.recipes._options import parse_keypoint_args
-from equicon.keypoints.recipes._testing import Tested, run_keypoints, stacked
+from equicon.keypoints.recipes._testing import Tested, run_keypoints, short_name, stacked
 
 __all__ = [
     "MEAN",
@@ -48,6 +48,7 @@ __all__ = [
     "overlay",
     "parse_keypoint_args",
     "run_keypoints",
+    "short_name",
     "stacked",
 ]
 

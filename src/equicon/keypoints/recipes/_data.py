@@ -88,8 +88,8 @@ def mean_pose(about: KeypointDataset, margin: float) -> Tensor:
     boxes = about.boxes.double()
     centre, longer = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).amax(1)
     units = (about.xy.double() - centre[:, None]) / (longer * margin / 2)[:, None, None]
-    known = (about.visible > 0)[..., None]
-    return ((units * known).sum(0) / known.sum(0).clamp(min=1)).float()
+    known = ((about.visible > 0) & boxes.isfinite().all(1)[:, None])[..., None]  # no box: a picture that is damaged
+    return (torch.where(known, units, 0.0).sum(0) / known.sum(0).clamp(min=1)).float()
 
 
 def make_task(data: KeypointData, args: argparse.Namespace) -> KeypointTask:
@@ -117,14 +117,15 @@ def open_pictures(folder: Path, task: KeypointTask, boxes: Path | None = None) -
     """Open pictures without labels, as items that a model takes. All their labels are at 0.
 
     Args:
-        folder: A folder of pictures.
+        folder: A folder of pictures, or one picture.
         task: What the model predicts.
         boxes: A JSON file of boxes, as ``UnlabelledImages`` takes it. Without one, an item is a whole picture.
 
     Raises:
         ValueError: If the folder holds no pictures, or a file is damaged.
     """
-    names, found = list_images(folder), None
+    one = folder.is_file()
+    names, folder, found = [folder.name] if one else list_images(folder), folder.parent if one else folder, None
     if boxes is not None:
         by_name = read_boxes(boxes, folder, names)
         names = [name for name, several in by_name.items() for _ in several]

@@ -1,6 +1,7 @@
 """Test a keypoint model on a data set, beside the mean pose."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -57,6 +58,11 @@ def run_keypoints(
         mean = predictor.mean_pose(image, box)
         parts.append((batch.index, found.xy.cpu(), mean.cpu(), found.confidence.cpu()))
     return Tested(*(torch.cat(values) for values in zip(*parts, strict=True)))
+
+
+def short_name(path: Path) -> str:
+    """Name a picture by its folder and its file: frames of several videos often have the same file names."""
+    return "/".join(path.parts[-2:])
 
 
 def stacked(data: Any, positions: Sequence[int]) -> KeypointSample:
