@@ -101,10 +101,10 @@ def predict(images: Tensor, *, side: Literal["right", "left"] = "right", model: 
     return HandJoints(xy, xyz)
 
 
-def _version(model: str | Path) -> tuple[str, int]:
+def _version(model: str | Path) -> tuple[str, int | str]:
     """Identify the state of a file, so that it is read again after it has changed."""
-    if str(model) in shipped():
-        return str(model), 0
+    if str(model) in (known := shipped()):
+        return str(model), known[str(model)]
     if not is_stored(model):
         raise value_error("model", f"one of {', '.join(shipped())}, or a file of safetensors", str(model))
     path = Path(model).resolve()
@@ -112,7 +112,7 @@ def _version(model: str | Path) -> tuple[str, int]:
 
 
 @lru_cache(maxsize=4)
-def _load(model: str, _: int, device: torch.device) -> _Loaded:
+def _load(model: str, _: int | str, device: torch.device) -> _Loaded:
     state, about = read_pose25d(model), read_stored(model).about
     kept = pretrained(model)
     built = Pose25D(kept.encoder, kept.width)
