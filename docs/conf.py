@@ -105,6 +105,7 @@ ELSEWHERE = {
     },
 }
 nitpick_ignore_regex = [
+    (r"py:.*", r"numpy\..*"),  # what numpy.typing.ArrayLike stands for
     ("py:.*", r"equicon\.[\w.]+\.(T|D|G|T_co|Reader)"),  # type variables
     ("py:exc", r"torch\..*"),
     # matplotlib's, which the core does not install, and the class in the annotation of a callback

@@ -26,8 +26,8 @@ def keypoint_loss(prediction: KeypointPrediction, target: KeypointTarget, shape:
         shape: The weight of the second part, at least 0.
 
     Returns:
-        A dictionary of scalars: ``"2D"``, in units of half the view's shorter side and, for heatmaps, ``"shape"``. They
-        are 0 if no keypoint is labelled.
+        A dictionary of scalars. ``"2D"`` is in units of half the view's shorter side, and ``"shape"`` is there for
+        heatmaps only. They are 0 if no keypoint is labelled.
 
     Raises:
         TypeError: If the weight is not a number, or the visibility is not of whole numbers.

@@ -63,7 +63,7 @@ def nme(pred: Tensor, target: Tensor, scale: Tensor, *, visible: Tensor | None =
         visible: Which keypoints have a label, as in ``epe``.
 
     Returns:
-        A scalar: the mean over all keypoints with a label.
+        The mean over all keypoints with a label, a scalar.
 
     Raises:
         TypeError: As in ``epe``.

@@ -63,8 +63,8 @@ def extract_features(
         progress: Wraps the batches, for example ``tqdm``.
 
     Returns:
-        The features and keypoints of all batches, in their order, on the CPU: in float32, ``visible`` as bool and
-        ``groups`` as int64.
+        The features and keypoints of all batches, in their order, on the CPU. They are in float32, ``visible`` is bool
+        and ``groups`` are int64.
 
     Raises:
         TypeError: If the encoder is not a module, a batch is not a sequence, or its parts are not tensors of the right
