@@ -78,7 +78,8 @@ def test_deeplabcut_is_learned_from_and_tested_on_too(mouse, tmp_path, capsys):
     assert "of which" in printed
     command = shlex.split(printed.splitlines()[-1])
     assert command[1].endswith("evaluate_keypoints.py")
-    evaluate_keypoints.main(command[2:])
+    assert command[3:] == ["--data", "FOLDER"]
+    evaluate_keypoints.main([command[2], "--data", str(mouse)])
     found = result(tmp_path / "its run", "evaluation.json")
     assert found["count"] == 24
     assert read_keypoint_model(tmp_path / "its run" / "best.pt").task.margin == 1.0
