@@ -241,14 +241,13 @@ class Run(Training[KeypointData]):
             self.predict = DistributedDataParallel(self.model, find_unused_parameters=self.args.head == "heatmap")
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        if saved["names"] != list(self.task.names):
-            sys.exit(f"--data: the run was begun on the keypoints {saved['names']}, got {list(self.task.names)}.")
+        self.data.check_same(saved["labels"])
         super().restore(saved)
         self.found = {step: {k: KeypointErrors(*v) for k, v in row.items()} for step, row in saved["found"].items()}
 
     def state(self) -> dict[str, Any]:
         found = {step: {k: tuple(v) for k, v in row.items()} for step, row in self.found.items()}
-        return super().state() | {"found": found, "names": list(self.task.names)}
+        return super().state() | {"found": found, "labels": self.data.labels}
 
     @property
     def best(self) -> int:

@@ -152,6 +152,39 @@ def test_lines_of_a_skeleton_to_points_that_there_are_not_are_left_out(tmp_path)
     assert CocoKeypoints(make(tmp_path, content), 32).skeleton == ((0, 1), (2, 1))
 
 
+def test_a_box_of_less_than_a_pixel_is_none(tmp_path):
+    content = example()
+    content["annotations"][0]["bbox"] = [15, 15, 0.01, 0.02]
+    data = CocoKeypoints(make(tmp_path, content), 32)
+    assert (data.boxes[:, 2:] - data.boxes[:, :2]).amax(1).min() >= 1
+
+
+def test_common_oddities_of_exporters_are_read(tmp_path):
+    plain = CocoKeypoints(make(tmp_path / "a", example()), 32)
+    content = example()
+    for record in content["images"]:
+        record["id"], record["width"] = float(record["id"]), None
+        record["file_name"] = record["file_name"].replace("/", "\\")
+    content["annotations"].append({"image_id": 785, "category_id": 1, "keypoints": None, "bbox": [1, 2, 3, 4]})
+    make(tmp_path / "b", example())
+    (tmp_path / "b" / "annotations.json").write_text(json.dumps(content))
+    odd = CocoKeypoints(tmp_path / "b", 32)
+    assert torch.equal(odd.xy, plain.xy)
+    assert torch.equal(odd[0].image, plain[0].image)
+
+
+@pytest.mark.parametrize("names", [[["p", "q"], ["q", "p"]], [[], []]])
+def test_categories_of_one_name_must_have_the_same_points(tmp_path, names):
+    content = example()
+    people = [person(1, 785, 1, 2, 2, 3, 4, 2), person(2, 785, 5, 6, 2, 7, 8, 2, category_id=2)]
+    if not names[0]:
+        people[1]["keypoints"] += people[1]["keypoints"]
+    content["annotations"] = people
+    content["categories"] = [{"id": i + 1, "name": "x", "keypoints": each} for i, each in enumerate(names)]
+    with pytest.raises(ValueError, match=r"expected categories with the same points, got x, x.*a name of its own"):
+        CocoKeypoints(make(tmp_path, content), 32, category="x")
+
+
 def test_a_skeleton_with_a_zero_counts_from_zero(tmp_path):
     content = example()
     content["categories"] = [PERSON | {"skeleton": [[0, 1], [0, 2]]}]
@@ -210,6 +243,12 @@ def damaged(change: str) -> dict[str, Any]:
         image["width"] = 0
     elif change == "names":
         content["categories"] = [PERSON | {"keypoints": ["nose"]}]
+    elif change == "twice":
+        content["categories"] = [PERSON, PERSON]
+    elif change == "huge":
+        people[2]["keypoints"] = [10**400, *people[2]["keypoints"][1:]]
+    elif change == "huge box":
+        people[2]["bbox"] = [10**400, 1, 2, 3]
     elif change == "record":
         people[2] = 5
     elif change == "none":
@@ -232,6 +271,9 @@ def damaged(change: str) -> dict[str, Any]:
         ("outside", r"images 1\): file_name: expected a path in the folder of the images.*got str '\.\./a\.png'"),
         ("width", r"images 1\): width: expected a whole number of at least 1, got int 0"),
         ("names", r"annotations 0\): keypoints: expected 1 points, for which category 'person' has names, got 3"),
+        ("twice", r"categories 1\): id: expected an id that no earlier category has, got 1"),
+        ("huge", r"annotations 2\): keypoints: expected numbers"),
+        ("huge box", r"annotations 2\): bbox: expected x, y, width and height"),
         ("record", r"annotations 2\): expected an object, got int 5"),
         ("none", r"annotations\.json: expected annotations with labelled keypoints, got none"),
     ],

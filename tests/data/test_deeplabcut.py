@@ -159,6 +159,15 @@ def test_damage_is_named_with_its_line(tmp_path, old, new, message):
         DeepLabCutKeypoints(make(tmp_path, SINGLE.replace(old, new)), 30)
 
 
+def test_empty_rows_are_passed_over_and_a_picture_has_one_row(tmp_path):
+    data = DeepLabCutKeypoints(make(tmp_path / "a", SINGLE + ",,,,\n"), 32)
+    assert len(data) == len(DeepLabCutKeypoints(make(tmp_path / "b", SINGLE), 32))
+    with pytest.raises(
+        ValueError, match=r"line 7\): expected each picture once, got labeled-data/a/img1.png, which line 4"
+    ):
+        DeepLabCutKeypoints(make(tmp_path / "c", SINGLE + "labeled-data/a/img1.png,5,6,,\n"), 32)
+
+
 def test_animals_must_have_the_same_points(tmp_path):
     text = SEVERAL.replace("nose,nose,tail,tail,corner", "nose,nose,paw,paw,corner")
     with pytest.raises(

@@ -284,6 +284,11 @@ def test_groups_that_are_given_are_taken_without_a_gap(tmp_path):
     assert (len(rest), len(held)) == (50, 50)
 
 
+def test_a_split_that_leaves_nothing_is_refused_with_its_reason(tmp_path):
+    with pytest.raises(ValueError, match=r"share: expected a share that leaves items to learn from, got 0\.99 of 81"):
+        frames(tmp_path, 81).split(0.99)
+
+
 def test_one_group_cannot_be_split(tmp_path):
     data = KeypointDataset(["a"] * 3, [[[1, 1]]] * 3, [[2]] * 3, 16, names=["a"], boxes=[[0, 0, 9, 9]] * 3)
     with pytest.raises(ValueError, match="groups: expected at least two groups, to hold one out, got 1"):

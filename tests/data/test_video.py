@@ -182,6 +182,31 @@ def test_what_is_written_is_read(tmp_path, size):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.mp4"]
 
 
+def test_frames_of_an_avi_have_their_numbers_and_one_without_times_is_refused(tmp_path):
+    # Moving noise makes the encoder put frames out of their order, which an AVI would not tell.
+    still = torch.randint(0, 256, (3, 48, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    moving = [still.roll(3 * i, 2) for i in range(20)]
+    write_video(tmp_path / "a.avi", moving, 25)
+    video = VideoFrames(tmp_path / "a.avi", 64)
+    assert len(video) == 20
+    for i, frame in video.frames():
+        far = [float((frame.float() - other.float()).abs().mean()) for other in moving]
+        assert min(range(20), key=far.__getitem__) == i
+    path = tmp_path / "b.avi"
+    if "libx264" not in av.codecs_available:
+        pytest.skip("this FFmpeg has no libx264")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "3"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for frame in moving:
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(frame.permute(1, 2, 0).numpy().copy(), format="rgb24"))
+            )
+        container.mux(stream.encode())
+    with pytest.raises(ValueError, match=r"path: expected a video that says when each frame is shown.*Convert it"):
+        VideoFrames(path, 64)
+
+
 def test_the_last_row_and_column_are_repeated(tmp_path):
     frame = torch.zeros(3, 47, 63, dtype=torch.uint8)
     frame[:, :, 40:] = 255

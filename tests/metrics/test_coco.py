@@ -92,6 +92,22 @@ def test_similarities_of_other_numbers_of_keypoints_take_one_sigma() -> None:
     assert torch.equal(oks(xy + 1, xy, area, torch.full((5,), 0.07)), oks(xy + 1, xy, area, 5 * [np.float32(0.07)]))
 
 
+def test_ids_have_no_influence() -> None:
+    truth, found = scene(3)
+    expected = coco_keypoint_ap(truth, found)
+    for ids in (range(len(truth["annotations"])), [7] * len(truth["annotations"])):
+        for record, number in zip(truth["annotations"], ids, strict=True):
+            record["id"] = number
+        assert coco_keypoint_ap(truth, found) == expected
+
+
+def test_a_prediction_that_is_not_finite_is_like_nothing() -> None:
+    target = torch.rand(2, 4, 2)
+    pred = target.clone()
+    pred[1, 2] = float("nan")
+    assert oks(pred, target, torch.full((2,), 100.0)).tolist() == [1.0, 0.75]
+
+
 def test_an_object_without_labels_has_no_similarity() -> None:
     xy, known = torch.rand(3, 4, 2), torch.ones(3, 4, dtype=torch.bool)
     known[1] = False
@@ -149,6 +165,18 @@ def test_what_others_leave_out_is_filled_in_and_sizes_that_are_not_there_are_nan
             lambda t, r: (t, [r[0] | {"image_id": 7}]),
             ValueError,
             "results: record 0: image_id: expected an image of the",
+        ),
+        (lambda t, r: (t, [r[0] | {"category_id": 8}]), ValueError, "record 0: category_id: expected a category of"),
+        (lambda t, r: (t, [r[0] | {"score": float("nan")}]), ValueError, "record 0: expected finite keypoints and a"),
+        (
+            lambda t, r: (t, [r[0] | {"score": "high"}]),
+            ValueError,
+            "record 0: expected numbers for keypoints and score",
+        ),
+        (
+            lambda t, r: (t | {"annotations": [t["annotations"][0] | {"image_id": 99}]}, r),
+            ValueError,
+            "annotations: record 0: image_id: expected an image of the annotations",
         ),
         (lambda t, r: (t, [r[0], "x"]), TypeError, "results: record 1: expected a dictionary, got str 'x'"),
         (lambda t, r: (t, [r[0] | {"keypoints": [1, 2, 3]}]), ValueError, "record 0: keypoints: expected 51 numbers"),

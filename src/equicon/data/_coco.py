@@ -141,12 +141,14 @@ def _choose(records: Records, category: str | None) -> list[int]:
         chosen = [number for number, name in names.items() if name == category]
         if not chosen:
             raise value_error("category", f"one that has labels in {records.path}: {listed}", describe(category))
-        return chosen
-    kinds = {(records.people[number].points, *records.categories[number].keypoints) for number in names}
+    else:
+        chosen = list(names)
+    kinds = {(records.people[number].points, *records.categories[number].keypoints) for number in chosen}
     if len(kinds) > 1:
-        got = f"{listed}, whose points differ"
-        raise value_error(str(records.path), "categories with the same points", got, "Choose one: category=.")
-    return list(names)
+        got = f"{', '.join(sorted(names[number] for number in chosen))}, whose points differ"
+        fix = "Choose one: category=." if category is None else "Give each a name of its own."
+        raise value_error(str(records.path), "categories with the same points", got, fix)
+    return chosen
 
 
 def _find_images(file: Path, images: str | os.PathLike[str] | None, some: Sequence[str]) -> Path:
@@ -159,7 +161,7 @@ def _find_images(file: Path, images: str | os.PathLike[str] | None, some: Sequen
     if images is None and file.parent.name == "annotations":  # COCO's own pictures lie in train2017 and so on beside it
         near = [path for path in sorted(above[1].iterdir()) if path.is_dir()]
     for folder in [*folders, *near]:
-        if any((folder / name).exists() for name in some):
+        if any(os.path.exists(folder / name) for name in some):  # noqa: PTH110  # also for names that are too long
             return folder
     looked = ", ".join(map(str, folders))
     fix = next(filter(None, (other_spelling(folder / some[0]) for folder in folders)), "")

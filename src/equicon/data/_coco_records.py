@@ -119,27 +119,31 @@ class Records:
             raise value_error(f"{where}: keypoints", "a list of names", describe(names))
         try:
             lines = [(int(a), int(b)) for a, b in skeleton]
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise value_error(f"{where}: skeleton", "pairs of whole numbers", describe(skeleton)) from error
         number = _whole(where, record, "id")
+        if number in self.categories:
+            raise value_error(f"{where}: id", "an id that no earlier category has", f"{number}")
         self.categories[number] = Category(str(record.get("name", number)), names, lines)
 
     def _add_picture(self, where: str, record: dict[str, Any], _: int) -> None:
         number, file = _whole(where, record, "id"), record.get("file_name")
         if number in self.pictures:
             raise value_error(f"{where}: id", "an id that no earlier image has", f"{number}")
+        file = file.replace("\\", "/") if isinstance(file, str) else file
         if not isinstance(file, str) or not _stays_inside(PurePosixPath(file)):
             wanted = "a path in the folder of the images, such as 'images/a.jpg'"
             raise value_error(f"{where}: file_name", wanted, describe(file), "Name that folder by images=.")
         self.pictures[number] = len(self.files)
         self.files.append(file)
-        for side in ("height", "width"):
-            self.sizes.append(_whole(where, record, side, low=1, high=2**31) if side in record else 0)
+        sides = ("height", "width")
+        known = all(record.get(side) is not None for side in sides)
+        self.sizes.extend(_whole(where, record, side, low=1, high=2**31) if known else 0 for side in sides)
         self.groups.append(next((record[key] for key in _GROUPS if isinstance(record.get(key), int | str)), None))
 
     def _add_person(self, where: str, record: dict[str, Any], index: int) -> None:
         image, category = _whole(where, record, "image_id"), _whole(where, record, "category_id")
-        values, box = record.get("keypoints", []), record.get("bbox")
+        values, box = record.get("keypoints") or [], record.get("bbox")
         if not isinstance(values, list) or len(values) % 3:
             raise value_error(f"{where}: keypoints", "x, y and visibility of each point", describe(values))
         if record.get("iscrowd", 0) == 1 or not any(values[2::3]):
@@ -155,14 +159,16 @@ class Records:
         people.places.append(index)
         try:
             people.keypoints.extend(values)
-        except TypeError as error:
+        except (TypeError, OverflowError) as error:
             raise value_error(f"{where}: keypoints", "numbers", describe(values)) from error
         try:
             x, y, width, height = box or _NOTHING
-            flat = not (width > 0 and height > 0)
+            flat = not (
+                min(width, height) > 0 and max(width, height) >= 1
+            )  # of less than a pixel: errors over its side would mean nothing
             # Boxes are in edge coordinates, of which pixel 0 has those from 0 to 1.
             people.boxes.extend(_NOTHING if flat else (x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise value_error(f"{where}: bbox", "x, y, width and height", describe(box)) from error
 
     def _check(self, people: People, category: Category) -> None:
@@ -194,6 +200,8 @@ class Records:
 
 def _whole(where: str, record: dict[str, Any], name: str, *, low: int = 0, high: int = 2**63) -> int:
     value = record.get(name)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value < high:
         raise value_error(f"{where}: {name}", f"a whole number of at least {low}", describe(value))
     return value

@@ -57,11 +57,16 @@ def read_table(path: Path) -> Table:
         raise value_error(str(path), "at least one row of labels", "none")
     lead = _count_lead(header["coords"])
     parts, individuals, columns = _columns(path, header, lead)
+    rows = [(line, row) for line, row in rows if any(cell.strip() for cell in row)]  # spreadsheets leave empty ones
     for line, row in rows:
         if len(row) != len(header["coords"]):
             wanted = f"{len(header['coords'])} columns, as the header has"
             raise value_error(f"{path} (line {line})", wanted, f"{len(row)}", "It may be cut short: copy it again.")
     files = ["/".join(cell for cell in row[:lead] if cell).replace("\\", "/") for _, row in rows]
+    lines: dict[str, int] = {}
+    for (line, _), name in zip(rows, files, strict=True):
+        if (first := lines.setdefault(name, line)) != line:
+            raise value_error(f"{path} (line {line})", "each picture once", f"{name}, which line {first} has too")
     xy = np.stack([_numbers(f"{path} (line {line})", row, columns) for line, row in rows])
     lone = np.isnan(xy).any(-1) != np.isnan(xy).all(-1)
     if lone.any():

@@ -267,6 +267,9 @@ class KeypointDataset(Dataset[KeypointSample]):
             raise value_error("share", "a number above 0 and below 1", share)
         held = hold_out(self.groups, number, check_int("seed", seed, low=0))
         beside = near(self._place, held, self._gap) if self._gap else held
+        if bool((held | beside).all()):
+            got = f"{share:g} of {len(self)}, and {self._gap} pictures on each side of what is held out"
+            raise value_error("share", "a share that leaves items to learn from", got, "Hold out less.")
         return self.select(~(held | beside)), self.select(held)
 
     def resized(

@@ -56,7 +56,10 @@ def floats(argument: str, values: ArrayLike | Tensor, shape: tuple[int, ...]) ->
 
 def _array(argument: str, values: ArrayLike | Tensor, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     try:
-        array = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
+        if isinstance(values, Tensor):
+            values = values.detach().cpu()
+            values = values.float() if values.dtype == torch.bfloat16 else values  # which numpy does not know
+        array = np.asarray(values)
     except ValueError as error:  # lists of different lengths
         raise value_error(argument, f"numbers of shape {shape}", describe(values)) from error
     if array.shape != shape:

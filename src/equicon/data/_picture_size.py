@@ -17,6 +17,8 @@ def picture_size(path: Path) -> Size | None:
     try:
         with path.open("rb") as file:
             data = file.read(_START)
+            if data.startswith(b"\x89PNG"):
+                data += file.read()  # its orientation may stand behind the picture
     except OSError:
         return None
     header = read_header(data)

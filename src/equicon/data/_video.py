@@ -71,7 +71,8 @@ class VideoFrames(Dataset[Boxed]):
         TypeError: If an argument is of the wrong type.
         ValueError: If an argument is out of range, or the file is missing or is no video.
         ModuleNotFoundError: If PyAV is not installed.
-        CorruptImage: From an item that cannot be decoded.
+        CorruptImage: From an item that cannot be decoded. Damage inside a frame often goes unnoticed: FFmpeg conceals
+            it, up to the next key frame.
 
     Examples:
         >>> import pathlib, tempfile
@@ -185,7 +186,9 @@ def write_video(path: str | os.PathLike[str], frames: Iterable[Tensor], rate: fl
     try:
         with _create(part, target) as container:
             if "libx264" in av.codecs_available:
-                stream = container.add_stream("libx264", rate=steps, options={"crf": "18"})
+                # AVI does not say when a frame is shown, so there frames must be in the order in which they are shown.
+                order = {"bf": "0"} if target.suffix.lower() == ".avi" else {}
+                stream = container.add_stream("libx264", rate=steps, options={"crf": "18", **order})
             else:
                 stream = container.add_stream("mpeg4", rate=steps, options={"qscale": "3"})
             stream.height, stream.width, stream.pix_fmt = *first.shape[:2], "yuv420p"

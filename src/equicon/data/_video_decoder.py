@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import av
 
+_CONVERT = "Convert it: ffmpeg -i VIDEO a.mp4."
 _NEAR = 8  # frames ahead that are decoded rather than sought
 
 
@@ -57,6 +58,8 @@ class VideoDecoder:
                 stream = next(iter(container.streams.video), None)
                 if stream is None:
                     raise value_error("path", "a video", f"{path}, which has no pictures")
+                if container.format.name == "avi" and stream.codec_context.has_b_frames:
+                    raise value_error("path", "a video that says when each frame is shown", f"{path}, an AVI", _CONVERT)
                 self.rate = float(stream.average_rate or stream.guessed_rate or 1)
                 # Not the packets themselves: they hold the compressed pictures.
                 shown = [(p.pts, p.is_keyframe) for p in container.demux(stream) if p.size and not p.is_discard]
@@ -66,7 +69,7 @@ class VideoDecoder:
         keys = np.unique([pts for pts, key in shown if key and pts is not None])
         if not len(keys) or any(pts is None for pts, _ in shown):
             got = f"{path}, which does not say when each frame is shown"
-            raise value_error("path", "a video", got, "Convert it: ffmpeg -i VIDEO a.mp4.")
+            raise value_error("path", "a video", got, _CONVERT)
         pts = np.unique([pts for pts, _ in shown if pts is not None and pts >= keys[0]])
         self._pts = torch.from_numpy(pts)
         self._start = torch.from_numpy(keys[np.searchsorted(keys, pts, side="right") - 1])
@@ -104,7 +107,7 @@ class VideoDecoder:
                 if attempt:
                     self._open(start if attempt == 1 else None)
                 found = next((frame for frame in self._frames if frame.pts is not None and frame.pts >= target), None)
-                if found is not None and found.pts == target:
+                if found is not None and found.pts == target and not found.is_corrupt:
                     self._last = index
                     return _upright(found)
             reason = "no such frame"

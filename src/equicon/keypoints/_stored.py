@@ -147,7 +147,7 @@ def read_keypoint_model(path: str | Path) -> "KeypointPredictor":
     except Exception as error:  # a damaged file may raise nearly anything
         raise value_error(str(path), wanted, f"a file that torch.load cannot read ({type(error).__name__})") from error
     about = found.get("equicon") if isinstance(found, dict) else None
-    if not isinstance(about, dict) or about.get("kind") != _KIND:
+    if not isinstance(about, dict) or about.get("kind") != _KIND or "state_dict" not in found:
         raise value_error(str(path), wanted, "another file")
     if about.get("format") != _FORMAT:
         got = f"format {about.get('format')}"
@@ -198,7 +198,8 @@ class KeypointPredictor:
         check_images(images)
         source, views = (images.shape[-2], images.shape[-1]), (self.task.size,) * 2
         frame = self.frame(len(images), source, images.device, boxes)
-        found: KeypointPrediction = self.model(self.task.normalize(frame.warp(images, views))[0])
+        dtype = next(self.model.parameters()).dtype
+        found: KeypointPrediction = self.model(self.task.normalize(frame.warp(images, views))[0].to(dtype))
         return found._replace(xy=frame.inverse().points(found.xy, views, source))
 
     def mean_pose(self, images: Tensor, boxes: Tensor | None = None) -> Tensor:

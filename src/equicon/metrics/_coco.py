@@ -1,6 +1,7 @@
 """COCO's object keypoint similarity, and the average precision that rests on it."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
@@ -60,6 +61,7 @@ def oks(
         raise value_error("pred", "keypoints (N, K, 2)", pred, "The similarity is defined in pixels.")
     spread = 2 * _sigmas(sigmas, pred.shape[1]).to(distances.device, distances.dtype)
     alike = (-distances.square() / (2 * spread.square() * check_scale("area", area, distances))).exp()
+    alike = alike.nan_to_num(0.0)  # a prediction that is not finite is as far off as can be
     if labelled is None:
         return alike.mean(dim=1)
     return alike.masked_fill(~labelled, 0.0).sum(dim=1) / labelled.sum(dim=1)
@@ -119,7 +121,8 @@ def coco_keypoint_ap(
     truth = _check_truth(truth)
     count = len(truth["annotations"][0]["keypoints"]) // 3
     images = {image["id"] for image in truth["images"]}
-    found = [_check_result(i, record, count, images) for i, record in enumerate(found)]
+    categories = {category["id"] for category in truth["categories"]}
+    found = [_check_result(i, record, count, images, categories) for i, record in enumerate(found)]
     if not found:
         raise value_error("results", "at least one record", "none")
     with redirect_stdout(StringIO()):
@@ -161,15 +164,18 @@ def _check_truth(truth: Mapping[str, Any]) -> dict[str, Any]:
             raise value_error("annotations", f"at least one entry in {part!r}", "none")
     count = next((len(record["keypoints"]) for record in truth["annotations"] if record.get("keypoints")), 0)
     copied = []
+    images, categories = ({entry["id"] for entry in truth[part]} for part in ("images", "categories"))
     for i, record in enumerate(truth["annotations"]):
         where = f"annotations: record {i}"
         _check_record(where, record, ("id", "image_id", "category_id", "bbox", "area"))
+        _check_places(where, record, images, categories)
         keypoints = record.get("keypoints") or count * [0]
         _check_keypoints(where, keypoints, count // 3)
         copied.append(
             {
                 "iscrowd": 0,
                 **record,
+                "id": i + 1,  # pycocotools takes the id 0 for no match, and equal ids for one object
                 "keypoints": keypoints,
                 "num_keypoints": sum(value > 0 for value in keypoints[2::3]),
             }
@@ -177,14 +183,26 @@ def _check_truth(truth: Mapping[str, Any]) -> dict[str, Any]:
     return {**truth, "annotations": copied}
 
 
-def _check_result(i: int, record: Any, count: int, images: set[Any]) -> dict[str, Any]:
+def _check_result(i: int, record: Any, count: int, images: set[Any], categories: set[Any]) -> dict[str, Any]:
     """Check a result, and copy it, since pycocotools writes into it."""
     where = f"results: record {i}"
     _check_record(where, record, ("image_id", "category_id", "keypoints", "score"))
     _check_keypoints(where, record["keypoints"], count)
-    if record["image_id"] not in images:
-        raise value_error(f"{where}: image_id", "an image of the annotations", describe(record["image_id"]))
+    _check_places(where, record, images, categories)
+    try:
+        finite = all(math.isfinite(value) for value in (*record["keypoints"], record["score"]))
+    except TypeError as error:
+        raise value_error(where, "numbers for keypoints and score", describe(record["score"])) from error
+    if not finite:
+        raise value_error(where, "finite keypoints and a finite score", "NaN or infinity", "Has the model diverged?")
     return dict(record)
+
+
+def _check_places(where: str, record: Mapping[str, Any], images: set[Any], categories: set[Any]) -> None:
+    for field, known in (("image_id", images), ("category_id", categories)):
+        if record[field] not in known:
+            what = "an image" if field == "image_id" else "a category"
+            raise value_error(f"{where}: {field}", f"{what} of the annotations", describe(record[field]))
 
 
 def _check_record(where: str, record: Any, fields: Sequence[str]) -> None:

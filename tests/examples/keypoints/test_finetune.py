@@ -1,5 +1,7 @@
+import json
 import re
 import shlex
+import shutil
 
 import pytest
 import torch
@@ -104,6 +106,24 @@ def test_a_run_is_not_resumed_on_other_keypoints(whole, hands, tmp_path):
         SystemExit, match=r"--data: the run was begun on the keypoints \['wrist', .*got \['nose', 'tail'\]"
     ):
         finetune("--data", tmp_path, "--resume", "--out", whole)
+
+
+def test_a_run_is_not_resumed_on_other_labels_of_the_same_keypoints(whole, coco, hands, tmp_path):
+    shutil.copytree(coco, tmp_path / "coco")
+    path = tmp_path / "coco" / "annotations.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0]["keypoints"][0] += 1
+    path.write_text(json.dumps(content))
+    with pytest.raises(SystemExit, match=r"--data: the run was begun on other labels, or on another split"):
+        finetune("--data", tmp_path / "coco", "--resume", "--out", whole)
+
+
+def test_a_resumed_run_knows_its_data_and_a_new_one_must_be_told(whole, tmp_path, capsys):
+    finetune("--resume", "--out", whole)
+    assert "The best model is from epoch" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        finetune("--out", tmp_path)
+    assert "--data: expected a folder or a file of labels, got none." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

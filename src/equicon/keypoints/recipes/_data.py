@@ -1,8 +1,11 @@
 """The data of a run on keypoints: items to train on, and items of other videos, folders or stretches to validate."""
 
 import argparse
+import hashlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,6 +43,27 @@ class KeypointData(FinetuneData):
         used = "" if len(self.about) == self.there else f", of which {len(self.about):,} are labelled"
         again = f"; they repeat, so that an epoch has {self.count:,}" if self.there < self.count else ""
         return f"{self.there:,} {self.name}{used}; validated on {len(self.held_out):,} others{again}"
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """The names of the keypoints, and a sum over all labels, for a run that is resumed."""
+        digest = hashlib.sha256()
+        for part in (self.about, self.held_out):
+            for value in (part.xy, part.visible, part.boxes, part.groups):
+                digest.update(value.numpy().tobytes())
+            digest.update("\n".join(str(part.path(i).relative_to(part.root)) for i in range(len(part))).encode())
+        return {"names": list(self.about.names), "sum": digest.hexdigest()}
+
+    def check_same(self, begun: dict[str, Any]) -> None:
+        """End the program if the labels are not those that a run was begun with.
+
+        Args:
+            begun: What ``labels`` was then.
+        """
+        if begun["names"] != (names := list(self.about.names)):
+            sys.exit(f"--data: the run was begun on the keypoints {begun['names']}, got {names}.")
+        if begun != self.labels:
+            sys.exit("--data: the run was begun on other labels, or on another split of them. Give it the same data.")
 
 
 def load_keypoint_data(args: argparse.Namespace) -> KeypointData:

@@ -64,6 +64,8 @@ def parse_keypoint_args(description: str, argv: Sequence[str] | None = None) -> 
     recipe = wanted.recipe or ("full" if torch.device(wanted.device).type == "cuda" else "quick")
     parser.set_defaults(**(RECIPES[recipe] | _network_of(wanted.weights) | begun))
     args = parser.parse_args(argv)
+    if args.data is None:
+        parser.error("--data: expected a folder or a file of labels, got none.")
     args.out = out
     settle(parser, args, begun, FREE)
     if not 0 < args.fraction <= 1:
@@ -92,7 +94,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
 
     data = parser.add_argument_group("data")
     where = "folder with COCO's annotations.json or DeepLabCut's CollectedData*.csv, or one of these files"
-    data.add_argument("--data", action=Once, required=True, metavar="PATH", help=where)
+    data.add_argument("--data", action=Once, metavar="PATH", help=where)
     fraction = "share of the training items whose labels are used; the number of steps stays the same"
     data.add_argument("--fraction", type=number(above=0.0), default=1.0, metavar="SHARE", help=fraction)
     holdout = "share of the items that validate the model; whole videos, folders or stretches of frames are held out"
