@@ -62,7 +62,7 @@ from equicon.hands import (
     read_pose25d,
     write_leaderboard,
 )
-from equicon.hands.recipes import build_encoder, draw_skeletons, network_name, render
+from equicon.hands.recipes import add_prediction, build_encoder, draw_skeletons, network_name, render
 from equicon.metrics import epe, pck, procrustes_align
 from equicon.training import (
     Help,
@@ -98,11 +98,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--size", type=whole(8), metavar="PIXELS", help=size)
     first = "side of the first box over the side of the image; if not given, 0.33 as officially, 0.65 on rendered hands"
     parser.add_argument("--first", type=number(above=0.0), metavar="SHARE", help=first)
-    parser.add_argument("--batch-size", type=whole(1), default=64, metavar="N", help="images to predict at a time")
-    workers = "processes that read images; 0: the main process reads them"
-    parser.add_argument("--workers", type=whole(0), default=0, metavar="N", help=workers)
-    device = "device to predict on, such as cpu, cuda or cuda:1"
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help=device)
+    add_prediction(parser, batch_size=64)
     out = "folder for the results; if not given, the folder of the model, or runs/NAME for one that comes with equicon"
     parser.add_argument("--out", type=Path, metavar="FOLDER", help=out)
     args = parser.parse_args(argv)

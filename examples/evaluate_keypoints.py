@@ -39,6 +39,7 @@ mpl.use("Agg")
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -49,11 +50,13 @@ from equicon.data import (
     write_coco_results,
     write_deeplabcut_predictions,
 )
+from equicon.hands.recipes import add_prediction
 from equicon.keypoints import KeypointPredictor, read_keypoint_model
 from equicon.keypoints.recipes import (
     MEAN,
     NEAR,
     TUNED,
+    KeypointErrors,
     Tested,
     draw_sheet,
     format_keypoint_errors,
@@ -70,7 +73,6 @@ from equicon.training import (
     interruptible,
     last_line,
     loading,
-    whole,
     write_figure,
     write_text,
 )
@@ -84,11 +86,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("model", type=Path, metavar="MODEL", help="best.pt of finetune_keypoints.py")
     where = "folder with COCO's annotations.json or DeepLabCut's CollectedData*.csv, or one of these files"
     parser.add_argument("--data", required=True, metavar="PATH", help=where)
-    parser.add_argument("--batch-size", type=whole(1), default=64, metavar="N", help="images to predict at a time")
-    workers = "processes that read images; 0: the main process reads them"
-    parser.add_argument("--workers", type=whole(0), default=0, metavar="N", help=workers)
-    device = "device to predict on, such as cpu, cuda or cuda:1"
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help=device)
+    add_prediction(parser, batch_size=64)
     out = "folder for the results; if not given, the folder of the model"
     parser.add_argument("--out", type=Path, metavar="FOLDER", help=out)
     args = parser.parse_args(argv)
@@ -119,13 +117,16 @@ def evaluate(args: argparse.Namespace) -> None:
     predictor.model.to(device)
     loader = tqdm(DataLoader(data, args.batch_size, **loading(args)), desc="evaluate", leave=False)
     tested = run_keypoints(predictor, loader, device)
-    figure = draw_worst(tested, data, predictor)
+    xy = data.to_source(tested.xy, tested.items)
+    far = epe(xy, data.xy, visible=data.visible > 0, reduction="none")
+    figure = draw_worst(tested, data, predictor, far.nanmean(1))
     write_figure(args.out / "worst.png", figure)
     plt.close(figure)
-    written = write_predictions(tested, data, args)
-    found = results(tested, data, args) | average_precision(data, written)
+    written = write_predictions(tested, data, xy, args)
+    errors = tested.errors(data)
+    found = results(errors, data, far.nanmean(0), args) | average_precision(data, written)
     write_text(args.out / "evaluation.json", json.dumps(found, indent=1) + "\n")
-    print(f"{len(data):,} items\n{format_keypoint_errors(tested.errors(data))}")
+    print(f"{len(data):,} items\n{format_keypoint_errors(errors)}")
     if "oks" in found:
         print("OKS: " + ", ".join(f"{name} {value:.3f}" for name, value in found["oks"].items() if value is not None))
     print(f"See {args.out / 'worst.png'}. Predictions are in {written}.")
@@ -136,9 +137,10 @@ def listed(names: Sequence[str]) -> str:
     return f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
 
 
-def results(tested: Tested, data: KeypointDataset, args: argparse.Namespace) -> dict[str, Any]:
-    errors = tested.errors(data)
-    far = epe(data.to_source(tested.xy, tested.items), data.xy, visible=data.visible > 0, reduction="none").nanmean(0)
+def results(
+    errors: dict[str, KeypointErrors], data: KeypointDataset, far: Tensor, args: argparse.Namespace
+) -> dict[str, Any]:
+    """Collect the errors of the model and of the mean pose, and the mean distance (K,) of each keypoint."""
     return {
         "count": len(data),
         "model": errors[TUNED]._asdict(),
@@ -163,10 +165,8 @@ def number_or_none(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def draw_worst(tested: Tested, data: KeypointDataset, predictor: KeypointPredictor) -> Figure:
-    """Draw the items with the largest mean error, relative to their boxes."""
-    found = data.to_source(tested.xy, tested.items)
-    far = epe(found, data.xy, visible=data.visible > 0, reduction="none").nanmean(1)
+def draw_worst(tested: Tested, data: KeypointDataset, predictor: KeypointPredictor, far: Tensor) -> Figure:
+    """Draw the items with the largest mean distance (N,), relative to their boxes."""
     sides = (data.boxes[:, 2:] - data.boxes[:, :2]).amax(1)
     order = (far / sides).argsort(descending=True)[:SHOWN].tolist()
     first = stacked(data, order)
@@ -176,8 +176,8 @@ def draw_worst(tested: Tested, data: KeypointDataset, predictor: KeypointPredict
     )
 
 
-def write_predictions(tested: Tested, data: KeypointDataset, args: argparse.Namespace) -> Path:
-    xy, coco = data.to_source(tested.xy, tested.items), isinstance(data, CocoKeypoints)
+def write_predictions(tested: Tested, data: KeypointDataset, xy: Tensor, args: argparse.Namespace) -> Path:
+    coco = isinstance(data, CocoKeypoints)
     path: Path = args.out / ("predictions.json" if coco else "predictions.csv")
     (write_coco_results if coco else write_deeplabcut_predictions)(path, data, xy, tested.confidence)
     return path

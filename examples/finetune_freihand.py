@@ -59,6 +59,7 @@ from equicon.hands.recipes import (
     TUNED,
     FinetuneData,
     Models,
+    Validated,
     check_shares,
     draw_skeletons,
     encoder_options,
@@ -73,7 +74,6 @@ from equicon.training import (
     Batches,
     Journal,
     Stop,
-    Training,
     launch,
     loading,
     plain_state,
@@ -195,17 +195,18 @@ def predict(run: "Run") -> tuple[Hand, dict[str, Tensor]]:
     return Hand(torch.cat(images), xyz, K), joints | {MEAN: mean_pose(views).cpu()}
 
 
-class Run(Training[FinetuneData]):
+class Run(Validated[FinetuneData]):
     """A fine-tuning run.
 
     Attributes:
-        found: The errors on the validation hands, by step and by what is measured.
         models: The model, and the model from random weights if there is one.
         predict: Gives the poses of each model, on all ranks.
     """
 
     kind = "fine-tuning"
     title = "fine-tune"
+    # The error from the wrist decides. After alignment, the mean pose may be the best.
+    errors, kept, least = PoseErrors, TUNED, "mm"
 
     def check_arguments(self) -> None:
         check_shares(self.args.batch_size, self.ranks.world)
@@ -235,42 +236,18 @@ class Run(Training[FinetuneData]):
         )
 
     def start(self, data: FinetuneData, saved: Mapping[str, Any] | None) -> None:
-        self.found: dict[int, dict[str, PoseErrors]] = {}
         super().start(data, saved)
         self.predict: nn.Module = DistributedDataParallel(self.model) if self.ranks.world > 1 else self.model
-
-    def restore(self, saved: Mapping[str, Any]) -> None:
-        super().restore(saved)
-        self.found = {step: {k: PoseErrors(*v) for k, v in row.items()} for step, row in saved["found"].items()}
-
-    def state(self) -> dict[str, Any]:
-        return super().state() | {
-            "found": {step: {k: tuple(v) for k, v in row.items()} for step, row in self.found.items()}
-        }
 
     @property
     def models(self) -> Models:
         return self.model  # type: ignore[return-value]  # build makes it
 
-    @property
-    def best(self) -> int:
-        """The first step with the least error from the wrist. After alignment, the mean pose may be the best."""
-        return min(self.found, key=lambda step: (self.found[step][TUNED].mm, step))
-
     def loop(self, journal: Journal, stop: Stop) -> bool:
         return finetune(self, journal, stop)
 
-    @property
-    def unmeasured(self) -> bool:
-        within = 0 < self.step < self.steps
-        return within and (self.step in self.found or self.due(self.args.validate_every))
-
     def measure(self, journal: Journal) -> None:
         validate(self, journal)
-
-    def results(self) -> dict[str, Any]:
-        found = {step: {k: v._asdict() for k, v in row.items()} for step, row in self.found.items()}
-        return {"validation": found, "best": self.best}
 
     def describe(self) -> str:
         args = self.args

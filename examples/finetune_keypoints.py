@@ -54,7 +54,7 @@ from tqdm import tqdm
 import equicon as eq
 from equicon.backbones import describe_backbone
 from equicon.data import KeypointSample
-from equicon.hands.recipes import build_encoder, check_shares, encoder_options, encoder_rates
+from equicon.hands.recipes import Validated, build_encoder, check_shares, clip_gradients, encoder_options, encoder_rates
 from equicon.keypoints import (
     KeypointModel,
     KeypointPredictor,
@@ -81,7 +81,6 @@ from equicon.training import (
     Batches,
     Journal,
     Stop,
-    Training,
     WeightsError,
     launch,
     loading,
@@ -122,9 +121,7 @@ def finetune(run: "Run", journal: Journal, stop: Stop) -> bool:
         rate = run.rate
         for group in run.optimizer.param_groups:
             group["lr"] = rate * group["times"]
-        run.scaler.unscale_(run.optimizer)
-        if args.clip:
-            nn.utils.clip_grad_norm_(run.model.parameters(), args.clip)
+        clip_gradients(run.model, run.optimizer, run.scaler, args.clip)
         run.scaler.step(run.optimizer)
         run.scaler.update()
         run.optimizer.zero_grad(set_to_none=True)
@@ -185,16 +182,16 @@ def measure(run: "Run", journal: Journal) -> dict[str, KeypointErrors]:
     return errors
 
 
-class Run(Training[KeypointData]):
+class Run(Validated[KeypointData]):
     """A run on keypoints.
 
     Attributes:
-        found: The errors on the validation items, by step and by what is measured.
         predict: Gives the prediction of the model, on all ranks.
     """
 
     kind = "keypoints"
     title = "fine-tune"
+    errors, kept, least = KeypointErrors, TUNED, "nme"  # relative to the boxes
     model: KeypointModel
 
     def check_arguments(self) -> None:
@@ -232,7 +229,6 @@ class Run(Training[KeypointData]):
         )
 
     def start(self, data: KeypointData, saved: Mapping[str, Any] | None) -> None:
-        self.found: dict[int, dict[str, KeypointErrors]] = {}
         super().start(data, saved)
         self.flip = data.about.flip.to(self.device)
         self.predict: nn.Module = self.model
@@ -243,31 +239,18 @@ class Run(Training[KeypointData]):
     def restore(self, saved: Mapping[str, Any]) -> None:
         self.data.check_same(saved["labels"])
         super().restore(saved)
-        self.found = {step: {k: KeypointErrors(*v) for k, v in row.items()} for step, row in saved["found"].items()}
 
     def state(self) -> dict[str, Any]:
-        found = {step: {k: tuple(v) for k, v in row.items()} for step, row in self.found.items()}
-        return super().state() | {"found": found, "labels": self.data.labels}
-
-    @property
-    def best(self) -> int:
-        """The first step with the least error, relative to the boxes."""
-        return min(self.found, key=lambda step: (self.found[step][TUNED].nme, step))
+        return super().state() | {"labels": self.data.labels}
 
     def loop(self, journal: Journal, stop: Stop) -> bool:
         return finetune(self, journal, stop)
-
-    @property
-    def unmeasured(self) -> bool:
-        within = 0 < self.step < self.steps
-        return within and (self.step in self.found or self.due(self.args.validate_every))
 
     def measure(self, journal: Journal) -> None:
         validate(self, journal)
 
     def results(self) -> dict[str, Any]:
-        found = {step: {k: v._asdict() for k, v in row.items()} for step, row in self.found.items()}
-        return {"validation": found, "best": self.best, "names": list(self.task.names)}
+        return super().results() | {"names": list(self.task.names)}
 
     def describe(self) -> str:
         args = self.args

@@ -43,9 +43,10 @@ from equicon.data import (
     write_video,
     write_video_predictions,
 )
+from equicon.hands.recipes import add_prediction
 from equicon.keypoints import KeypointPredictor, read_keypoint_model
 from equicon.keypoints.recipes import draw_sheet, open_pictures, overlay, run_keypoints, short_name, stacked
-from equicon.training import Help, check_device, escape_stdout, interruptible, last_line, loading, whole, write_figure
+from equicon.training import Help, check_device, escape_stdout, interruptible, last_line, loading, write_figure
 
 SHOWN = 24
 
@@ -60,11 +61,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "thing, which fills it"
     )
     parser.add_argument("--boxes", type=Path, metavar="FILE", help=boxes)
-    parser.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="images to predict at a time")
-    workers = "processes that read images; 0: the main process reads them"
-    parser.add_argument("--workers", type=whole(0), default=0, metavar="N", help=workers)
-    device = "device to predict on, such as cpu, cuda or cuda:1"
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help=device)
+    add_prediction(parser, batch_size=32)
     parser.add_argument("--out", type=Path, default=Path("runs/predicted"), metavar="FOLDER", help="folder to write to")
     args = parser.parse_args(argv)
     check_device(parser, args.device)

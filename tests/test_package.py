@@ -68,9 +68,10 @@ def test_the_core_imports_without_the_extras():
 
 
 ROOMS = [
-    {"_devices", "_hints", "_public", "_torch"}, {"_checks", "_exact", "_weights"}, {"_plane", "draw", "metrics"},
-    {"_views"}, {"_groups"}, {"_transforms", "_representations"}, {"_losses", "presets"}, {"backbones"},
-    {"_pretrained"}, {"testing"}, {"data"}, {"probes"}, {"training"}, {"hands"}, {"keypoints"},
+    {"_devices", "_extra", "_hints", "_public", "_torch"}, {"_checks", "_exact", "_weights"},
+    {"_plane", "draw", "metrics"}, {"_views"}, {"_groups"}, {"_transforms", "_representations"},
+    {"_losses", "presets"}, {"backbones"}, {"_pretrained"}, {"testing"}, {"data"}, {"probes"}, {"training"},
+    {"hands"}, {"keypoints"},
 ]  # fmt: skip
 SOURCE = ROOT / "src" / "equicon"
 

@@ -7,6 +7,7 @@ from torch import nn
 
 torchvision = pytest.importorskip("torchvision", reason="the networks are torchvision's")
 
+from equicon import _extra
 from equicon.backbones import _names, build_backbone, describe_backbone, feature_map, list_backbones
 
 
@@ -91,7 +92,7 @@ def test_other_sizes_of_images_are_refused_where_the_positions_do_not_fit():
 
 
 def test_without_timm_its_extra_is_named(monkeypatch):
-    monkeypatch.setattr(_names, "find_spec", lambda _: None)
+    monkeypatch.setattr(_extra, "find_spec", lambda _: None)
     with pytest.raises(ModuleNotFoundError, match=r"not installed: timm\. Install the extra: .*'equicon\[timm\]'"):
         build_backbone("timm/test_vit")
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from equicon.training import _extra, launch, need
+from equicon import _extra
+from equicon.training import launch, need
 
 HIDE = """
 from importlib.machinery import PathFinder

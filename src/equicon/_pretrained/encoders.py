@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from equicon._checks import check_size, describe, type_error, value_error
+from equicon._extra import need
 from equicon._pretrained.files import ENCODER, Stored, read_stored, shipped, write_stored
 from equicon._representations.base import Representation
 from equicon._representations.peclr import PeCLRPoints
@@ -71,8 +72,6 @@ def pretrained(name: str | Path) -> Pretrained:
         >>> kept.size, kept.representation
         ((64, 64), Points())
     """
-    from equicon.training._extra import need
-
     need("torchvision", "safetensors")
     stored = read_stored(name)
     about = stored.about
@@ -161,8 +160,6 @@ def save_pretrained(
         >>> pretrained(path).width
         128
     """
-    from equicon.training._extra import need
-
     need("torchvision", "safetensors")
     if not isinstance(normalize, Normalize):
         raise type_error("normalize", "a Normalize", describe(normalize))

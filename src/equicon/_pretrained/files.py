@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from equicon._extra import need
+
 FOLDER = Path(__file__).with_name("weights")
 """The folder of the files that come with the package, with ``sha256.json``."""
 
@@ -48,8 +50,6 @@ def is_plain(where: str | Path) -> bool:
     """Whether ``where`` is a file of safetensors without a description, as other programs write it."""
     if not is_stored(where) or not Path(where).is_file():
         return False
-    from equicon.training._extra import need
-
     need("safetensors")
     from safetensors import SafetensorError, safe_open
 
@@ -92,8 +92,6 @@ def read_stored(where: str | Path) -> Stored:
         OSError: If there is no such file.
         ValueError: If it is damaged, or holds something else.
     """
-    from equicon.training._extra import need
-
     need("safetensors")
     from safetensors import SafetensorError, safe_open
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from equicon._checks import describe, type_error
+from equicon._extra import need
 from equicon._weights import load_weights, read_state
 from equicon.backbones._describe import find_family
 from equicon.backbones._dialects import translate
@@ -84,8 +85,6 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     """
     if Path(path).suffix != ".safetensors":
         return read_state(path)
-    from equicon.training._extra import need
-
     need("safetensors")
     from safetensors import SafetensorError
     from safetensors.torch import load_file

@@ -4,6 +4,7 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 
 from equicon._checks import describe, type_error, value_error
+from equicon._extra import need
 
 QUARTER = "quarter_resnet18"
 """A ResNet-18 of a quarter of the width, for small views."""
@@ -29,8 +30,6 @@ def list_backbones() -> list[str]:
         >>> {"quarter_resnet18", "resnet50", "convnext_tiny", "vit_b_16", "swin_t"} <= {*list_backbones()}
         True
     """
-    from equicon.training._extra import need
-
     need("torchvision")
     from torchvision import models
 
@@ -58,7 +57,7 @@ def check_backbone(arch: str) -> str:
         raise type_error("arch", "the name of a network", describe(arch))
     wanted = "a name of list_backbones() or timm/NAME"
     if arch.startswith(TIMM):
-        need_timm()
+        need("timm", extra="timm")
         import timm
 
         plain, _, tag = arch.removeprefix(TIMM).partition(".")  # timm names weights after a dot
@@ -73,17 +72,6 @@ def check_backbone(arch: str) -> str:
     if not arch.startswith(TIMM) and _of_timm(arch):
         near = [TIMM + arch, *near]
     raise value_error("arch", wanted, repr(arch), f"Did you mean {', '.join(near)}?" if near else "")
-
-
-def need_timm() -> None:
-    """Check that timm is installed.
-
-    Raises:
-        ModuleNotFoundError: If it is not.
-    """
-    if find_spec("timm") is None:
-        how = "pip install 'equicon[timm]', or in a clone pip install -e '.[timm]'"
-        raise ModuleNotFoundError(f"not installed: timm. Install the extra: {how}.")
 
 
 def _of_timm(name: str) -> bool:

@@ -16,7 +16,7 @@ from equicon._checks import describe, type_error, value_error
 from equicon.data._files import write_text
 from equicon.data._labels import check_boxes, check_names, check_skeleton, floats, whole_numbers
 
-_SCORER = "equicon"
+SCORER = "equicon"
 
 
 def write_coco_keypoints(
@@ -120,7 +120,7 @@ def write_deeplabcut(
     for _ in _write_pictures(root, images, files):
         pass
     header = [
-        ["scorer", *[_SCORER] * (2 * len(labels.names))],
+        ["scorer", *[SCORER] * (2 * len(labels.names))],
         ["bodyparts", *(name for name in labels.names for _ in "xy")],
         ["coords", *["x", "y"] * len(labels.names)],
     ]

@@ -11,9 +11,7 @@ from equicon.data._deeplabcut import DeepLabCutKeypoints
 from equicon.data._files import write_text
 from equicon.data._keypoints import KeypointDataset
 from equicon.data._labels import check_names, floats
-from equicon.data._write_keypoints import table_text
-
-_SCORER = "equicon"
+from equicon.data._write_keypoints import SCORER, table_text
 
 
 def write_coco_results(path: str | os.PathLike[str], data: KeypointDataset, xy: Tensor, confidence: Tensor) -> None:
@@ -47,7 +45,7 @@ def write_coco_results(path: str | os.PathLike[str], data: KeypointDataset, xy: 
         {
             "image_id": image,
             "category_id": category,
-            "keypoints": [number for (x, y), p in zip(placed, known, strict=True) for number in (x, y, p)],
+            "keypoints": _numbers(placed, known),
             "score": sum(known) / len(known),
         }
         for image, category, placed, known in ids
@@ -135,7 +133,7 @@ def _numbers(placed: list[list[float]], known: list[float]) -> list[object]:
 
 def _table(animals: Sequence[str], names: Sequence[str], rows: Mapping[str, Sequence[object]]) -> str:
     keys = [(animal, part, axis) for animal in animals for part in names for axis in ("x", "y", "likelihood")]
-    header: list[list[object]] = [["scorer", *[_SCORER] * len(keys)]]
+    header: list[list[object]] = [["scorer", *[SCORER] * len(keys)]]
     if len(animals) > 1:
         header.append(["individuals", *(animal for animal, _, _ in keys)])
     header += [["bodyparts", *(part for _, part, _ in keys)], ["coords", *(axis for _, _, axis in keys)]]

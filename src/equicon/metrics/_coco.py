@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from equicon._checks import check_positive_values, describe, plain, type_error, value_error
+from equicon._extra import need
 from equicon.metrics._inputs import check_scale, distances_of
 
 # Of nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles: https://cocodataset.org/#keypoints-eval.
@@ -107,8 +108,6 @@ def coco_keypoint_ap(
 
     Source: https://cocodataset.org/#keypoints-eval.
     """
-    from equicon.training._extra import need
-
     need("pycocotools", extra="coco")
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval

@@ -5,12 +5,12 @@ The names and arguments are provisional and may change until 1.0. You can import
 alone. To start a run, install the extra: ``pip install 'equicon[train]'``.
 """
 
+from equicon._extra import need
 from equicon._public import claim
 from equicon.data._files import write_text, write_whole
 from equicon.data._seeds import seed_of
 from equicon.training._batches import Batches, Shares, loading
 from equicon.training._checkpoints import Checkpoints, Stop, load_state, size_of, write_state
-from equicon.training._extra import need
 from equicon.training._journal import PAUSE, Journal, NotFiniteError, Stopwatch, write_figure
 from equicon.training._lifecycle import interruptible, last_line, launch
 from equicon.training._model import is_finite, parameter_groups, plain_state

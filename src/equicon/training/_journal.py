@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor
 
+from equicon._extra import need
 from equicon._losses.levels import LossLevels
 from equicon.data._files import write_whole
-from equicon.training._extra import need
 from equicon.training._floor import FloorWatch
 
 if TYPE_CHECKING:

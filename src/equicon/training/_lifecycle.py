@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from equicon._extra import need
 from equicon.data import CorruptImage
 from equicon.data._files import write_text
 from equicon.training._checkpoints import Checkpoints, Stop, size_of
-from equicon.training._extra import need
 from equicon.training._journal import Journal, NotFiniteError
 from equicon.training._options import arguments_text
 from equicon.training._ranks import Ranks, joined

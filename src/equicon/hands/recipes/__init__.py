@@ -30,7 +30,7 @@ from equicon.hands.recipes._networks import (
     encoder_rates,
     make_head,
 )
-from equicon.hands.recipes._options import check_shares, network_name
+from equicon.hands.recipes._options import add_prediction, check_shares, network_name
 from equicon.hands.recipes._outcome import conclude_probes, draw_probes, explain_probes, next_command
 from equicon.hands.recipes._pictures import draw_views
 from equicon.hands.recipes._pretrain_data import (
@@ -45,6 +45,7 @@ from equicon.hands.recipes._pretrain_parts import METHODS, pretrain_optimizer, p
 from equicon.hands.recipes._probing import Probed, named_errors, probe_hands
 from equicon.hands.recipes._refining import CLIP_NORM, REFINE_RATE
 from equicon.hands.recipes._run_data import FinetuneData, PretrainData, Rendered, render
+from equicon.hands.recipes._validated import Validated
 from equicon.hands.recipes._views import two_views
 
 __all__ = [
@@ -65,6 +66,8 @@ __all__ = [
     "Rendered",
     "SiameseModel",
     "Source",
+    "Validated",
+    "add_prediction",
     "build_encoder",
     "check_shares",
     "clip_gradients",

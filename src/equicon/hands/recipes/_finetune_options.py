@@ -16,7 +16,7 @@ from equicon.hands.recipes._options import (
     add_schedule,
     add_side,
     add_views,
-    check_pair,
+    check_labelled,
     make_parser,
     open_run,
     settle,
@@ -68,11 +68,7 @@ def parse_finetune_args(description: str, argv: Sequence[str] | None = None) -> 
     args.out = out
     args.baseline &= begun.get("weights", args.weights) != "none"  # a resumed run keeps its baseline
     settle(parser, args, begun, FREE)
-    if not 0 < args.fraction <= 1:
-        parser.error(f"--fraction: expected a share in (0, 1], got {args.fraction:g}.")
-    if not 0 < args.holdout < 1:
-        parser.error(f"--holdout: expected a share in (0, 1), got {args.holdout:g}.")
-    check_pair(parser, "--scale", args.scale)
+    check_labelled(parser, args)
     return args
 
 

@@ -1,6 +1,7 @@
 """Keypoints of anything, and videos, as sources of pre-training."""
 
 import argparse
+from copy import copy
 from pathlib import Path
 
 import torch
@@ -36,7 +37,7 @@ def _by_scene(items: KeypointDataset) -> KeypointDataset:
     """Take blocks of one sequence, which serve to hold some out, for one scene: batches come from all of it."""
     if not items.in_blocks:
         return items
-    one = items.resized()
+    one = copy(items)
     one.groups = torch.zeros_like(items.groups)
     return one
 
@@ -49,8 +50,7 @@ def _some(items: KeypointDataset, count: int, seed: int) -> KeypointDataset:
 def pretrain_video(args: argparse.Namespace, data: str, quiet: bool) -> PretrainData:
     """Open the frames of a video."""
     frames = VideoFrames(data, 2 * args.size, padding_mode=beyond(args))
-    block = -(-len(frames) // _STRETCHES)  # long stretches, since a batch of neighbours would show one pose
-    frames = VideoFrames(data, 2 * args.size, block=block, padding_mode=beyond(args))
+    frames.block = -(-len(frames) // _STRETCHES)  # long stretches, since a batch of neighbours would show one pose
     what, fits = f"frames of {Path(data)}", 3 * (2 * args.size) ** 2 * len(frames) <= _HELD / len(args.data)
     # To seek a frame takes much longer than to decode the next one. So a video is decoded once if its frames fit.
     images = reader(frames, args)

@@ -21,6 +21,11 @@ def reader(data: Any, args: argparse.Namespace) -> Any:
     return SkipCorrupt(data) if args.skip_corrupt else data
 
 
+def unwrapped(data: Any) -> Any:
+    """Give the data set itself, whether it may skip corrupt images or not."""
+    return data.dataset if isinstance(data, SkipCorrupt) else data
+
+
 def probe_counts(args: argparse.Namespace) -> tuple[int, int]:
     """Say how many images the probes learn from, and on how many others they are tested."""
     return args.labelled, math.ceil(args.labelled / 2)

@@ -177,6 +177,25 @@ def check_shares(batch_size: int, world: int) -> None:
         sys.exit(f"--batch-size: expected {wanted}, got {batch_size}. {why}")
 
 
+def check_labelled(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Check the shares of labels and of what is held out, and the range of scales."""
+    if not 0 < args.fraction <= 1:
+        parser.error(f"--fraction: expected a share in (0, 1], got {args.fraction:g}.")
+    if not 0 < args.holdout < 1:
+        parser.error(f"--holdout: expected a share in (0, 1), got {args.holdout:g}.")
+    check_pair(parser, "--scale", args.scale)
+
+
+def add_prediction(parser: argparse.ArgumentParser, *, batch_size: int) -> None:
+    """Add how the images of a program that predicts are read, and where it predicts."""
+    size = "images to predict at a time"
+    parser.add_argument("--batch-size", type=whole(1), default=batch_size, metavar="N", help=size)
+    workers = "processes that read images; 0: the main process reads them"
+    parser.add_argument("--workers", type=whole(0), default=0, metavar="N", help=workers)
+    device = "device to predict on, such as cpu, cuda or cuda:1"
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help=device)
+
+
 def open_run(wanted: argparse.Namespace, default: Path, name: str, *, several: bool) -> tuple[Path, dict[str, Any]]:
     """Choose the folder of a run and, to resume a run, read the options that it was begun with.
 

@@ -14,6 +14,7 @@ from equicon.hands import Hand
 from equicon.hands.recipes._dataset_table import is_rendered, source_of
 from equicon.hands.recipes._drawing import draw_bones
 from equicon.hands.recipes._finetune_options import parse_finetune_args
+from equicon.hands.recipes._opening import unwrapped
 from equicon.hands.recipes._probing import SHOWN, Probed, margin_of, plain_views
 from equicon.hands.recipes._run_data import PretrainData
 from equicon.hands.recipes._sheets import draw_keypoints, draw_true
@@ -105,7 +106,7 @@ def draw_probes(data: PretrainData, args: argparse.Namespace, before: Probed, af
                 draw_bones(axis, found.shown[i])
             else:
                 draw_true(axis, found.shown[i], true[i], batch.visible[i])
-                draw_keypoints(axis, found.shown[i], getattr(tested, "dataset", tested).skeleton)
+                draw_keypoints(axis, found.shown[i], unwrapped(tested).skeleton)
             axis.set(xlim=(-0.5, args.size - 0.5), ylim=(args.size - 0.5, -0.5))
     figure.suptitle("Test images: keypoints that a linear probe predicts from the features (colour), true ones (white)")
     figure.tight_layout()

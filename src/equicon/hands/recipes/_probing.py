@@ -11,9 +11,10 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 import equicon as eq
-from equicon.data import KeypointDataset, KeypointSample, SkipCorrupt
+from equicon.data import KeypointDataset, KeypointSample
 from equicon.data._keypoints import MARGIN as VIEW_MARGIN
 from equicon.hands import Hand
+from equicon.hands.recipes._opening import unwrapped
 from equicon.hands.recipes._pretrain_data import frame_of, labelled_batches
 from equicon.hands.recipes._run_data import PretrainData
 from equicon.probes import Features, ProbeResult, extract_features, predict_keypoints, probe_table
@@ -96,7 +97,7 @@ def margin_of(data: Any) -> float:
     Args:
         data: Hands or keypoints, or a ``SkipCorrupt`` of them.
     """
-    items = data.dataset if isinstance(data, SkipCorrupt) else data
+    items = unwrapped(data)
     if isinstance(items, KeypointDataset):
         return VIEW_MARGIN if items.margin > 1 else 1.0  # whole pictures have nothing around them
     return _MARGIN

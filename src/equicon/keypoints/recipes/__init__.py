@@ -9,6 +9,7 @@ from equicon.training import need
 
 need("torchvision", "tqdm", "matplotlib")
 
+from equicon.hands.recipes._beside import MEAN, TUNED
 from equicon.hands.recipes._sheets import draw_keypoints, draw_sheet, overlay
 from equicon.keypoints.recipes._data import (
     KeypointData,
@@ -19,9 +20,7 @@ from equicon.keypoints.recipes._data import (
     open_pictures,
 )
 from equicon.keypoints.recipes._errors import (
-    MEAN,
     NEAR,
-    TUNED,
     KeypointErrors,
     format_keypoint_errors,
     keypoint_errors,

@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equicon.data import KeypointDataset, SkipCorrupt, open_keypoints
+from equicon.data import KeypointDataset, open_keypoints
 from equicon.data._boxes import read_boxes
 from equicon.data._listing import list_images
-from equicon.hands.recipes._opening import count_known
+from equicon.hands.recipes._opening import count_known, reader, unwrapped
 from equicon.hands.recipes._run_data import FinetuneData
 from equicon.keypoints import KeypointTask
 
@@ -28,23 +29,31 @@ class KeypointData(FinetuneData):
     """The items that a model learns from and is validated on.
 
     Args:
-        about: The items whose labels are used, as a plain data set.
-        held_out: The items that validate the model, as a plain data set.
         margin: Side of the views divided by the longer side of the box.
         there: The number of items to train on, whether their labels are used or not.
     """
 
-    about: KeypointDataset
-    held_out: KeypointDataset
     margin: float
     there: int
+
+    @property
+    def about(self) -> KeypointDataset:
+        """The items whose labels are used, as a plain data set."""
+        items: KeypointDataset = unwrapped(self.labelled)
+        return items
+
+    @property
+    def held_out(self) -> KeypointDataset:
+        """The items that validate the model, as a plain data set."""
+        items: KeypointDataset = unwrapped(self.validation)
+        return items
 
     def __str__(self) -> str:
         used = "" if len(self.about) == self.there else f", of which {len(self.about):,} are labelled"
         again = f"; they repeat, so that an epoch has {self.count:,}" if self.there < self.count else ""
         return f"{self.there:,} {self.name}{used}; validated on {len(self.held_out):,} others{again}"
 
-    @property
+    @cached_property  # each checkpoint has it
     def labels(self) -> dict[str, Any]:
         """The names of the keypoints, and a sum over all labels, for a run that is resumed."""
         digest = hashlib.sha256()
@@ -80,10 +89,10 @@ def load_keypoint_data(args: argparse.Namespace) -> KeypointData:
     generator = torch.Generator().manual_seed(args.seed)
     chosen = torch.randperm(len(rest), generator=generator, device="cpu")[: count_known(len(rest), args.fraction)]
     few = rest.select(chosen.sort().values)
-    labelled, validation = (SkipCorrupt(part) if args.skip_corrupt else part for part in (few, held_out))
+    labelled, validation = (reader(part, args) for part in (few, held_out))
     name = f"items with {len(about.names)} keypoints in {Path(args.data)}"
     count = max(len(rest), _STEPS * args.batch_size)
-    return KeypointData(labelled, validation, count, name, about=few, held_out=held_out, margin=margin, there=len(rest))
+    return KeypointData(labelled, validation, count, name, margin=margin, there=len(rest))
 
 
 def open_for_views(data: str, size: int) -> tuple[KeypointDataset, float]:

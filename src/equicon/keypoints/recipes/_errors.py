@@ -7,9 +7,6 @@ from torch import Tensor
 
 from equicon.metrics import epe, nme, pck, rmse
 
-TUNED, MEAN = "this model", "mean pose"
-"""The names of predictions: of the model that is kept, and of the mean pose, which looks at no image."""
-
 NEAR = 0.2
 """PCK counts a keypoint as correct within this share of the longer side of the box, as is usual for animals."""
 

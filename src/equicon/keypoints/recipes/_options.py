@@ -18,7 +18,7 @@ from equicon.hands.recipes._options import (
     add_run,
     add_schedule,
     add_views,
-    check_pair,
+    check_labelled,
     make_parser,
     open_run,
     settle,
@@ -68,13 +68,9 @@ def parse_keypoint_args(description: str, argv: Sequence[str] | None = None) -> 
         parser.error("--data: expected a folder or a file of labels, got none.")
     args.out = out
     settle(parser, args, begun, FREE)
-    if not 0 < args.fraction <= 1:
-        parser.error(f"--fraction: expected a share in (0, 1], got {args.fraction:g}.")
-    if not 0 < args.holdout < 1:
-        parser.error(f"--holdout: expected a share in (0, 1), got {args.holdout:g}.")
+    check_labelled(parser, args)
     if args.flip > 1:
         parser.error(f"--flip: expected a probability in [0, 1], got {args.flip:g}.")
-    check_pair(parser, "--scale", args.scale)
     return args
 
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from equicon.data import KeypointDataset, KeypointSample
+from equicon.hands.recipes._beside import MEAN, TUNED
 from equicon.keypoints import KeypointPredictor
-from equicon.keypoints.recipes._errors import MEAN, TUNED, KeypointErrors, keypoint_errors
+from equicon.keypoints.recipes._errors import KeypointErrors, keypoint_errors
 
 
 class Tested(NamedTuple):

@@ -1,0 +1,53 @@
+"""A run that is validated as it learns, and keeps its best model."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from equicon.training import Training
+from equicon.training._training import D
+
+
+class Validated(Training[D]):
+    """A run that is measured on other data every so often, beside other predictions.
+
+    Attributes:
+        errors: The class of the errors, a ``NamedTuple`` of numbers.
+        kept: The name of the prediction whose model is kept.
+        least: The field of the errors that is least for the best model.
+        found: The errors, by step and by what is measured.
+    """
+
+    errors: ClassVar[Callable[..., Any]]
+    kept: ClassVar[str]
+    least: ClassVar[str]
+
+    def start(self, data: D, saved: Mapping[str, Any] | None) -> None:
+        """Begin without any measurement; ``restore`` brings back those of a run that is resumed."""
+        self.found: dict[int, dict[str, Any]] = {}
+        super().start(data, saved)
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Take over the state of a checkpoint."""
+        super().restore(saved)
+        self.found = {step: {k: self.errors(*v) for k, v in row.items()} for step, row in saved["found"].items()}
+
+    def state(self) -> dict[str, Any]:
+        """Give what a checkpoint holds."""
+        found = {step: {k: tuple(v) for k, v in row.items()} for step, row in self.found.items()}
+        return super().state() | {"found": found}
+
+    @property
+    def best(self) -> int:
+        """The first step with the least error."""
+        return min(self.found, key=lambda step: (getattr(self.found[step][self.kept], self.least), step))
+
+    @property
+    def unmeasured(self) -> bool:
+        """Whether the run was stopped within a validation, or just before it."""
+        within = 0 < self.step < self.steps
+        return within and (self.step in self.found or self.due(self.args.validate_every))
+
+    def results(self) -> dict[str, Any]:
+        """Give the entries for ``result.json``."""
+        found = {step: {k: v._asdict() for k, v in row.items()} for step, row in self.found.items()}
+        return {"validation": found, "best": self.best}
