@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 import equicon as eq
+import equicon.backbones
 import equicon.data
 import equicon.hands
+import equicon.keypoints
 import equicon.metrics
 import equicon.presets
 import equicon.probes
