@@ -1,5 +1,6 @@
 import csv
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from examples.keypoints.running import evaluate_keypoints, result
 
 from equicon.data import CocoKeypoints
 from equicon.keypoints import read_keypoint_model
+from equicon.keypoints.recipes import mean_pose
 from equicon.metrics import coco_keypoint_ap
 
 
@@ -62,8 +64,34 @@ def test_cocos_average_precision_is_measured_for_cocos_labels(evaluated, coco):
     assert found.keys() == expected.keys()
 
 
-def test_a_sheet_shows_the_worst_items_first(evaluated):
+def test_a_sheet_shows_the_worst_items_first(evaluated, whole, coco, tmp_path, monkeypatch):
     assert (evaluated / "worst.png").read_bytes().startswith(b"\x89PNG")
+    titles = []
+    monkeypatch.setattr(
+        evaluate_keypoints, "write_figure", lambda _, figure: titles.extend(axis.get_title() for axis in figure.axes)
+    )
+    evaluate_keypoints.main([str(whole / "best.pt"), "--data", str(coco), "--out", str(tmp_path)])
+    far = [float(title.split(": ")[1].removesuffix(" px")) for title in titles if title]
+    assert len(far) == 24
+    assert far == sorted(far, reverse=True)  # all boxes are of one size here
+    assert titles[0].startswith("images/")
+
+
+def test_the_mean_pose_leaves_out_what_has_no_label_and_pictures_that_have_no_box():
+    xy, visible = 30 * torch.rand(5, 2, 2), torch.tensor([[2, 0], [1, 2], [2, 2], [0, 2], [2, 2]])
+    boxes = torch.tensor([[0.0, 0, 20, 30], [5, 5, 25, 20], [1, 2, 40, 30], [0, 0, 10, 10], [torch.nan] * 4])
+    data = SimpleNamespace(xy=xy, visible=visible, boxes=boxes)
+    found = mean_pose(data, 1.25)
+    for k in range(2):
+        places = []
+        for i in range(4):
+            if visible[i, k]:
+                x1, y1, x2, y2 = boxes[i].tolist()
+                half = 1.25 * max(x2 - x1, y2 - y1) / 2
+                places.append(
+                    [(float(xy[i, k, 0]) - (x1 + x2) / 2) / half, (float(xy[i, k, 1]) - (y1 + y2) / 2) / half]
+                )
+        assert found[k].tolist() == pytest.approx(torch.tensor(places).mean(0).tolist(), rel=1e-4)
 
 
 def test_predictions_of_a_table_are_a_table(whole, mouse, tmp_path):

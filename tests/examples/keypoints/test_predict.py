@@ -88,6 +88,7 @@ def test_painting_covers_keypoints_and_little_else():
     lit = painted.amax(0) > 0
     assert lit[30, 20:51].all()
     assert lit.sum() < 31 + 2 * 25
+    assert not lit[28, 18]  # dots are round
     assert not picture.any()
     faint = overlay(picture, xy, [], torch.tensor([0.5, 0.0, 1.0])).amax(0)
     assert (faint[30, 20], faint[30, 50]) == (127, 0)
