@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from plan import Pretrain
 from sizes import Preset
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -64,6 +65,11 @@ def build(preset: Preset) -> tuple[SiameseModel, int]:
     encoder, width = build_encoder(preset.arch, "none")
     model = SiameseModel(encoder, make_head(width, HIDDEN, POINTS), nn.Identity())
     return model.to(memory_format=torch.channels_last), width
+
+
+def encoder_file(out: Path, start: Pretrain) -> Path:
+    """Tell where a pre-training keeps its encoder."""
+    return out / "encoders" / f"{start.key}.pt"
 
 
 def fast(device: str) -> torch.autocast:

@@ -46,8 +46,8 @@ need("torchvision", "tqdm", "matplotlib")
 
 import torch
 import torchvision
-from common import render
-from plan import Piece, count, missing, ready
+from common import encoder_file, render
+from plan import FineTune, Piece, Results, count, missing, ready
 from report import write_report
 from sizes import PRESETS, Preset
 from tqdm import tqdm
@@ -95,7 +95,7 @@ def reproduce(args: argparse.Namespace) -> None:
             work(args, preset, results)
     except OSError as error:
         sys.exit(str(error))
-    if missing(ready(preset, results["pieces"]), results["pieces"]):
+    if todo(args, preset, results["pieces"]):
         print(f"{len(results['pieces'])} of {count(preset)} pieces are done. Give the same command to go on.")
         return
     print(write_report(args.out, preset, results))
@@ -115,11 +115,22 @@ def open_results(args: argparse.Namespace, preset: Preset) -> dict[str, Any]:
     return results
 
 
+def todo(args: argparse.Namespace, preset: Preset, done: Results) -> list[Piece]:
+    """List the missing pieces that can run, after those whose encoder is lost although others start from it.
+
+    Encoders are lost if a study goes on from a copy of results.json alone.
+    """
+    left = missing(ready(preset, done), done)
+    starts = dict.fromkeys(piece.start for piece in left if isinstance(piece, FineTune))
+    lost = [start for start in starts if not encoder_file(args.out, start).exists()]
+    return [*lost, *(piece for piece in left if not (isinstance(piece, FineTune) and piece.start in lost))]
+
+
 def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> None:
     """Run the missing pieces, and record each when it ends."""
     done, left = results["pieces"], args.pieces or count(preset)
     threads = max(1, (os.cpu_count() or 1) // preset.processes) if args.device == "cpu" else 0
-    if not missing(ready(preset, done), done):
+    if not todo(args, preset, done):
         return
     results["sessions"].append(machine(args))
     running: dict[Future[dict[str, Any]], Piece] = {}
@@ -128,7 +139,7 @@ def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> N
         try:
             while True:
                 begun = set(running.values())
-                for piece in missing(ready(preset, done), done):
+                for piece in todo(args, preset, done):
                     if left and len(running) < preset.processes and piece not in begun:
                         # Workers inherit the blocked signal. Only this process gets Ctrl-C, and then it ends them.
                         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -144,7 +155,7 @@ def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> N
                     piece = running.pop(future)
                     done[piece.key] = future.result() | {"session": len(results["sessions"]) - 1}
                     write_results(args, results)
-                    bar.update()
+                    bar.update(len(done) - bar.n)
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             for child in active_children():  # otherwise, workers would finish their pieces

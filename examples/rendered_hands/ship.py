@@ -21,7 +21,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from common import DOMAINS, MORE, SETS, hands, render
+from common import DOMAINS, MORE, SETS, encoder_file, hands, render
 from plan import METHODS, FineTune, Piece, Pretrain, settings
 from reproduce import machine
 from sizes import Preset, preset_of
@@ -125,7 +125,7 @@ def write(path: Path, piece: Piece, preset: Preset, args: argparse.Namespace, ca
     about: dict[str, Any] = {"arch": preset.arch, "size": [preset.size] * 2, "card": card}
     about |= {"mean": eq.Normalize.imagenet().mean, "std": eq.Normalize.imagenet().std}
     if isinstance(piece, Pretrain):
-        tensors = load_state(args.out / "encoders" / f"{piece.key}.pt")
+        tensors = load_state(encoder_file(args.out, piece))
         about |= {"kind": ENCODER, "representation": type(REPRESENTATIONS[piece.method]).__name__}
     else:
         tensors = load_state(args.out / "models" / f"{piece.key}.pt")

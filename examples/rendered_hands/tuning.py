@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import DOMAINS, SHARES, build, fast, hands, parts_of, some
+from common import DOMAINS, SHARES, build, encoder_file, fast, hands, parts_of, some
 from plan import FineTune
 from sizes import Preset
 from torch import nn
@@ -32,7 +32,7 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
     """
     seed = piece.start.seed
     begun, width = build(preset)
-    begun.load_state_dict(load_state(out / "encoders" / f"{piece.start.key}.pt"))
+    begun.load_state_dict(load_state(encoder_file(out, piece.start)))
     torch.manual_seed(seed)
     model = Pose25D(begun.encoder, width).to(device)
     data, choosing = (hands(out / "hands", name, device) for name in ("labelled", "choosing"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import DOMAINS, SHARES, build, fast, hands, parts_of, source
+from common import DOMAINS, SHARES, build, encoder_file, fast, hands, parts_of, source
 from plan import CHANGES, Change, Piece, Pretrain
 from sizes import Preset
 from torch import Tensor, nn
@@ -47,7 +47,7 @@ def pretrain(piece: Pretrain, preset: Preset, out: Path, device: str) -> dict[st
     losses: list[Tensor] = []
     if piece.method != "none":
         learn(model, piece, preset, out, device, losses)
-    write_state(out / "encoders" / f"{piece.key}.pt", plain_state(model))
+    write_state(encoder_file(out, piece), plain_state(model))
     wanted = ("labelled", "choosing", *DOMAINS)
     seen = {name: embed(model, hands(out / "hands", name, device), preset) for name in wanted}
     chosen_by = probe(seen["labelled"]["pooled"], seen["choosing"]["pooled"]).mm

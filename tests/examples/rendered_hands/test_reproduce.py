@@ -47,6 +47,24 @@ def test_ctrl_c_says_how_far_it_came(tmp_path, capsys, monkeypatch):
     assert f"Stopped after 0 of {count} pieces. Give the same command to go on." in capsys.readouterr().err
 
 
+def test_encoders_that_are_lost_are_made_again_before_others_start_from_them(tmp_path):
+    preset, done = sizes.PRESETS["toy"], {}
+    args = reproduce.parse_args(["--out", str(tmp_path)])
+    while runs := [p for p in plan.missing(plan.ready(preset, done), done) if isinstance(p, plan.Pretrain)]:
+        done |= {piece.key: {"chosen by": 0.0} for piece in runs}
+    tunings = plan.missing(plan.ready(preset, done), done)
+    starts = list(dict.fromkeys(piece.start for piece in tunings))
+    assert reproduce.todo(args, preset, done) == starts
+    (tmp_path / "encoders").mkdir()
+    (tmp_path / "encoders" / f"{starts[0].key}.pt").touch()
+    from_it = [piece for piece in tunings if piece.start == starts[0]]
+    assert from_it
+    assert reproduce.todo(args, preset, done) == starts[1:] + from_it
+    for start in starts:
+        (tmp_path / "encoders" / f"{start.key}.pt").touch()
+    assert reproduce.todo(args, preset, done) == tunings
+
+
 @pytest.mark.slow
 def test_pieces_run_in_processes_of_their_own(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES / "rendered_hands")  # where its processes look, too
