@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import equicon as eq
-from equicon.hands.recipes import build_encoder, make_head, parse_pretrain_args
+from equicon.recipes import build_encoder, make_head, parse_pretrain_args
 from equicon.training import PRECISIONS, Stopwatch, parameter_groups
 
 WARM_UP = 3

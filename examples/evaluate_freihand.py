@@ -62,8 +62,8 @@ from equicon.hands import (
     read_pose25d,
     write_leaderboard,
 )
-from equicon.hands.recipes import add_prediction, build_encoder, draw_skeletons, network_name, render
 from equicon.metrics import epe, pck, procrustes_align
+from equicon.recipes import add_prediction, build_encoder, draw_skeletons, network_name, render
 from equicon.training import (
     Help,
     WeightsError,

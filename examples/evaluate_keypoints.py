@@ -50,9 +50,10 @@ from equicon.data import (
     write_coco_results,
     write_deeplabcut_predictions,
 )
-from equicon.hands.recipes import add_prediction
 from equicon.keypoints import KeypointPredictor, read_keypoint_model
-from equicon.keypoints.recipes import (
+from equicon.metrics import coco_keypoint_ap, epe
+from equicon.recipes import add_prediction
+from equicon.recipes.keypoints import (
     MEAN,
     NEAR,
     TUNED,
@@ -65,7 +66,6 @@ from equicon.keypoints.recipes import (
     short_name,
     stacked,
 )
-from equicon.metrics import coco_keypoint_ap, epe
 from equicon.training import (
     Help,
     check_device,

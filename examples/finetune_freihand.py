@@ -54,7 +54,7 @@ from tqdm import tqdm
 
 import equicon as eq
 from equicon.hands import Hand, PoseErrors, PoseTarget, pose_crop, pose_errors, pose_loss, pose_target, project
-from equicon.hands.recipes import (
+from equicon.recipes import (
     MEAN,
     TUNED,
     FinetuneData,

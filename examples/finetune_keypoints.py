@@ -54,7 +54,6 @@ from tqdm import tqdm
 import equicon as eq
 from equicon.backbones import describe_backbone
 from equicon.data import KeypointSample
-from equicon.hands.recipes import Validated, build_encoder, check_shares, clip_gradients, encoder_options, encoder_rates
 from equicon.keypoints import (
     KeypointModel,
     KeypointPredictor,
@@ -64,7 +63,8 @@ from equicon.keypoints import (
     keypoint_target,
     write_keypoint_model,
 )
-from equicon.keypoints.recipes import (
+from equicon.recipes import Validated, build_encoder, check_shares, clip_gradients, encoder_options, encoder_rates
+from equicon.recipes.keypoints import (
     TUNED,
     KeypointData,
     KeypointErrors,

@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from equicon.data import read_rgb
 from equicon.hands import JOINT_NAMES, predict
-from equicon.hands.recipes import draw_bones
+from equicon.recipes import draw_bones
 from equicon.training import Help, escape_stdout, interruptible, write_figure
 
 

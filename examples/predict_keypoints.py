@@ -43,9 +43,9 @@ from equicon.data import (
     write_video,
     write_video_predictions,
 )
-from equicon.hands.recipes import add_prediction
 from equicon.keypoints import KeypointPredictor, read_keypoint_model
-from equicon.keypoints.recipes import draw_sheet, open_pictures, overlay, run_keypoints, short_name, stacked
+from equicon.recipes import add_prediction
+from equicon.recipes.keypoints import draw_sheet, open_pictures, overlay, run_keypoints, short_name, stacked
 from equicon.training import Help, check_device, escape_stdout, interruptible, last_line, loading, write_figure
 
 SHOWN = 24

@@ -56,7 +56,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 import equicon as eq
-from equicon.hands.recipes import (
+from equicon.probes import ProbeResult, format_probes
+from equicon.recipes import (
     METHODS,
     Batch,
     PretrainData,
@@ -81,7 +82,6 @@ from equicon.hands.recipes import (
     training_batches,
     two_views,
 )
-from equicon.probes import ProbeResult, format_probes
 from equicon.training import (
     PAUSE,
     Journal,

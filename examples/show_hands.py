@@ -22,7 +22,7 @@ import torch
 from torchvision.utils import make_grid, save_image
 
 from equicon.hands import SyntheticHands
-from equicon.hands.recipes import render
+from equicon.recipes import render
 from equicon.training import Help, escape_stdout, interruptible, whole
 
 

@@ -29,7 +29,7 @@ import torch
 
 from equicon.data import write_deeplabcut, write_video
 from equicon.hands import JOINT_NAMES, SyntheticHands
-from equicon.hands.recipes import render
+from equicon.recipes import render
 from equicon.training import Help, escape_stdout, interruptible, whole
 
 PICKED = ["wrist", "thumb_tip", "index_tip", "middle_tip", "ring_tip", "little_tip"]

@@ -11,6 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import equicon as eq
 from equicon._losses import negatives as _negatives
+from equicon.data import KeypointSample
+from equicon.keypoints import KeypointModel, keypoint_frame, keypoint_loss, keypoint_target
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.cuda.is_built(), reason="fakes CUDA tensors, which a CPU build has not"
@@ -94,4 +96,26 @@ def test_the_gradient_of_blocks_does_not_wait():
             grads = _negatives._differentiate(ctx, fake(8))
             assert grads[0].shape == (8, 4)
             assert grads[3] is None if learned is None else grads[3].shape == ()
+        assert not copies.waiting, copies.waiting[0]
+
+
+@pytest.mark.parametrize("head", ["heatmap", "regression"])
+def test_no_step_of_keypoints_waits(head):
+    class Encoder(torch.nn.Conv2d):
+        def forward_map(self, images):
+            return super().forward(images)
+
+        def forward(self, images):
+            return self.forward_map(images).mean((-2, -1))
+
+    with FakeTensorMode(allow_non_fake_inputs=True), Copies() as copies, torch.device("cuda"):
+        model = KeypointModel(Encoder(3, 16, 8, 8), 5, head)
+        image, visible = fake(4, 3, 80, 80, dtype=torch.uint8), fake(4, 5, dtype=torch.uint8)
+        sample = KeypointSample(image, fake(4, 5, 2), visible, fake(4, 4), fake(4, dtype=torch.long))
+        copies.waiting.clear()  # to build the model may wait
+        frame = keypoint_frame(sample, 1.25)
+        views, g = eq.presets.peclr()(image, size=(32, 32), frame=frame)
+        target = keypoint_target(sample, views, g @ frame, flip=fake(5, dtype=torch.long))
+        losses = keypoint_loss(model(target.images), target)
+        assert {loss.device.type for loss in losses.values()} == {"cuda"}
         assert not copies.waiting, copies.waiting[0]

@@ -173,7 +173,14 @@ def test_weights_are_loaded_whole_or_not_at_all():
 def test_the_bare_state_the_one_inside_and_the_parallel_one_are_the_same(tmp_path):
     state = tiny()
     parallel = {f"module.{name}": value for name, value in state.items()}
-    for number, value in enumerate([state, {"state_dict": state, "epoch": 3}, parallel, {"state_dict": parallel}]):
+    values = [
+        state,
+        {"state_dict": state, "epoch": 3},
+        parallel,
+        {"state_dict": parallel},
+        {"model": state, "epoch": 3},
+    ]
+    for number, value in enumerate(values):
         got = read_state(save(value, tmp_path / f"{number}.pt"))
         assert got.keys() == state.keys()
         assert all(torch.equal(got[name], state[name]) for name in state)
@@ -187,7 +194,7 @@ def test_the_bare_state_the_one_inside_and_the_parallel_one_are_the_same(tmp_pat
         ([torch.zeros(1)], r"bad\.pt is no state dict of tensors, it holds a list\. Save model"),
         ({}, "it holds nothing"),
         ({"conv1.weight": print}, "it holds 'conv1.weight', a type"),
-        ({"epoch": 3, "model": tiny()}, "it holds 'epoch', a int"),
+        ({"epoch": 3, "weights": tiny()}, "it holds 'epoch', a int"),
         ({"state_dict": 3}, "it holds a int"),
     ],
     ids=["list", "empty", "function", "number", "inside"],

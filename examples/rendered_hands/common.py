@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from equicon.hands import Hand, SyntheticHands
-from equicon.hands.recipes import SiameseModel, build_encoder, make_head
+from equicon.recipes import SiameseModel, build_encoder, make_head
 from equicon.training import PRECISIONS, fast_precision, write_state
 
 SHARES = {0.01: "1 %", 0.1: "10 %", 1.0: "100 %"}

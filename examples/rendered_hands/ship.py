@@ -30,9 +30,9 @@ from work import run
 import equicon as eq
 from equicon._pretrained.files import ENCODER, FOLDER, POSE, write_stored
 from equicon.hands import SyntheticHands, bone_length, predict
-from equicon.hands.recipes import METHODS as REPRESENTATIONS
 from equicon.metrics import epe
 from equicon.probes import extract_features, probe
+from equicon.recipes import METHODS as REPRESENTATIONS
 from equicon.training import Help, load_state, write_text
 
 ROOT = Path(__file__).parents[2]

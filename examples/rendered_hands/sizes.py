@@ -12,7 +12,7 @@ class Preset:
     """The sizes of a study.
 
     Args:
-        arch: The encoder, one of ``equicon.hands.recipes.ARCHS``.
+        arch: The encoder, one of ``equicon.recipes.ARCHS``.
         size: The side of the views [pixels].
         scenes: The number of scenes that the unlabelled hands share.
         unlabelled: The number of hands of the domain ``wild`` to pre-train on.

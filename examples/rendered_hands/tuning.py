@@ -13,7 +13,7 @@ from torch import nn
 
 import equicon as eq
 from equicon.hands import Hand, Pose25D, PoseErrors, bone_length, pose_errors, pose_loss, pose_target
-from equicon.hands.recipes import CLIP_NORM, REFINE_RATE
+from equicon.recipes import CLIP_NORM, REFINE_RATE
 from equicon.training import Batches, load_state, plain_state, seed_of, write_state
 
 LOSS_WEIGHTS = (10.0, 1.0, 0.2)

@@ -15,9 +15,9 @@ from tuning import tune
 
 import equicon as eq
 from equicon.hands import Hand
-from equicon.hands.recipes import METHODS, SiameseModel
 from equicon.metrics import epe, procrustes_align
 from equicon.probes import Features, extract_features, probe
+from equicon.recipes import METHODS, SiameseModel
 from equicon.training import Batches, learning_rate, plain_state, seed_of, write_state
 
 WARMUP = 0.05

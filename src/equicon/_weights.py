@@ -59,7 +59,9 @@ def listed(what: str, names: list[str]) -> str:
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
-    """Read a state dict from a file, where it is the whole content or the entry ``"state_dict"``.
+    """Read a state dict from a file, where it is the whole content or the entry ``"state_dict"`` or ``"model"``.
+
+    Trainers write the first entry, and the programs of MAE and DeiT the second.
 
     The prefix ``module.``, which ``DistributedDataParallel`` puts before all names, is removed.
 
@@ -75,6 +77,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
             "or encoder.pt of pre-training. An encoder must be fine-tuned first (finetune_freihand.py --weights FILE)."
         )
     state = found.get("state_dict", found) if isinstance(found, dict) else found
+    if state is found and isinstance(found, dict) and isinstance(found.get("model"), dict):
+        state = found["model"]
     if not isinstance(state, dict):
         raise _no_state(path, f"a {type(state).__name__}")
     odd = [f"{name!r}, a {type(value).__name__}" for name, value in state.items() if not isinstance(value, Tensor)]

@@ -5,7 +5,7 @@ torchvision = pytest.importorskip("torchvision", reason="the examples need torch
 
 from examples.loading import load
 
-from equicon.hands.recipes import build_encoder
+from equicon.recipes import build_encoder
 
 main = load("convert_weights.py").main
 

@@ -35,7 +35,7 @@ def test_it_is_zero_for_the_truth_and_grows_with_the_distance(xy):
 def test_it_equals_a_loop(xy):
     visible = (torch.rand(3, 5, generator=torch.Generator().manual_seed(1)) > 0.4) * 2
     found, target = predicted(xy + torch.randn(3, 5, 2)), wanted(xy, visible)
-    parts = keypoint_loss(found, target, shape=0.5)
+    parts = keypoint_loss(found, target, shape_weight=0.5)
     far, apart, count = 0.0, 0.0, 0
     true = gaussians(xy, (16, 16), SIZE)
     for b in range(3):
@@ -87,8 +87,8 @@ def test_its_gradient_at_the_truth_is_finite(xy):
 
 def test_bad_input_is_named(xy):
     visible = torch.full((3, 5), 2)
-    with pytest.raises(ValueError, match=r"shape: expected a number of at least 0"):
-        keypoint_loss(predicted(xy), wanted(xy, visible), shape=-1.0)
+    with pytest.raises(ValueError, match=r"shape_weight: expected a number of at least 0"):
+        keypoint_loss(predicted(xy), wanted(xy, visible), shape_weight=-1.0)
     with pytest.raises(ValueError, match=r"target.xy: expected .*\(B, 5, 2\)"):
         keypoint_loss(predicted(xy), wanted(xy[:, :4], visible[:, :4]))
     with pytest.raises(ValueError, match=r"prediction"):

@@ -39,6 +39,16 @@ def test_it_predicts_places_in_pixels_of_the_view(arch, stride, head):
         assert found.heatmaps is None
 
 
+def test_an_encoder_of_ones_own_may_take_one_size_only():
+    class Fixed(Small):
+        def forward_map(self, images: torch.Tensor) -> torch.Tensor:
+            assert images.shape[-2:] == (32, 48)
+            return super().forward_map(images)
+
+    found = KeypointModel(Fixed(), 3, size=(32, 48))(torch.rand(2, 3, 32, 48))
+    assert found.heatmaps.shape == (2, 3, 16, 24)
+
+
 @pytest.mark.parametrize("head", ["heatmap", "regression"])
 def test_it_learns_where_blobs_are(head):
     torch.manual_seed(0)

@@ -16,7 +16,7 @@ from examples.loading import load
 import equicon as eq
 from equicon._pretrained.files import FOLDER, read_stored, shipped
 from equicon.hands import read_encoder, read_pose25d
-from equicon.hands.recipes import build_encoder
+from equicon.recipes import build_encoder
 
 ship = load("rendered_hands/ship.py")
 NAMES = [*shipped()]

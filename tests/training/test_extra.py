@@ -71,7 +71,7 @@ def test_what_is_missing_is_said_with_what_to_install():
     ("code", "error"),
     [
         ("import equicon.training", ""),
-        ("import equicon.hands.recipes", "not installed: torchvision, tqdm, matplotlib. Install the extra: pip"),
+        ("import equicon.recipes", "not installed: torchvision, tqdm, matplotlib. Install the extra: pip"),
         (JOURNAL.format(True), ""),
         (
             JOURNAL.format(False),

@@ -12,7 +12,9 @@ from equicon.keypoints._target import KeypointTarget
 _TINY = 1e-12  # keeps the logarithm of 0 finite; it is far below what float32 resolves beside 1
 
 
-def keypoint_loss(prediction: KeypointPrediction, target: KeypointTarget, shape: float = 1.0) -> dict[str, Tensor]:
+def keypoint_loss(
+    prediction: KeypointPrediction, target: KeypointTarget, shape_weight: float = 1.0
+) -> dict[str, Tensor]:
     """Compute the loss of a prediction in parts: how far the places are off, and how the heatmaps look.
 
     Both are means over the keypoints that are labelled and lie in the view. ``"2D"`` is the distance from the true
@@ -23,7 +25,7 @@ def keypoint_loss(prediction: KeypointPrediction, target: KeypointTarget, shape:
     Args:
         prediction: What a ``KeypointModel`` predicted for the B views.
         target: What it should have predicted, from ``keypoint_target``.
-        shape: The weight of the second part, at least 0.
+        shape_weight: The weight of the second part, at least 0.
 
     Returns:
         A dictionary of scalars. ``"2D"`` is in units of half the view's shorter side, and ``"shape"`` is there for
@@ -40,7 +42,7 @@ def keypoint_loss(prediction: KeypointPrediction, target: KeypointTarget, shape:
         >>> sum(keypoint_loss(found, target).values()) < 1e-5
         tensor(True)
     """
-    shape = check_number("shape", shape, low=0.0)
+    shape_weight = check_number("shape_weight", shape_weight, low=0.0)
     count = prediction.xy.shape[1]
     check_floating("target.xy", target.xy, f"(B, {count}, 2)", last=(count, 2), ndim=3)
     check_batch("prediction", prediction.xy, target.xy, "target")
@@ -59,7 +61,7 @@ def keypoint_loss(prediction: KeypointPrediction, target: KeypointTarget, shape:
         parts = {"2D": _mean(far, known)}
         if prediction.heatmaps is not None:
             true = gaussians(wanted, (prediction.heatmaps.shape[-2], prediction.heatmaps.shape[-1]), size)
-            parts["shape"] = shape * _mean(_divergence(prediction.heatmaps, true), known)
+            parts["shape"] = shape_weight * _mean(_divergence(prediction.heatmaps, true), known)
         return parts
 
 

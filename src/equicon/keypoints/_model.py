@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from equicon._checks import check_batch, check_choice, check_floating, check_images, check_int, value_error
+from equicon._checks import Size, check_batch, check_choice, check_floating, check_images, check_int, value_error
 from equicon._devices import without_autocast
 from equicon._plane.frames import pixel_points
 from equicon._plane.matrix import at_least_float32
@@ -56,6 +56,7 @@ class KeypointModel(nn.Module):
         encoder: A network of ``equicon.backbones.build_backbone``, or your own with a method ``forward_map``.
         count: The number of keypoints K, at least 1.
         head: ``"heatmap"`` or ``"regression"``.
+        size: Height and width, in pixels, of the images that an encoder of your own is tried with. Others are not run.
 
     Raises:
         TypeError: If the encoder is not a network that ``describe_backbone`` knows, or the count is not whole.
@@ -69,11 +70,11 @@ class KeypointModel(nn.Module):
         (torch.Size([2, 17, 2]), torch.Size([2, 17, 16, 16]))
     """
 
-    def __init__(self, encoder: nn.Module, count: int, head: Head = "heatmap") -> None:
+    def __init__(self, encoder: nn.Module, count: int, head: Head = "heatmap", *, size: Size = (224, 224)) -> None:
         super().__init__()
         self.count = check_int("count", count, low=1)
         check_choice("head", head, get_args(Head))
-        about = describe_backbone(encoder)
+        about = describe_backbone(encoder, size=size)
         self.encoder, self.stride = encoder, about.stride
         self.head: nn.Module
         if head == "regression":

@@ -14,7 +14,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture
 def tiny(monkeypatch):
-    from equicon.hands.recipes import _beside
+    from equicon.recipes import _beside
 
     monkeypatch.setattr(_beside, "build_encoder", tiny_encoder.build_tiny_encoder)
 
@@ -24,7 +24,7 @@ def whole(root, tmp_path_factory):
     """A run without a break."""
     from examples.finetuning.running import run, short
 
-    from equicon.hands.recipes import _beside
+    from equicon.recipes import _beside
 
     out = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:

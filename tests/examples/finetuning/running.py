@@ -7,7 +7,7 @@ import torch
 from examples.loading import load
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from equicon.hands.recipes import TUNED
+from equicon.recipes import TUNED
 from equicon.training import Checkpoints
 
 finetune_freihand = load("finetune_freihand.py")

@@ -9,7 +9,7 @@ pytest.importorskip("torchvision", reason="the examples need torchvision")
 from examples.finetuning.running import curves, finetune_freihand, result, run, short
 
 from equicon.hands import FreiHAND, write_freihand
-from equicon.hands.recipes import _networks
+from equicon.recipes import _networks
 from equicon.training import Checkpoints
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 import equicon as eq
 from equicon.hands import pose_errors, project
-from equicon.hands.recipes import TUNED, FinetuneData, _beside, load_finetune_data
+from equicon.recipes import TUNED, FinetuneData, _beside, load_finetune_data
 from equicon.training import Checkpoints
 
 

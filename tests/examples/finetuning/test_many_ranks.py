@@ -14,7 +14,7 @@ from equicon.training import Checkpoints, Ranks
 TORCHRUN = """
 import os, signal, sys
 import tiny_encoder, torch
-from equicon.hands.recipes import _beside
+from equicon.recipes import _beside
 from examples.finetuning.running import finetune_freihand
 _beside.build_encoder = tiny_encoder.build_tiny_encoder
 seed_of = finetune_freihand.seed_of

@@ -1,4 +1,6 @@
+import json
 import os
+import shutil
 import signal
 
 import pytest
@@ -10,7 +12,7 @@ pytest.importorskip("torchvision", reason="the examples need torchvision")
 from examples.finetuning.running import curves, finetune_freihand, kept, run, same_run, short
 
 from equicon.hands import write_freihand
-from equicon.hands.recipes import _beside
+from equicon.recipes import _beside
 from equicon.training import Checkpoints, seed_of
 
 
@@ -127,8 +129,18 @@ def test_a_resumed_run_does_not_ask_for_the_weights_it_began_with(whole, tmp_pat
         return tiny_encoder.build_tiny_encoder()
 
     monkeypatch.setattr(_beside, "build_encoder", build)
-    run("--resume", "--weights", "gone.pt", "--out", whole)
+    shutil.copytree(whole, tmp_path / "out")
+    arguments = tmp_path / "out" / "arguments.json"
+    arguments.write_text(json.dumps(json.loads(arguments.read_text()) | {"weights": "gone.pt"}))
+    run("--resume", "--out", tmp_path / "out")
     assert asked == ["none"]
+
+
+def test_a_resumed_run_takes_no_other_weights(whole, capsys):
+    with pytest.raises(SystemExit):
+        run("--resume", "--weights", "other.pt", "--out", whole)
+    assert "--weights: the run in" in (said := capsys.readouterr().err)
+    assert "was begun with none, got other.pt. Leave --weights out, or start a new run" in said
 
 
 def test_data_that_changed_is_noticed(tiny, root, whole, tmp_path):

@@ -16,7 +16,7 @@ from torch import nn
 
 from equicon import load_weights
 from equicon.hands import FreiHAND, Pose25D, PoseErrors, read_pose25d
-from equicon.hands.recipes import MEAN, SCRATCH, TUNED
+from equicon.recipes import MEAN, SCRATCH, TUNED
 from equicon.training import Checkpoints
 
 

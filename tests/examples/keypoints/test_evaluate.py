@@ -11,8 +11,8 @@ from examples.keypoints.running import evaluate_keypoints, result
 
 from equicon.data import CocoKeypoints
 from equicon.keypoints import read_keypoint_model
-from equicon.keypoints.recipes import mean_pose
 from equicon.metrics import coco_keypoint_ap
+from equicon.recipes.keypoints import mean_pose
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from examples.keypoints.running import curves, evaluate_keypoints, finetune, fin
 
 from equicon.data import write_deeplabcut
 from equicon.keypoints import read_keypoint_model
-from equicon.keypoints.recipes import MEAN, TUNED
+from equicon.recipes.keypoints import MEAN, TUNED
 from equicon.training import Checkpoints
 
 
@@ -88,7 +88,7 @@ def test_deeplabcut_is_learned_from_and_tested_on_too(mouse, tmp_path, capsys):
 
 
 def test_weights_of_pretraining_bring_their_architecture(coco, tmp_path):
-    from equicon.keypoints.recipes import parse_keypoint_args
+    from equicon.recipes.keypoints import parse_keypoint_args
 
     (tmp_path / "arguments.json").write_text('{"arch": "resnet18", "data": ["x"]}')
     (tmp_path / "encoder.pt").write_bytes(b"")

@@ -11,7 +11,7 @@ from examples.keypoints.running import predict_keypoints
 
 from equicon.data import VideoFrames, write_video
 from equicon.keypoints import read_keypoint_model
-from equicon.keypoints.recipes import overlay
+from equicon.recipes.keypoints import overlay
 
 
 def table(path):

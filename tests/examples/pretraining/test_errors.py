@@ -8,7 +8,7 @@ pytest.importorskip("torchvision", reason="the examples need torchvision")
 
 from examples.pretraining.running import curve, pretrain_freihand, run, short
 
-from equicon.hands.recipes import _networks
+from equicon.recipes import _networks
 
 
 @pytest.mark.parametrize(

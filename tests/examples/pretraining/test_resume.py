@@ -207,7 +207,7 @@ def test_a_checkpoint_of_another_version_is_named(photos, whole, tmp_path, lacks
         run("--resume", "--out", tmp_path / "out")
 
 
-def test_a_resumed_run_does_not_ask_for_the_weights_it_began_with(whole, monkeypatch):
+def test_a_resumed_run_does_not_ask_for_the_weights_it_began_with(whole, tmp_path, monkeypatch):
     asked = []
 
     def build(arch, weights, **options):
@@ -215,8 +215,18 @@ def test_a_resumed_run_does_not_ask_for_the_weights_it_began_with(whole, monkeyp
         return tiny_encoder.build_tiny_encoder()
 
     monkeypatch.setattr(pretrain_freihand, "build_encoder", build)
-    run("--resume", "--weights", "gone.pt", "--out", whole)
+    shutil.copytree(whole, tmp_path / "out")
+    arguments = tmp_path / "out" / "arguments.json"
+    arguments.write_text(json.dumps(json.loads(arguments.read_text()) | {"weights": "gone.pt"}))
+    run("--resume", "--out", tmp_path / "out")
     assert asked == ["none"]
+
+
+def test_a_resumed_run_takes_no_other_weights(whole, capsys):
+    with pytest.raises(SystemExit):
+        run("--resume", "--weights", "other.pt", "--out", whole)
+    assert "--weights: the run in" in (said := capsys.readouterr().err)
+    assert "was begun with none, got other.pt. Leave --weights out, or start a new run" in said
 
 
 def test_a_finished_run_is_finished(tiny, photos, whole, capsys):

@@ -14,7 +14,7 @@ from examples.pretraining.running import TOY, curve, encoder, pretrain_freihand,
 
 import equicon as eq
 from equicon.hands import write_freihand
-from equicon.hands.recipes import build_encoder
+from equicon.recipes import build_encoder
 from equicon.training import Checkpoints
 
 

@@ -146,7 +146,7 @@ def test_other_files_are_named(tmp_path):
     bad([torch.zeros(1)], r"bad\.pt is no state dict of tensors, it holds a list\. Save model")
     bad({}, "it holds nothing")
     bad({"conv1.weight": print}, r"it holds 'conv1.weight', a type")
-    bad({"epoch": 3, "model": tiny()}, r"it holds 'epoch', a int")
+    bad({"epoch": 3, "weights": tiny()}, r"it holds 'epoch', a int")
     bad({"state_dict": 3}, "it holds a int")
     bad({"stem.0.w": torch.zeros(1)}, r"bad\.pt: expected the weights of an encoder.*got 1 tensors \(stem\.0\.w\)")
     bad(pretrained(tiny()) | {"teacher.w": torch.zeros(1)}, r"encoder\.features.*alone, got teacher\.w")

@@ -26,7 +26,7 @@ def read_encoder(path: str | Path) -> dict[str, Tensor]:
 
     - a file of ``equicon.save_pretrained``, or the name of a model that comes with equicon;
     - a state dict of torchvision, timm or DINO, as safetensors or by ``torch.save``, also under ``"state_dict"``, as in
-      the released ``peclr_rn50_yt3dh_fh.pth``;
+      the released ``peclr_rn50_yt3dh_fh.pth``, or under ``"model"``, as in the checkpoints of MAE and DeiT;
     - a Lightning checkpoint of the official pre-training (``encoder.features.*``);
     - a released fine-tuned model (``backend_model.*``);
     - a state dict of ``Pose25D``.

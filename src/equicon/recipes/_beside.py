@@ -1,0 +1,105 @@
+"""What a fine-tuned model is compared with: the mean pose, and the same model trained from random weights."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from equicon.hands import Pose, Pose25D, PoseErrors, PoseTarget, lift, wrist_from_palm
+from equicon.recipes._networks import build_encoder, encoder_rates
+from equicon.recipes._refining import REFINE_RATE
+from equicon.training import parameter_groups
+
+TUNED, SCRATCH, MEAN = "this model", "from scratch", "mean pose"
+"""The names of predictions: of the model that is kept, of the same model from random weights, and of the mean pose."""
+
+_COLUMNS = {"px": "2D [px]", "mm": "from the wrist [mm]", "pa_mm": "aligned (PA) [mm]", "epe_mm": "EPE [mm]"}
+
+
+class Models(nn.Module):
+    """A 2.5D model and, if wanted, the same model from random weights.
+
+    They see the same views and do not affect each other.
+
+    Args:
+        arch: The encoder of both models, one of ``ARCHS`` or ``timm/NAME``.
+        weights: The weights of the model that is kept. ``build_encoder`` lists the choices.
+        baseline: Whether to train the model from random weights too.
+        options: What else ``build_encoder`` takes. All blocks of the model from random weights learn.
+
+    Raises:
+        WeightsError: If the weights cannot be read, or belong to another network.
+    """
+
+    def __init__(self, arch: str, weights: str, baseline: bool, **options: Any) -> None:
+        super().__init__()
+        models = {TUNED: Pose25D(*build_encoder(arch, weights, **options))}
+        if baseline:
+            models[SCRATCH] = Pose25D(*build_encoder(arch, "none", **(options | {"freeze_blocks": 0})))
+        self.by_name = nn.ModuleDict(models)
+
+    def forward(self, images: Tensor, K: Tensor) -> list[Pose]:
+        """Predict with each model, in order."""
+        return [model(images, K) for model in self]
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        return iter(self.by_name.values())
+
+    @property
+    def kept(self) -> nn.Module:
+        """The model that is kept."""
+        return self.by_name[TUNED]
+
+    def groups(self, weight_decay: float, layer_decay: float = 1.0) -> list[dict[str, Any]]:
+        """Group the parameters with ``parameter_groups``.
+
+        The part that refines the root's depth learns faster. The lower blocks of the encoder of the model that is kept
+        learn slower, by a factor of ``layer_decay`` from each block to the block below.
+        """
+        found: list[dict[str, Any]] = []
+        for name, model in self.by_name.items():
+            slower = encoder_rates(model.get_submodule("encoder"), layer_decay if name == TUNED else 1.0)
+            found += parameter_groups(model, weight_decay, {"refine": REFINE_RATE} | slower)
+        return found
+
+    def clip_gradients(self, norm: float) -> None:
+        """Shorten the gradient of each model to ``norm`` if it is longer; 0 leaves it as it is."""
+        for model in self if norm else ():
+            nn.utils.clip_grad_norm_(model.parameters(), norm)
+
+
+def mean_pose(targets: Sequence[PoseTarget]) -> Tensor:
+    """Predict the same hand everywhere, without looking at an image.
+
+    The hand has the mean joints, relative to the palm and in bone lengths. The palm is at its mean place in the views.
+    The depth of the palm is the focal length times the mean of depth over focal length.
+
+    Args:
+        targets: Batches of the hands that it is measured on. The mean is taken over these very hands, so it is a little
+            better than a mean over other hands.
+
+    Returns:
+        The joints (N, 21, 3) in metres. Joint 0 is the wrist.
+    """
+    xyz, K, xy, scale = (
+        torch.cat([getattr(t, name) for t in targets]).double() for name in ("xyz", "K", "xy", "scale")
+    )
+    focal = torch.linalg.det(K[:, :2, :2]).abs().sqrt()
+    depth = (xyz[:, 0, 2] / focal).mean() * focal
+    palm = lift(xy[:, :1].mean(0).expand(len(K), 1, 2), torch.zeros_like(depth)[:, None], depth, K)
+    return wrist_from_palm(palm + (xyz - xyz[:, :1]).mean(0)) * scale[:, None, None]
+
+
+def format_errors(rows: Mapping[str, PoseErrors]) -> str:
+    """Write errors as plain text, with a line for each name.
+
+    Args:
+        rows: The errors, by name.
+    """
+    width = max(len(name) for name in rows)
+    lines = [" " * width + "".join(f"  {title}" for title in _COLUMNS.values())]
+    for name, errors in rows.items():
+        cells = (f"{getattr(errors, field):{len(title) + 2}.1f}" for field, title in _COLUMNS.items())
+        lines.append(f"{name:{width}}" + "".join(cells))
+    return "\n".join(lines)
