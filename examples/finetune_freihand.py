@@ -31,6 +31,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,21 +54,27 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 import equicon as eq
-from equicon.hands import Hand, PoseErrors, PoseTarget, pose_crop, pose_errors, pose_loss, pose_target, project
+from equicon.hands import Hand, Pose, PoseErrors, PoseTarget, pose_crop, pose_errors, pose_loss, pose_target, project
 from equicon.recipes import (
+    FLAT_POSE,
     MEAN,
     TUNED,
     FinetuneData,
     Models,
+    Teacher,
     Validated,
     check_shares,
     draw_skeletons,
     encoder_options,
     find_labelled,
+    flat_pose,
     format_errors,
+    geometric_views,
     load_finetune_data,
+    load_unlabelled,
     mean_pose,
     parse_finetune_args,
+    read_pose,
 )
 from equicon.training import (
     PAUSE,
@@ -95,6 +102,7 @@ def finetune(run: "Run", journal: Journal, stop: Stop) -> bool:
     augment = run.make_views()
     sampler = Batches(run.data.count, args.batch_size, args.seed, run.step, run.steps, ranks)
     batches = iter(DataLoader(run.data.train, batch_sampler=sampler, **loading(args)))
+    lessons = run.teacher.lessons(read_pose, run.step, run.steps, ranks) if run.teacher else None
     stopping = ranks.any(bool(stop.signal))
     run.model.train()
     watch.mark(PAUSE)
@@ -103,11 +111,16 @@ def finetune(run: "Run", journal: Journal, stop: Stop) -> bool:
         watch.mark("data")
         torch.manual_seed(seed_of(args.seed, 1, run.step, *([ranks.rank] if ranks.rank else [])))
         view = make_view(hand, augment, run)
+        taught = next(lessons) if lessons else None
         watch.mark("views")
         with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
-            poses = run.predict(view.images, view.K)
+            poses = run.predict(view.images, view.K, taught and taught.images)
         watch.mark("model")
-        each = [pose_loss(pose, view, tuple(args.loss_weights)) for pose in poses]
+        labelled = [Pose(*(field[: len(hand.image)] for field in pose)) for pose in poses]
+        each = [pose_loss(pose, view, tuple(args.loss_weights)) for pose in labelled]
+        if taught:
+            z = flat_pose(poses[0], view.images)[len(hand.image) :]
+            each[0]["consistency"] = taught.loss(z, run.scales)
         totals = [torch.stack([*losses.values()]).sum() for losses in each]
         run.scaler.scale(torch.stack(totals).sum()).backward()  # the loss of one model has no gradient in the other
         watch.mark("model")
@@ -119,6 +132,8 @@ def finetune(run: "Run", journal: Journal, stop: Stop) -> bool:
         run.scaler.step(run.optimizer)
         run.scaler.update()
         run.optimizer.zero_grad(set_to_none=True)
+        if run.teacher:
+            run.teacher.follow(run.student)
         watch.mark("optimizer")
 
         # Take the mean over the ranks, so that all ranks see a value that is not finite on one of them.
@@ -152,7 +167,7 @@ def validate(run: "Run", journal: Journal) -> None:
         run.found[run.step] = run.ranks.of_first(lambda: measure(run, journal))
         run.save(journal)
     if run.best == run.step and run.ranks.first:  # after saving; done again if the run stopped in between
-        write_state(run.args.out / "best.pt", plain_state(run.models.kept))
+        write_state(run.args.out / "best.pt", plain_state(run.tested))
     for name, errors in run.found[run.step].items():
         group = "validation" if name == TUNED else f"validation, {name}"
         journal.scalars(run.step, {f"{group}/{field}": value for field, value in errors._asdict().items()})
@@ -177,7 +192,9 @@ def measure(run: "Run", journal: Journal) -> dict[str, PoseErrors]:
 @torch.no_grad()
 def predict(run: "Run") -> tuple[Hand, dict[str, Tensor]]:
     """Predict joints in metres with each model and the mean pose. Also give the labels and the first eight images."""
-    run.models.eval()
+    models = [run.tested, *(model for model in run.models if model is not run.student)]
+    for model in models:
+        model.eval()
     loader = DataLoader(run.data.validation, VALIDATION_BATCH, **loading(run.args))
     images: list[Tensor] = []
     views, hands, found = [], [], []
@@ -185,7 +202,7 @@ def predict(run: "Run") -> tuple[Hand, dict[str, Tensor]]:
     for hand in tqdm(loader, desc="validate", leave=False):
         view = make_view(hand, plain, run)
         with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
-            poses = run.models(view.images, view.K)
+            poses = [model(view.images, view.K) for model in models]
         images.append(hand.image[: 0 if images else 8].clone())  # clone: a slice would keep the whole batch
         hands.append((hand.xyz, hand.K))
         views.append(view._replace(images=view.images[:0].clone()))  # likewise
@@ -214,7 +231,8 @@ class Run(Validated[FinetuneData]):
             self.check_count(self.args.hands)
 
     def load_data(self) -> FinetuneData:
-        return load_finetune_data(self.args, quiet=not self.ranks.first)
+        unlabelled = load_unlabelled(self.args, quiet=not self.ranks.first)
+        return replace(load_finetune_data(self.args, quiet=not self.ranks.first), unlabelled=unlabelled)
 
     def build(self, weights: str) -> nn.Module:
         return Models(self.args.arch, weights, self.args.baseline, **encoder_options(self.args))
@@ -224,20 +242,22 @@ class Run(Validated[FinetuneData]):
         return torch.optim.AdamW(groups, self.args.lr, fused=True)
 
     def make_views(self) -> eq.Compose:
-        args = self.args
-        return eq.Compose(
-            [
-                eq.RandomScale((args.scale[0], args.scale[1])),
-                eq.RandomRotation(args.degrees),
-                eq.RandomTranslate(args.translate),
-                eq.ColorJitter(*args.jitter),
-                eq.Normalize.imagenet(),
-            ]
-        )
+        return eq.Compose([*geometric_views(self.args), eq.ColorJitter(*self.args.jitter), eq.Normalize.imagenet()])
+
+    def make_teacher(self) -> Teacher | None:
+        if self.data.unlabelled is None:
+            return None
+        flat, depth, _ = self.args.loss_weights  # each part of the loss is a mean over its values
+        self.scales = torch.tensor([flat * 63 / 42] * 42 + [depth * 63 / 21] * 21, device=self.device)
+        return Teacher(self.student, self.data.unlabelled, FLAT_POSE, margin=1.0, args=self.args)
 
     def start(self, data: FinetuneData, saved: Mapping[str, Any] | None) -> None:
         super().start(data, saved)
         self.predict: nn.Module = DistributedDataParallel(self.model) if self.ranks.world > 1 else self.model
+
+    @property
+    def student(self) -> nn.Module:
+        return self.models.kept
 
     @property
     def models(self) -> Models:

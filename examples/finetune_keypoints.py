@@ -30,6 +30,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +64,29 @@ from equicon.keypoints import (
     keypoint_target,
     write_keypoint_model,
 )
-from equicon.recipes import Validated, build_encoder, check_shares, clip_gradients, encoder_options, encoder_rates
+from equicon.recipes import (
+    Teacher,
+    Validated,
+    build_encoder,
+    check_shares,
+    clip_gradients,
+    encoder_options,
+    encoder_rates,
+    geometric_views,
+    load_unlabelled,
+)
 from equicon.recipes.keypoints import (
     TUNED,
     KeypointData,
     KeypointErrors,
     draw_sheet,
+    first_of,
+    flat_points,
     format_keypoint_errors,
     load_keypoint_data,
     make_task,
     parse_keypoint_args,
+    read_points,
     run_keypoints,
     stacked,
 )
@@ -90,8 +104,7 @@ from equicon.training import (
     write_figure,
 )
 
-VALIDATION_BATCH = 64
-SHOWN = 8
+VALIDATION_BATCH, SHOWN = 64, 8
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -104,6 +117,7 @@ def finetune(run: "Run", journal: Journal, stop: Stop) -> bool:
     augment = run.make_views()
     sampler = Batches(run.data.count, args.batch_size, args.seed, run.step, run.steps, ranks)
     batches = iter(DataLoader(run.data.train, batch_sampler=sampler, **loading(args)))
+    lessons = run.teacher.lessons(read_points, run.step, run.steps, ranks) if run.teacher else None
     stopping = ranks.any(bool(stop.signal))
     run.model.train()
     watch.mark(PAUSE)
@@ -112,10 +126,14 @@ def finetune(run: "Run", journal: Journal, stop: Stop) -> bool:
         watch.mark("data")
         torch.manual_seed(seed_of(args.seed, 1, run.step, *([ranks.rank] if ranks.rank else [])))
         view = make_view(sample, augment, run)
+        taught = next(lessons) if lessons else None
+        images = torch.cat([view.images, taught.images]) if taught else view.images
         watch.mark("views")
         with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
-            found = run.predict(view.images)
-        losses = keypoint_loss(found, view)
+            found = run.predict(images)
+        losses = keypoint_loss(first_of(found, len(view.images)), view)
+        if taught:
+            losses["consistency"] = taught.loss(flat_points(found, images)[len(view.images) :])
         run.scaler.scale(torch.stack([*losses.values()]).sum()).backward()
         watch.mark("model")
         rate = run.rate
@@ -125,6 +143,8 @@ def finetune(run: "Run", journal: Journal, stop: Stop) -> bool:
         run.scaler.step(run.optimizer)
         run.scaler.update()
         run.optimizer.zero_grad(set_to_none=True)
+        if run.teacher:
+            run.teacher.follow(run.student)
         watch.mark("optimizer")
 
         # Take the mean over the ranks, so that all ranks see a value that is not finite on one of them.
@@ -157,7 +177,7 @@ def validate(run: "Run", journal: Journal) -> None:
         run.found[run.step] = run.ranks.of_first(lambda: measure(run, journal))
         run.save(journal)
     if run.best == run.step and run.ranks.first:  # after saving; done again if the run stopped in between
-        write_keypoint_model(run.args.out / "best.pt", plain_state(run.model), run.task)
+        write_keypoint_model(run.args.out / "best.pt", plain_state(run.tested), run.task)
     for name, errors in run.found[run.step].items():
         group = "validation" if name == TUNED else f"validation, {name}"
         journal.scalars(run.step, {f"{group}/{field}": value for field, value in errors._asdict().items()})
@@ -168,10 +188,11 @@ def validate(run: "Run", journal: Journal) -> None:
 def measure(run: "Run", journal: Journal) -> dict[str, KeypointErrors]:
     """Predict the validation items, and keep the picture if the model is the best so far."""
     run.check_finite()
-    run.model.eval()
+    run.tested.eval()
     data = run.data
     loader = tqdm(DataLoader(data.validation, VALIDATION_BATCH, **loading(run.args)), desc="validate", leave=False)
-    tested = run_keypoints(KeypointPredictor(run.model, run.task), loader, run.device, run.dtype)
+    predictor = KeypointPredictor(run.tested, run.task)  # type: ignore[arg-type]  # build makes a KeypointModel
+    tested = run_keypoints(predictor, loader, run.device, run.dtype)
     errors = tested.errors(data.held_out)
     first = stacked(data.validation, range(min(SHOWN, len(data.validation))))
     figure = draw_sheet(first.image / 255, tested.xy[:SHOWN], run.task.skeleton, first.xy, first.visible)
@@ -198,7 +219,8 @@ class Run(Validated[KeypointData]):
         check_shares(self.args.batch_size, self.ranks.world)
 
     def load_data(self) -> KeypointData:
-        data = load_keypoint_data(self.args)
+        unlabelled = load_unlabelled(self.args, quiet=not self.ranks.first)
+        data = replace(load_keypoint_data(self.args), unlabelled=unlabelled)
         self.task = make_task(data, self.args)
         return data
 
@@ -217,16 +239,12 @@ class Run(Validated[KeypointData]):
 
     def make_views(self) -> eq.Compose:
         args = self.args
-        return eq.Compose(
-            [
-                eq.RandomScale((args.scale[0], args.scale[1])),
-                eq.RandomRotation(args.degrees),
-                eq.RandomTranslate(args.translate),
-                eq.RandomHorizontalFlip(args.flip),
-                eq.ColorJitter(*args.jitter),
-                eq.Normalize.imagenet(),
-            ]
-        )
+        flip, colour = eq.RandomHorizontalFlip(args.flip), eq.ColorJitter(*args.jitter)
+        return eq.Compose([*geometric_views(args), flip, colour, eq.Normalize.imagenet()])
+
+    def make_teacher(self) -> Teacher | None:
+        more, margin = self.data.unlabelled, self.data.margin
+        return Teacher(self.model, more, eq.Points(), margin=margin, args=self.args) if more else None
 
     def start(self, data: KeypointData, saved: Mapping[str, Any] | None) -> None:
         super().start(data, saved)

@@ -3,6 +3,7 @@
 from equicon import draw, metrics, presets
 from equicon._groups.affine import Affine
 from equicon._groups.element import GroupElement
+from equicon._losses.consistency import ConsistencyLoss
 from equicon._losses.grad_cache import GradCache
 from equicon._losses.levels import LossLevels, nt_xent_levels
 from equicon._losses.ntxent import NTXentLoss, nt_xent
@@ -45,6 +46,7 @@ __all__ = [
     "ColorJitter",
     "ColorMap",
     "Compose",
+    "ConsistencyLoss",
     "DirectSum",
     "EquivariantTransform",
     "Filter",

@@ -9,7 +9,18 @@ from equicon.training import need
 
 need("torchvision", "tqdm", "matplotlib")
 
-from equicon.recipes._beside import MEAN, SCRATCH, TUNED, Models, format_errors, mean_pose
+from equicon.recipes._beside import (
+    FLAT_POSE,
+    MEAN,
+    SCRATCH,
+    TUNED,
+    Models,
+    flat_pose,
+    format_errors,
+    mean_pose,
+    read_pose,
+)
+from equicon.recipes._consistency import Teacher, geometric_views, load_unlabelled
 from equicon.recipes._dataset_table import (
     SOURCES,
     Source,
@@ -51,6 +62,7 @@ from equicon.recipes._views import two_views
 __all__ = [
     "ARCHS",
     "CLIP_NORM",
+    "FLAT_POSE",
     "MEAN",
     "METHODS",
     "REFINE_RATE",
@@ -66,6 +78,7 @@ __all__ = [
     "Rendered",
     "SiameseModel",
     "Source",
+    "Teacher",
     "Validated",
     "add_prediction",
     "build_encoder",
@@ -81,12 +94,15 @@ __all__ = [
     "explain_probes",
     "find_labelled",
     "find_unlabelled",
+    "flat_pose",
     "format_errors",
     "frame_of",
+    "geometric_views",
     "is_rendered",
     "labelled_batches",
     "load_finetune_data",
     "load_pretrain_data",
+    "load_unlabelled",
     "make_head",
     "mean_pose",
     "named_errors",
@@ -97,6 +113,7 @@ __all__ = [
     "pretrain_optimizer",
     "pretrain_views",
     "probe_hands",
+    "read_pose",
     "render",
     "training_batches",
     "two_views",

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+import equicon as eq
+from equicon._plane.frames import unit_points
 from equicon.hands import Pose, Pose25D, PoseErrors, PoseTarget, lift, wrist_from_palm
 from equicon.recipes._networks import build_encoder, encoder_rates
 from equicon.recipes._refining import REFINE_RATE
@@ -39,9 +41,18 @@ class Models(nn.Module):
             models[SCRATCH] = Pose25D(*build_encoder(arch, "none", **(options | {"freeze_blocks": 0})))
         self.by_name = nn.ModuleDict(models)
 
-    def forward(self, images: Tensor, K: Tensor) -> list[Pose]:
-        """Predict with each model, in order."""
-        return [model(images, K) for model in self]
+    def forward(self, images: Tensor, K: Tensor, unlabelled: Tensor | None = None) -> list[Pose]:
+        """Predict with each model, in order.
+
+        Args:
+            images: The views (B, 3, H, W).
+            K: Their intrinsics (B, 3, 3).
+            unlabelled: Views (C, 3, H, W) without labels, which only the model that is kept sees, after the others.
+        """
+        if unlabelled is None:
+            return [model(images, K) for model in self]
+        kept = self.kept(torch.cat([images, unlabelled]), torch.cat([K, some_intrinsics(K, len(unlabelled))]))
+        return [kept, *(model(images, K) for model in self if model is not self.kept)]
 
     def __iter__(self) -> Iterator[nn.Module]:
         return iter(self.by_name.values())
@@ -67,6 +78,45 @@ class Models(nn.Module):
         """Shorten the gradient of each model to ``norm`` if it is longer; 0 leaves it as it is."""
         for model in self if norm else ():
             nn.utils.clip_grad_norm_(model.parameters(), norm)
+
+
+def some_intrinsics(K: Tensor, count: int) -> Tensor:
+    """Lend intrinsics (count, 3, 3) to pictures without, which cannot be known: those of others, in turn.
+
+    Only the distance of the palm depends on them.
+
+    Args:
+        K: Known intrinsics (B, 3, 3).
+        count: The number of pictures.
+    """
+    return K.repeat(-(-count // len(K)), 1, 1)[:count]
+
+
+def flat_pose(pose: Pose, images: Tensor) -> Tensor:
+    """Give what a pose says that does not depend on the camera, as (B, 63): 21 points in units of the view, and depths.
+
+    Args:
+        pose: What a model predicted.
+        images: The views (B, 3, H, W).
+    """
+    xy = unit_points(pose.xy, (images.shape[-2], images.shape[-1]))
+    return torch.cat([xy.flatten(1), pose.depth], 1)
+
+
+def read_pose(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Predict what does not depend on the camera, as (B, 63), and the confidence (B, 21), which is 1.
+
+    Args:
+        model: A 2.5D model.
+        images: The views (B, 3, H, W).
+    """
+    K = torch.eye(3, device=images.device).expand(len(images), 3, 3)  # any camera will do
+    pose = model(images, K)
+    return flat_pose(pose, images), torch.ones_like(pose.depth)
+
+
+FLAT_POSE = eq.DirectSum([(eq.Points(), 42), (eq.Invariant(), 21)])
+"""How views act on ``flat_pose``: points move, and depths in bone lengths stay."""
 
 
 def mean_pose(targets: Sequence[PoseTarget]) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 
 from equicon.recipes._options import (
     SHARED_FREE,
+    add_consistency,
     add_machine,
     add_network,
     add_reading,
@@ -63,8 +64,9 @@ def parse_finetune_args(description: str, argv: Sequence[str] | None = None) -> 
     wanted = parser.parse_args(argv)
     out, begun = open_run(wanted, OUT, "fine-tuning", several=False)
     recipe = wanted.recipe or ("quick" if wanted.data == "synthetic" else "full")
-    parser.set_defaults(**(RECIPES[recipe] | begun))
+    parser.set_defaults(**(RECIPES[recipe] | begun | {"unlabelled": None}))  # argparse would append to a default
     args = parser.parse_args(argv)
+    args.unlabelled = wanted.unlabelled or begun.get("unlabelled", [])
     args.out = out
     args.baseline &= begun.get("weights", args.weights) != "none"  # a resumed run keeps its baseline
     settle(parser, args, begun, FREE)
@@ -110,6 +112,8 @@ def _parser(description: str) -> argparse.ArgumentParser:
     views.add_argument(
         "--scale", type=number(above=0.0), nargs=2, metavar=("LOW", "HIGH"), default=[0.7, 1.3], help=scale
     )
+
+    add_consistency(parser)
 
     training = parser.add_argument_group("training")
     batch = "images in a step, on all ranks together"

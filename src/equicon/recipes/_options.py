@@ -37,6 +37,7 @@ SHARED_FREE = frozenset(
         "resume",
         "save_every",
         "skip_corrupt",
+        "unlabelled",
         "workers",
     )
 )
@@ -128,6 +129,27 @@ def add_schedule(training: Any, recipes: Recipes, *, epochs: str, lr: str, clip:
     training.add_argument("--clip", type=number(), default=clip, metavar="NORM", help=long)
 
 
+def add_consistency(parser: argparse.ArgumentParser) -> None:
+    """Add the group of pictures without labels."""
+    group = parser.add_argument_group(
+        "pictures without labels",
+        "The model also learns to agree with its own average on other views of them. The average is what is kept.",
+    )
+    where = "what --data of pretrain_freihand.py takes; give the option again to mix several"
+    group.add_argument("--unlabelled", action="append", metavar="DATA", help=where)
+    weight = "weight of the disagreement in the loss"
+    group.add_argument("--consistency", type=number(), default=1.0, metavar="WEIGHT", help=weight)
+    rise = "share of the run in which this weight rises"
+    group.add_argument("--ramp", type=number(), default=0.3, metavar="SHARE", help=rise)
+    near = (
+        "a point is taught if the average finds it at places in two views that are at most this far apart in the "
+        "picture [half the side of the crop]"
+    )
+    group.add_argument("--agree", type=number(above=0.0), default=0.1, metavar="SHARE", help=near)
+    decay = "share of the average that a step keeps"
+    group.add_argument("--average", type=number(), default=0.99, metavar="SHARE", help=decay)
+
+
 def add_machine(parser: argparse.ArgumentParser, *, precise: str) -> None:
     """Add the group of seed, device and precision; ``precise`` names what has this precision."""
     machine = parser.add_argument_group("seed and device")
@@ -183,6 +205,10 @@ def check_labelled(parser: argparse.ArgumentParser, args: argparse.Namespace) ->
     if not 0 < args.holdout < 1:
         parser.error(f"--holdout: expected a share in (0, 1), got {args.holdout:g}.")
     check_pair(parser, "--scale", args.scale)
+    if not args.average < 1:
+        parser.error(f"--average: expected a share in [0, 1), got {args.average:g}.")
+    if args.ramp > 1:
+        parser.error(f"--ramp: expected a share in [0, 1], got {args.ramp:g}.")
 
 
 def add_prediction(parser: argparse.ArgumentParser, *, batch_size: int) -> None:

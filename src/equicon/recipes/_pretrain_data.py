@@ -33,13 +33,14 @@ def load_pretrain_data(args: argparse.Namespace, *, quiet: bool) -> PretrainData
     Raises:
         ValueError: If a data set cannot be opened, or batches cannot be drawn from ``--groups-per-batch`` groups.
     """
-    data = _open(args, quiet=quiet)
+    data = open_unlabelled(args, quiet=quiet)
     if args.groups_per_batch and data.images is not None and data.count >= args.batch_size:
         check_groups(data.images.groups, args.batch_size, args.groups_per_batch)  # type: ignore[attr-defined]
     return data
 
 
-def _open(args: argparse.Namespace, *, quiet: bool) -> PretrainData:
+def open_unlabelled(args: argparse.Namespace, *, quiet: bool) -> PretrainData:
+    """Open the data sets that ``--data`` names, and mix them if they are several."""
     found = [find_unlabelled(name).pretrain(args, name, quiet) for name in args.data]
     if len(found) == 1:
         return found[0]

@@ -65,21 +65,29 @@ class FinetuneData:
         validation: Other items, such as one image of each of other hands.
         count: The number of images in an epoch. It also counts images whose labels are not used.
         name: The name of the data, for people.
+        unlabelled: Pictures without labels to learn from too, if there are any.
     """
 
     labelled: Any
     validation: Any
     count: int
     name: str
+    unlabelled: PretrainData | None = None
 
     def __str__(self) -> str:
         used = "" if len(self.labelled) == self.count else f", of which {len(self.labelled):,} are labelled"
-        return f"{self.count:,} {self.name}{used}; validated on {len(self.validation):,} other hands"
+        return f"{self.count:,} {self.name}{used}; validated on {len(self.validation):,} other hands{self.beside}"
+
+    @property
+    def beside(self) -> str:
+        """The pictures without labels, for people."""
+        more = self.unlabelled
+        return "\n".join((f"\nBeside them, {more.count:,} {more.name} without labels", *more.notes)) if more else ""
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """The number of images in an epoch, of the one data set."""
-        return (self.count,)
+        """The number of images in an epoch, and the number of those without labels in each of their data sets."""
+        return (self.count, *(self.unlabelled.counts if self.unlabelled else ()))
 
     @property
     def train(self) -> "Repeated":
@@ -88,7 +96,7 @@ class FinetuneData:
 
     def skipped(self) -> list[Path]:
         """List the corrupt images that were replaced by other images."""
-        return _skipped(self.labelled, self.validation)
+        return _skipped(self.labelled, self.validation) + (self.unlabelled.skipped() if self.unlabelled else [])
 
 
 def _skipped(*parts: object) -> list[Path]:

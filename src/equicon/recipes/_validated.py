@@ -3,6 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from torch import nn
+
+from equicon.recipes._consistency import Teacher
 from equicon.training import Training
 from equicon.training._training import D
 
@@ -15,6 +18,7 @@ class Validated(Training[D]):
         kept: The name of the prediction whose model is kept.
         least: The field of the errors that is least for the best model.
         found: The errors, by step and by what is measured.
+        teacher: The average of the student, if it learns from pictures without labels; else None.
     """
 
     errors: ClassVar[Callable[..., Any]]
@@ -25,6 +29,24 @@ class Validated(Training[D]):
         """Begin without any measurement; ``restore`` brings back those of a run that is resumed."""
         self.found: dict[int, dict[str, Any]] = {}
         super().start(data, saved)
+        self.teacher = self.make_teacher()
+        if saved and self.teacher:
+            self.teacher.restore(saved["teacher"])
+
+    def make_teacher(self) -> Teacher | None:
+        """Make the teacher; None if all pictures have labels."""
+        return None
+
+    @property
+    def student(self) -> nn.Module:
+        """The model that learns, and is validated and kept if there is no teacher."""
+        return self.model
+
+    @property
+    def tested(self) -> nn.Module:
+        """The model that is validated and kept."""
+        found: nn.Module = self.teacher.averaged.module if self.teacher else self.student
+        return found
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Take over the state of a checkpoint."""
@@ -34,7 +56,8 @@ class Validated(Training[D]):
     def state(self) -> dict[str, Any]:
         """Give what a checkpoint holds."""
         found = {step: {k: tuple(v) for k, v in row.items()} for step, row in self.found.items()}
-        return super().state() | {"found": found}
+        taught = {"teacher": self.teacher.state()} if self.teacher else {}
+        return super().state() | {"found": found} | taught
 
     @property
     def best(self) -> int:

@@ -157,3 +157,21 @@ def test_the_script_runs_as_a_command_and_its_model_is_evaluated(tmp_path):
     assert (tmp_path / program).samefile(finetune_freihand.__file__.replace("finetune", "evaluate"))
     load("evaluate_freihand.py").main([str(tmp_path / model), "--hands", "6"])
     assert json.loads((tmp_path / "its results" / "evaluation.json").read_text())["hands"] == 6
+
+
+@pytest.mark.slow
+def test_pictures_without_labels_teach_too_and_the_baseline_does_not_see_them(tiny, root, tmp_path):
+    short_one = short(root, "--epochs", 1, "--weights", "file")  # the tiny encoder reads no file
+    unlabelled = ["--unlabelled", root, "--ramp", 0, "--agree", 5]
+    for words, out in (([], "without"), (unlabelled, "with")):
+        run(*short_one, *words, "--out", tmp_path / out)
+    found, names = curves(tmp_path / "with"), ("with", "without")
+    assert all(loss > 0 for _, loss in found["training/loss, consistency"])
+    validated = [result(tmp_path / out)["validation"]["6"] for out in names]
+    assert validated[0][TUNED] != validated[1][TUNED]
+    assert validated[0][SCRATCH] == validated[1][SCRATCH]
+    saved = [Checkpoints(tmp_path / out / "checkpoints").load() for out in names]
+    assert [each["counts"] for each in saved] == [[72, 72], [72]]
+    for name, value in saved[0]["model"].items():
+        same = torch.equal(value, saved[1]["model"][name])
+        assert same or name.split(".")[1] == TUNED, name

@@ -100,6 +100,37 @@ def test_weights_of_pretraining_bring_their_architecture(coco, tmp_path):
     assert given.arch == "resnet34"
 
 
+@pytest.mark.slow
+def test_pictures_without_labels_teach_too_and_the_run_can_be_stopped(coco, mouse, tmp_path, monkeypatch, capsys):
+    words = ["--unlabelled", mouse, "--unlabelled", coco, "--ramp", 0, "--agree", 5, "--keep", 99]
+    finetune(*short(coco, *words), "--out", tmp_path / "whole")
+    assert "Beside them, 36 images, which are 18" in (said := capsys.readouterr().out)
+    assert "without labels" in said
+    found = curves(tmp_path / "whole")
+    assert all(loss > 0 for _, loss in found["training/loss, consistency"])
+    best = torch.load(tmp_path / "whole" / "best.pt", weights_only=True)["state_dict"]
+    saved = Checkpoints(tmp_path / "whole" / "checkpoints").load()
+    if result(tmp_path / "whole")["best"] == 12:  # the average is kept
+        assert all(torch.equal(value, saved["teacher"][f"module.{name}"]) for name, value in best.items())
+    assert any(not torch.equal(value, saved["teacher"][f"module.{name}"]) for name, value in saved["model"].items())
+
+    make_view = finetune_keypoints.make_view
+    calls = []
+
+    def interrupt(*words):
+        calls.append(1)
+        if len(calls) > 8:
+            raise KeyboardInterrupt
+        return make_view(*words)
+
+    monkeypatch.setattr(finetune_keypoints, "make_view", interrupt)
+    with pytest.raises(SystemExit):
+        finetune(*short(coco, *words), "--out", tmp_path / "stopped")
+    monkeypatch.setattr(finetune_keypoints, "make_view", make_view)
+    finetune("--resume", "--out", tmp_path / "stopped")
+    same_run(tmp_path / "stopped", tmp_path / "whole")
+
+
 def test_a_run_is_not_resumed_on_other_keypoints(whole, hands, tmp_path):
     write_deeplabcut(tmp_path, hands[0], hands[1][:, :2], hands[2][:, :2], names=["nose", "tail"])
     with pytest.raises(

@@ -26,6 +26,7 @@ from equicon.recipes.keypoints._errors import (
     keypoint_errors,
 )
 from equicon.recipes.keypoints._options import parse_keypoint_args
+from equicon.recipes.keypoints._teaching import first_of, flat_points, read_points
 from equicon.recipes.keypoints._testing import Tested, run_keypoints, short_name, stacked
 
 __all__ = [
@@ -37,6 +38,8 @@ __all__ = [
     "Tested",
     "draw_keypoints",
     "draw_sheet",
+    "first_of",
+    "flat_points",
     "format_keypoint_errors",
     "keypoint_errors",
     "load_keypoint_data",
@@ -46,6 +49,7 @@ __all__ = [
     "open_pictures",
     "overlay",
     "parse_keypoint_args",
+    "read_points",
     "run_keypoints",
     "short_name",
     "stacked",

@@ -51,7 +51,7 @@ class KeypointData(FinetuneData):
     def __str__(self) -> str:
         used = "" if len(self.about) == self.there else f", of which {len(self.about):,} are labelled"
         again = f"; they repeat, so that an epoch has {self.count:,}" if self.there < self.count else ""
-        return f"{self.there:,} {self.name}{used}; validated on {len(self.held_out):,} others{again}"
+        return f"{self.there:,} {self.name}{used}; validated on {len(self.held_out):,} others{again}{self.beside}"
 
     @cached_property  # each checkpoint has it
     def labels(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from equicon._pretrained.files import is_stored, read_stored
 from equicon.keypoints import Head
 from equicon.recipes._options import (
     SHARED_FREE,
+    add_consistency,
     add_machine,
     add_network,
     add_reading,
@@ -62,8 +63,10 @@ def parse_keypoint_args(description: str, argv: Sequence[str] | None = None) -> 
     wanted = parser.parse_args(argv)
     out, begun = open_run(wanted, OUT, "keypoints", several=False)
     recipe = wanted.recipe or ("full" if torch.device(wanted.device).type == "cuda" else "quick")
-    parser.set_defaults(**(RECIPES[recipe] | _network_of(wanted.weights) | begun))
+    known = RECIPES[recipe] | _network_of(wanted.weights) | begun
+    parser.set_defaults(**(known | {"unlabelled": None}))  # argparse would append to a default
     args = parser.parse_args(argv)
+    args.unlabelled = wanted.unlabelled or begun.get("unlabelled", [])
     if args.data is None:
         parser.error("--data: expected a folder or a file of labels, got none.")
     args.out = out
@@ -115,6 +118,8 @@ def _parser(description: str) -> argparse.ArgumentParser:
     )
     flip = "probability that a view is mirrored; keypoints named left and right change places; 0 if sides are unnamed"
     views.add_argument("--flip", type=number(), default=0.0, metavar="P", help=flip)
+
+    add_consistency(parser)
 
     training = parser.add_argument_group("training")
     batch = "images in a step, on all ranks together"

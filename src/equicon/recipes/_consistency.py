@@ -1,0 +1,228 @@
+"""What fine-tuning learns from pictures without labels: to agree with an averaged copy of the model (a mean teacher).
+
+The teacher is an exponential average of the model (Tarvainen and Valpola, NeurIPS 2017). It predicts on two mild views
+of each picture, and the model on a strong one. If the teacher's views were as hard, both would come to predict nothing
+but background (Xie et al., ICCV 2021). A point is taught where the two predictions of the teacher, brought back to the
+picture, lie close together.
+"""
+
+import argparse
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+import equicon as eq
+from equicon.hands import Hand, pose_crop
+from equicon.recipes._pretrain_data import Batch, open_unlabelled
+from equicon.recipes._run_data import PretrainData, Repeated
+from equicon.training import PRECISIONS, Batches, Ranks, loading, seed_of
+
+Reader: TypeAlias = Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
+"""Gives the predictions (B, D) of a model, which begin with K points in the unit frame, and the confidence (B, K)."""
+
+MILD = 0.3
+"""The width of the ranges of a mild view, as a share of those of a strong one."""
+
+# What the data sources ask for, apart from the options of fine-tuning. Few hands are rendered for probes.
+_OPTIONS = {
+    "boxes": None,
+    "context": 2.0,
+    "groups_per_batch": 0,
+    "hands": 8192,
+    "inside": True,
+    "labelled": 8,
+    "mirror_left": False,
+    "padding_mode": "zeros",
+    "scenes": 32,
+    "side": "right",
+}
+
+
+def load_unlabelled(args: argparse.Namespace, *, quiet: bool) -> PretrainData | None:
+    """Open the pictures that ``--unlabelled`` names; None if it names none.
+
+    They are without those that validate the model, if these are in the same data set.
+
+    Args:
+        args: The options of a program that fine-tunes.
+        quiet: Whether to hide progress bars.
+
+    Raises:
+        ValueError: If a data set cannot be opened. The message begins with ``unlabelled:``.
+    """
+    if not args.unlabelled:
+        return None
+    if "stream" in args.unlabelled:
+        raise ValueError("unlabelled: expected pictures that can be counted, got stream. Give: synthetic.")
+    try:
+        return open_unlabelled(argparse.Namespace(**(_OPTIONS | vars(args) | {"data": args.unlabelled})), quiet=quiet)
+    except ValueError as error:
+        raise ValueError(f"unlabelled: {error}") from error
+
+
+@dataclass(frozen=True)
+class Taught:
+    """Strong views of pictures without labels, and what the teacher says of them.
+
+    Args:
+        images: (B, 3, h, w) the views.
+        g: B maps from the frames around what the pictures show to the views.
+        z: (B, D) predictions of the teacher in these frames.
+        weights: (B, K) how much each point counts, at least 0.
+        criterion: The loss that compares predictions.
+    """
+
+    images: Tensor
+    g: eq.Affine
+    z: Tensor
+    weights: Tensor
+    criterion: eq.ConsistencyLoss
+
+    def loss(self, z: Tensor, scales: Tensor | None = None) -> Tensor:
+        """Compute how far predictions are from what the teacher says.
+
+        Args:
+            z: (B, D) predictions of the model for these views: K points, then further values of each point.
+            scales: (D,) how much each value counts; None if all count alike.
+        """
+        further = z.shape[1] // self.weights.shape[1] - 2
+        weights = torch.cat([self.weights.repeat_interleave(2, 1), *further * [self.weights]], 1)
+        here = eq.Affine.identity(len(z), device=z.device)
+        found: Tensor = self.criterion(z, self.z, self.g, here, weights=weights if scales is None else weights * scales)
+        return found
+
+
+class Teacher:
+    """An averaged copy of a model, and the pictures on which the model learns to agree with it.
+
+    Args:
+        model: The model that learns.
+        data: The pictures.
+        representation: How a transform acts on predictions, which begin with K points.
+        margin: Side of the views divided by the longer side of the box.
+        args: The options of the program.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: PretrainData,
+        representation: eq.Representation[Any],
+        *,
+        margin: float,
+        args: argparse.Namespace,
+    ) -> None:
+        self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
+        self.averaged.module.eval()
+        self.criterion = eq.ConsistencyLoss(representation, distance=F.l1_loss)
+        self.data, self.representation, self.margin, self.args = data, representation, margin, args
+        self.device, self.dtype = torch.device(args.device), PRECISIONS[args.precision]
+        plain = eq.Normalize.imagenet()
+        self.mild = eq.Compose([*geometric_views(args, MILD), plain])
+        self.strong = eq.Compose([*geometric_views(args), eq.ColorJitter(*args.jitter), eq.RandomErasing(), plain])
+
+    def lessons(self, read: Reader, first: int, last: int, ranks: Ranks) -> Iterator[Taught]:
+        """Teach this rank's parts of the batches from ``first`` up to, but not including, ``last``.
+
+        Args:
+            read: How to predict.
+            first: The number of the first step.
+            last: The number of steps in all.
+            ranks: The processes of the run.
+        """
+        args, count = self.args, max(self.data.count, self.args.batch_size)
+        sampler = Batches(count, args.batch_size, seed_of(args.seed, 4), first, last, ranks)
+        batches = iter(DataLoader(Repeated(self.data.images, count), batch_sampler=sampler, **loading(args)))
+        weights = (args.consistency * ramp(step, last, args.ramp) for step in range(first, last))
+        return (self.teach(next(batches), read, weight) for weight in weights)
+
+    @torch.no_grad()
+    def teach(self, batch: Batch, read: Reader, weight: float) -> Taught:
+        """Draw the views of a batch, and say where its points are in the strong one.
+
+        Args:
+            batch: The pictures.
+            read: How to predict.
+            weight: The weight of a point of which the teacher is sure.
+        """
+        batch = type(batch)(*(field.to(self.device, non_blocking=True) for field in batch))
+        if isinstance(batch, Hand):
+            frame = pose_crop(batch, self.args.size)
+        else:
+            frame = eq.Affine.from_boxes(batch.box, (batch.image.shape[-2], batch.image.shape[-1]), self.margin)
+        found, sure = [], []
+        for _ in range(2):
+            images, g = self._view(self.mild, batch.image, frame)
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                z, confidence = read(self.averaged.module, images)
+            found.append(self.representation.canonicalize(g, z))
+            sure.append(confidence)
+        images, g = self._view(self.strong, batch.image, frame)
+        z, weights = (found[0] + found[1]) / 2, weight * (sure[0] + sure[1]) / 2
+        count = weights.shape[1]
+        near = points_of(found[0] - found[1], count).norm(dim=-1) <= self.args.agree
+        inside = (points_of(self.representation.act(g, z), count).abs() <= 1).all(-1)
+        return Taught(images, g, z, weights * near * inside, self.criterion)
+
+    def _view(self, augment: eq.Compose, images: Tensor, frame: eq.Affine) -> tuple[Tensor, eq.Affine]:
+        action = augment.sample(len(images), device=self.device)
+        size, memory = (self.args.size, self.args.size), torch.channels_last
+        options: dict[str, Any] = {"dtype": self.dtype, "memory_format": memory, "padding_mode": "reflection"}
+        views: Tensor = action(images, size=size, frame=frame, **options)
+        return views, action.affine
+
+    def follow(self, model: nn.Module) -> None:
+        """Take the model into the average, after a step."""
+        self.averaged.update_parameters(model)
+
+    def state(self) -> dict[str, Any]:
+        """Give what a checkpoint holds."""
+        return self.averaged.state_dict()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over the state of a checkpoint."""
+        self.averaged.load_state_dict(state)
+
+
+def points_of(z: Tensor, count: int) -> Tensor:
+    """Give the points (B, K, 2) with which predictions (B, D) begin."""
+    found: Tensor = z[:, : 2 * count].unflatten(1, (count, 2))
+    return found
+
+
+def geometric_views(args: argparse.Namespace, width: float = 1.0) -> list[eq.EquivariantTransform]:
+    """Make the transforms of the views that scale, turn and shift.
+
+    Args:
+        args: The options of a program that fine-tunes.
+        width: The width of their ranges, as a share of those that the options give.
+    """
+    low, high = (factor**width for factor in args.scale)
+    return [
+        eq.RandomScale((low, high)),
+        eq.RandomRotation(args.degrees * width),
+        eq.RandomTranslate(args.translate * width),
+    ]
+
+
+def ramp(step: int, steps: int, share: float) -> float:
+    """Rise from nearly 0 to 1 over a share of the steps, as exp(−5 (1 − t)²) (Laine and Aila, ICLR 2017).
+
+    Args:
+        step: The number of the step.
+        steps: The number of steps in all.
+        share: The share of the steps in which it rises.
+
+    Examples:
+        >>> [round(ramp(step, 100, 0.5), 3) for step in (0, 25, 50, 99)]
+        [0.007, 0.287, 1.0, 1.0]
+    """
+    left = 1 - min(1.0, step / (share * steps)) if share else 0.0
+    return math.exp(-5 * left * left)

@@ -1,0 +1,147 @@
+import argparse
+
+import pytest
+import torch
+
+pytest.importorskip("torchvision", reason="the recipes need torchvision")
+
+import equicon as eq
+from equicon.data import Boxed, write_coco_keypoints
+from equicon.recipes import Teacher, load_unlabelled
+from equicon.recipes._consistency import ramp
+from equicon.recipes._run_data import PretrainData
+from equicon.training import ALONE
+
+
+def options(**changed):
+    known = {
+        "agree": 0.1, "average": 0.9, "batch_size": 4, "consistency": 1.0, "degrees": 30.0, "device": "cpu",
+        "holdout": 0.25, "jitter": [0.0, 0.0, 0.0, 0.0], "precision": "float32", "ramp": 0.0, "scale": [0.8, 1.2],
+        "seed": 3, "size": 48, "skip_corrupt": False, "translate": 0.1, "unlabelled": [], "workers": 0,
+    }  # fmt: skip
+    return argparse.Namespace(**(known | changed))
+
+
+class Pictures(torch.utils.data.Dataset):
+    """A bright blob in each, at another place, and a box around all."""
+
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, index):
+        at, (x, y) = torch.arange(64), (22 + 2 * index, 40 - index)
+        blob = torch.exp(-((at - x)[None] ** 2 + (at - y)[:, None] ** 2) / 18)
+        return Boxed((255 * blob).round().to(torch.uint8).expand(3, 64, 64), torch.tensor([0.0, 0.0, 63.0, 63.0]))
+
+
+class Finder(torch.nn.Module):
+    """Finds the middle of what is bright, or a place of the view whatever is seen there."""
+
+    def __init__(self, fixed: bool = False):
+        super().__init__()
+        self.fixed, self.weight = fixed, torch.nn.Parameter(torch.zeros(1))
+
+
+def read(model, images):
+    side = images.shape[-1]
+    if model.fixed:
+        return torch.full((len(images), 2), 0.5), torch.ones(len(images), 1)
+    at = (torch.arange(side) + 0.5) * 2 / side - 1
+    mass = (images[:, 0] - images[:, 0].amin((1, 2), keepdim=True)) ** 2
+    mass = mass / mass.sum((1, 2), keepdim=True)
+    return torch.stack([(mass.sum(1) * at).sum(1), (mass.sum(2) * at).sum(1)], 1), torch.ones(len(images), 1)
+
+
+def teacher(model, **changed):
+    return Teacher(model, PretrainData(Pictures(), 10, None, "blobs"), eq.Points(), margin=1.0, args=options(**changed))
+
+
+def test_a_model_that_is_equivariant_has_nothing_to_learn(monkeypatch):
+    one = teacher(Finder())
+    one.strong = one.mild  # nothing is erased
+    torch.manual_seed(0)
+    for taught in one.lessons(read, 0, 3, ALONE):
+        assert taught.images.shape == (4, 3, 48, 48)
+        assert (taught.weights == 1).all()
+        assert taught.loss(read(one.averaged.module, taught.images)[0]) < 0.01
+        assert taught.loss(read(one.averaged.module, taught.images)[0] + 0.3) > 0.2
+
+
+def test_a_teacher_that_says_the_same_of_every_view_teaches_nothing():
+    one = teacher(Finder(fixed=True), agree=0.01, degrees=90.0)
+    torch.manual_seed(0)
+    (taught,) = one.lessons(read, 0, 1, ALONE)
+    assert not taught.weights.any()
+    assert taught.loss(torch.rand(4, 2)) == 0
+
+
+def test_points_outside_the_view_are_not_taught():
+    one = teacher(Finder(), agree=10.0, translate=0.9, scale=[1.0, 1.0])
+    one.mild = eq.Compose([eq.Normalize.imagenet()])
+    torch.manual_seed(0)
+    (taught,) = one.lessons(read, 0, 1, ALONE)
+    carried = eq.Points().act(taught.g, taught.z)
+    assert torch.equal(taught.weights[:, 0] > 0, (carried.abs() <= 1).all(1))
+    assert 0 < taught.weights.sum() < 4
+
+
+def test_the_weight_rises_and_further_values_count_as_their_points_do():
+    one = teacher(Finder(), ramp=0.5, consistency=3.0)
+
+    def deep(model, images):
+        z, sure = read(model, images)
+        return torch.cat([z, torch.zeros(len(z), 1)], 1), sure
+
+    one.representation = one.criterion.representation = eq.DirectSum([(eq.Points(), 2), (eq.Invariant(), 1)])
+    torch.manual_seed(0)
+    weights = [taught.weights.max().item() for taught in one.lessons(deep, 0, 8, ALONE)]
+    assert weights == pytest.approx([3 * ramp(step, 8, 0.5) for step in range(8)])
+    assert weights == sorted(weights)
+    (taught,) = one.lessons(deep, 7, 8, ALONE)
+    z = torch.cat([one.representation.act(taught.g, taught.z)[:, :2], torch.full((4, 1), 0.2)], 1)
+    scales = torch.tensor([1.0, 1.0, 5.0])
+    assert taught.loss(z, scales) == pytest.approx(float((taught.weights * 5 * 0.2).mean() / 3), rel=1e-4)
+
+
+def test_lessons_begin_where_a_run_goes_on():
+    one = teacher(Finder())
+    whole = one.lessons(read, 0, 5, ALONE)
+    for step in range(5):
+        torch.manual_seed(step)
+        known = next(whole)
+        if step < 3:
+            continue
+        if step == 3:
+            late = one.lessons(read, 3, 5, ALONE)
+        torch.manual_seed(step)
+        assert torch.equal(next(late).images, known.images)
+
+
+def test_the_average_follows_and_is_restored():
+    model = Finder()
+    one, other = teacher(model), teacher(model)
+    one.follow(model)  # the first takes the model as it is
+    with torch.no_grad():
+        model.weight.fill_(1.0)
+    one.follow(model)
+    assert one.averaged.module.weight.item() == pytest.approx(0.1)
+    other.restore(one.state())
+    assert other.averaged.module.weight.item() == pytest.approx(0.1)
+    other.follow(model)
+    assert other.averaged.module.weight.item() == pytest.approx(0.19)
+
+
+def test_pictures_that_validate_are_not_among_them(tmp_path):
+    image = torch.randint(0, 255, (12, 3, 40, 40), dtype=torch.uint8)
+    xy, groups = 40 * torch.rand(12, 2, 2), torch.arange(12) // 3
+    write_coco_keypoints(tmp_path, image, xy, torch.full((12, 2), 2), names=["a", "b"], groups=groups)
+    data = load_unlabelled(options(unlabelled=[str(tmp_path)]), quiet=True)
+    assert data.count == 9
+    assert load_unlabelled(options(), quiet=True) is None
+
+
+def test_what_cannot_be_opened_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"unlabelled: expected .*a folder.*got nowhere"):
+        load_unlabelled(options(unlabelled=["nowhere"]), quiet=True)
+    with pytest.raises(ValueError, match=r"unlabelled: expected pictures that can be counted, got stream"):
+        load_unlabelled(options(unlabelled=["stream"]), quiet=True)
