@@ -40,6 +40,7 @@ class Finder(torch.nn.Module):
     def __init__(self, fixed: bool = False):
         super().__init__()
         self.fixed, self.weight = fixed, torch.nn.Parameter(torch.zeros(1))
+        self.register_buffer("mean", torch.zeros(1))
 
 
 def read(model, images):
@@ -75,6 +76,32 @@ def test_a_teacher_that_says_the_same_of_every_view_teaches_nothing():
     assert taught.loss(torch.rand(4, 2)) == 0
 
 
+def test_the_views_of_the_teacher_are_milder():
+    one = teacher(Finder(), scale=[0.5, 2.0])
+    (scale, turn, shift, *looks), (strong_scale, strong_turn, strong_shift, *more) = (
+        augment.transforms for augment in (one.mild, one.strong)
+    )
+    assert [type(look) for look in looks] == [eq.Normalize]
+    assert [type(look) for look in more] == [eq.ColorJitter, eq.RandomErasing, eq.Normalize]
+    assert (strong_scale, strong_turn, strong_shift) == (
+        eq.RandomScale((0.5, 2.0)), eq.RandomRotation(30.0), eq.RandomTranslate(0.1)
+    )  # fmt: skip
+    assert (scale, turn, shift) == (
+        eq.RandomScale((0.5**0.3, 2.0**0.3)), eq.RandomRotation(9.0), eq.RandomTranslate(0.03)
+    )  # fmt: skip
+
+
+def test_the_target_is_the_mean_of_two_predictions():
+    one, said = teacher(Finder(), agree=1.0, degrees=0.0, translate=0.0, scale=[1.0, 1.0]), iter([0.1, 0.3])
+
+    def speak(model, images):
+        return torch.full((len(images), 2), next(said)), torch.full((len(images), 1), 0.5)
+
+    (taught,) = one.lessons(speak, 0, 1, ALONE)
+    torch.testing.assert_close(taught.z, torch.full((4, 2), 0.2))
+    assert (taught.weights == 0.5).all()
+
+
 def test_points_outside_the_view_are_not_taught():
     one = teacher(Finder(), agree=10.0, translate=0.9, scale=[1.0, 1.0])
     one.mild = eq.Compose([eq.Normalize.imagenet()])
@@ -98,6 +125,7 @@ def test_the_weight_rises_and_further_values_count_as_their_points_do():
     assert weights == pytest.approx([3 * ramp(step, 8, 0.5) for step in range(8)])
     assert weights == sorted(weights)
     (taught,) = one.lessons(deep, 7, 8, ALONE)
+    assert taught.weights.max() == 3
     z = torch.cat([one.representation.act(taught.g, taught.z)[:, :2], torch.full((4, 1), 0.2)], 1)
     scales = torch.tensor([1.0, 1.0, 5.0])
     assert taught.loss(z, scales) == pytest.approx(float((taught.weights * 5 * 0.2).mean() / 3), rel=1e-4)
@@ -123,8 +151,10 @@ def test_the_average_follows_and_is_restored():
     one.follow(model)  # the first takes the model as it is
     with torch.no_grad():
         model.weight.fill_(1.0)
+        model.mean.fill_(2.0)
     one.follow(model)
     assert one.averaged.module.weight.item() == pytest.approx(0.1)
+    assert one.averaged.module.mean.item() == pytest.approx(0.2)
     other.restore(one.state())
     assert other.averaged.module.weight.item() == pytest.approx(0.1)
     other.follow(model)

@@ -1,0 +1,1 @@
+"""A study on real photographs: few labels, and many pictures without."""

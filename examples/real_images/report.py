@@ -1,0 +1,151 @@
+"""The tables of ``reproduce.py``."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib import pyplot as plt
+
+from equicon.training import write_figure, write_text
+from real_images.figures import draw_errors
+from real_images.found import (
+    MEASURES,
+    SCRATCH,
+    by_seed,
+    change,
+    errors,
+    labels_of,
+    mean_pose,
+    spread,
+    winner,
+)
+from real_images.pieces import Given, Pretrain, Results
+from real_images.plan import Plan
+from real_images.sets import Labelled
+
+FORM = "{:.2f}"
+
+
+def write_report(out: Path, plan: Plan, results: Mapping[str, Any]) -> str:
+    """Write ``results.md`` and ``errors.png``, and give the text.
+
+    Args:
+        out: The folder of the study.
+        plan: Which pieces there are.
+        results: What ``results.json`` holds.
+    """
+    text = tables(plan, results)
+    write_text(out / "results.md", text)
+    figure = draw_errors(plan, results["pieces"])
+    write_figure(out / "errors.png", figure)
+    plt.close(figure)
+    return f"{text}\nFigure: {out / 'errors.png'}"
+
+
+def tables(plan: Plan, results: Mapping[str, Any]) -> str:
+    """Write all tables, in Markdown.
+
+    Args:
+        plan: Which pieces there are.
+        results: What ``results.json`` holds.
+    """
+    done, sessions = results["pieces"], results["sessions"]
+    run = [done[piece.key] for piece in plan.finished(done)]
+    machines = "; ".join(
+        dict.fromkeys(f"{s['date']}, {s['device']}, torch {s['torch']}, equicon {s['equicon']}" for s in sessions)
+    )
+    minutes = sum(float(piece["minutes"]) for piece in run)
+    preset = plan.preset
+    said = (
+        f"Preset `{results['preset']}`: {preset.arch}, {preset.steps:,} steps of pre-training, {preset.tune_steps:,} "
+        f"of fine-tuning; {machines}; {len(run)} of {len(plan.all_pieces())} pieces, {minutes:.0f} minutes in all of "
+        "them together. Mean ± standard deviation over seeds. A change is that of the error, against scratch with the "
+        "same seed; below 0 is better. In brackets stands the 95 % interval of its mean."
+    )
+    parts = [said, summary(plan, done)]
+    parts += [set_table(plan, task, done) for task in plan.sets]
+    parts += [settings_table(plan, done)]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(title: str, header: Sequence[str], rows: Mapping[str, Iterable[str]]) -> str:
+    """Write a table, with a name for each row."""
+    lines = [f"**{title}**", "", "| | " + " | ".join(header) + " |", "|---" * (len(header) + 1) + "|"]
+    lines += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()]
+    return "\n".join(lines)
+
+
+def summary(plan: Plan, done: Results) -> str:
+    """Write, in a line for each set, how the best of ours compares with scratch at about a tenth of the labels."""
+    lines = ["**The best of ours, chosen by validation, against scratch**", ""]
+    for task in plan.sets:
+        row = winner(plan, task, done)
+        if row is None:
+            lines.append(f"- {task.name}: not known yet.")
+            continue
+        parts = []
+        for name, title in MEASURES[task.program].items():
+            ours, scratch = (errors(plan, task, each, task.chosen_at, name, done) for each in (row, SCRATCH))
+            found = f"{spread([*scratch.values()], FORM)} → {spread([*ours.values()], FORM)}"
+            parts.append(f"{title} {found} ({change(task, ours, scratch)} %)")
+        lines.append(f"- {task.name}, {title_of(plan, task, task.chosen_at, done)}: {row.name}: {'; '.join(parts)}.")
+    return "\n".join(lines)
+
+
+def title_of(plan: Plan, task: Labelled, share: float, done: Results) -> str:
+    """Name a share of the labels, with their number as soon as it is known."""
+    count = labels_of(plan, task, share, done)
+    return f"{100 * share:.3g} %" if count is None else f"{100 * share:.3g} % ({count:,} labels)"
+
+
+def set_table(plan: Plan, task: Labelled, done: Results) -> str:
+    """Write the table of a set: rows by number of labels."""
+    shares, measures = task.kept_shares(plan.preset), MEASURES[task.program]
+    header = [
+        column
+        for share in shares
+        for title in measures.values()
+        for column in (f"{title_of(plan, task, share, done)}: {title}", "change [%]")
+    ]
+    blind = [
+        cell
+        for share in shares
+        for name in measures
+        for cell in (
+            spread([mean_pose(f, task, name) for f in by_seed(plan, task, SCRATCH, share, done).values()], FORM),
+            "",
+        )
+    ]
+    where = "" if task.program == "keypoints" else " of the validation hands"
+    rows: dict[str, list[str]] = {f"mean pose{where}": blind}
+    for row in plan.rows(task):
+        cells = []
+        for share in shares:
+            for name in measures:
+                ours, scratch = (errors(plan, task, each, share, name, done) for each in (row, SCRATCH))
+                cells.append(spread([*ours.values()], FORM))
+                cells.append("" if row == SCRATCH else change(task, ours, scratch))
+        rows[row.name] = cells
+    return table(f"{task.name}: {task.source}", header, rows)
+
+
+def settings_table(plan: Plan, done: Results) -> str:
+    """Write which settings were chosen, by the validation error of one seed."""
+    rows: dict[str, list[str]] = {}
+    for task in plan.sets:
+        for row in plan.rows(task):
+            chosen = plan.chosen(task, row, done)
+            tried = [run for run in plan.candidates(task, row, done) if run.key in done]
+            start = "" if chosen is None else start_of(chosen.start)
+            errors_ = ", ".join(f"{float(done[run.key]['validation']):.4g}" for run in tried)
+            rate = "–" if chosen is None else f"{chosen.rate:g}"
+            rows[f"{task.name}: {row.name}"] = [start, rate, errors_ or "–"]
+    header = ["start", "learning rate of fine-tuning", "validation errors of all candidates"]
+    return table("Chosen settings", header, rows)
+
+
+def start_of(start: object) -> str:
+    """Name what a fine-tuning starts from, without its seed."""
+    if isinstance(start, Pretrain):
+        return f"{start.method} on {' and '.join(start.data)}, rate {start.rate:g}"
+    return start.key if isinstance(start, Given) else "labels of rendered hands"

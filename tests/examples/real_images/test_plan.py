@@ -1,0 +1,153 @@
+import dataclasses
+
+import pytest
+
+pytest.importorskip("torchvision", reason="the examples need torchvision")
+
+from studying import finish, part
+
+pieces, plans, sets, sizes, costs = (part(name) for name in ("pieces", "plan", "sets", "sizes", "costs"))
+FineTune, Given, Pretrain = pieces.FineTune, pieces.Given, pieces.Pretrain
+SETS = sets.SETS
+
+
+def plan_of(preset="cpu", names=tuple(SETS), pictures=True, videos=("mirror_mouse",)):
+    tasks = tuple(SETS[name] for name in names)
+    return plans.Plan(tasks, plans.extras_of(pictures, frozenset(videos)), sizes.PRESETS[preset])
+
+
+def row(name):
+    return next(row for row in plans.ROWS if row.name == name)
+
+
+@pytest.fixture(scope="module")
+def done():
+    """A whole study of the preset for CPUs."""
+    return finish(plan_of())
+
+
+@pytest.mark.parametrize(
+    "preset", [name if name == "toy" else pytest.param(name, marks=pytest.mark.slow) for name in sizes.PRESETS]
+)
+def test_a_study_has_as_many_pieces_as_it_counts_whatever_is_chosen(preset):
+    plan = plan_of(preset)
+    count = len(plan.all_pieces())
+    for validation in (lambda piece: 1.0, lambda piece: -hash(piece.key)):
+        done = finish(plan, validation)
+        assert len(done) == count
+        assert {piece.key for piece in plan.finished(done)} == done.keys()
+
+
+def test_each_row_has_every_share_and_seed(done):
+    plan = plan_of()
+    for task in plan.sets:
+        assert task.shares == task.kept_shares(plan.preset)
+        for each in plan.rows(task):
+            for share in task.shares:
+                runs = plan.runs(task, each, share, done)
+                assert [run.seed for run in runs] == list(range(4 if task.few else 3))
+                assert all(run.key in done and run.share == share for run in runs)
+    names = {task.name: [each.name for each in plan.rows(task)] for task in plan.sets}
+    assert len(names["ti1k"]) == len(names["real_joints"]) == 9
+    assert names["mirror_mouse"] == names["lspet"] == [each.name for each in plans.ROWS if not each.hands]
+
+
+def test_no_piece_starts_from_what_is_not_done():
+    plan, done = plan_of(names=["ti1k"]), {}
+    while todo := plan.todo(done):
+        for piece in todo:
+            start = getattr(piece, "start", Given("none"))
+            assert isinstance(start, Given) or start.key in done
+        done[todo[0].key] = {"validation": 1.0}
+
+
+def test_settings_are_chosen_by_validation_and_never_by_test():
+    def validation(piece):
+        if not isinstance(piece, FineTune):
+            return None
+        wrong = (piece.rate != 3e-3) + (isinstance(piece.start, Pretrain) and piece.start.rate != 1e-3)
+        return wrong + 0.1 * (getattr(piece.start, "method", "") != "peclr")
+
+    class Untouchable(dict):
+        def __missing__(self, key):
+            raise AssertionError(key)
+
+        def __getitem__(self, key):
+            assert key != "test"
+            return super().__getitem__(key)
+
+    plan, done = plan_of(names=["ti1k"]), {}
+    while todo := plan.todo(done):
+        done |= {piece.key: Untouchable(validation=validation(piece), test=-1.0) for piece in todo}
+    (task,) = plan.sets
+    for method in plans.METHODS:
+        chosen = plan.chosen(task, row(method), done)
+        assert (chosen.rate, chosen.start.rate, chosen.seed) == (3e-3, 1e-3, 0)
+        for run in plan.runs(task, row(method), 1.0, done):
+            assert (run.rate, run.start.rate, run.seed) == (3e-3, 1e-3, run.start.seed)
+    assert plan.best_method(task, done) == row("peclr")
+    for run in plan.runs(task, row("best + consistency"), 0.01, done):
+        assert (run.start.method, run.unlabelled) == ("peclr", ("ti1k",))
+
+
+def test_the_best_method_waits_for_all_seeds_of_all_methods():
+    plan = plan_of(names=["ti1k"])
+    done, (task,) = finish(plan), plan.sets
+    last = plan.runs(task, row("exact"), task.chosen_at, done)[-1]
+    without = {key: found for key, found in done.items() if key != last.key}
+    assert plan.best_method(task, without) is None
+    assert not plan.candidates(task, row("best + consistency"), without)
+    assert last in plan.todo(without)
+
+
+def test_sets_share_what_rendered_hands_teach(done):
+    plan = plan_of()
+    ti1k, joints = plan.sets[:2]
+    for name in ("rendered", "supervised on rendered"):
+        starts = [{run.start for run in plan.runs(task, row(name), 1.0, done)} for task in (ti1k, joints)]
+        assert starts[0] == starts[1]
+        assert len(starts[0]) == 3
+
+
+def test_all_rows_have_the_same_sizes_and_groups():
+    plan = plan_of()
+    starts = [piece for piece in plan.all_pieces() if isinstance(piece, Pretrain)]
+    assert {(piece.data, piece.size, piece.groups) for piece in starts} == {
+        (("ti1k", "real_hands"), 64, 2),
+        (("real_hands",), 64, 2),
+        (("mirror_mouse video",), 96, 2),
+        (("lspet",), 64, 0),
+        (("synthetic",), 64, 2),
+    }
+
+
+def test_what_is_not_given_is_left_out():
+    plan = plan_of(names=["ti1k", "real_joints", "mirror_mouse"], pictures=False, videos=())
+    ti1k, joints, mouse = plan.sets
+    assert plan.unlabelled(ti1k) == ("ti1k",)
+    assert [each.name for each in plan.rows(joints)] == [
+        "scratch", "consistency", "rendered", "supervised on rendered", "shipped"
+    ]  # fmt: skip
+    assert [each.name for each in plan.rows(mouse)] == ["scratch"]
+    finish(plan)
+
+
+def test_weights_that_are_lost_are_made_again_before_others_start_from_them():
+    plan = plan_of(names=["lspet"])
+    done = finish(plan)
+    (task,) = plan.sets
+    run = plan.runs(task, row("exact"), 0.01, done)[-1]
+    without = {key: found for key, found in done.items() if key != run.key}
+    assert plan.todo(without) == [run]
+    assert plan.todo(without, {run.start.key}) == [run.start]
+    assert not plan.todo(done, {run.start.key})
+
+
+def test_an_estimate_grows_with_steps_and_is_unknown_for_other_networks():
+    plan = plan_of()
+    longer = dataclasses.replace(plan.preset, steps=2000, tune_steps=800, supervised_steps=2000)
+    for piece in plan.all_pieces():
+        assert 0 < costs.minutes_of(piece, plan.preset) < costs.minutes_of(piece, longer)
+        assert costs.minutes_of(piece, sizes.PRESETS["gpu"]) is None
+    total = sum(costs.minutes_of(piece, plan.preset) for piece in plan.all_pieces())
+    assert total / 60 / plan.preset.processes < 5.5
