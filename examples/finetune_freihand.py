@@ -64,6 +64,7 @@ from equicon.recipes import (
     Teacher,
     Validated,
     check_shares,
+    check_unlabelled,
     draw_skeletons,
     encoder_options,
     find_labelled,
@@ -133,7 +134,7 @@ def finetune(run: "Run", journal: Journal, stop: Stop) -> bool:
         run.scaler.update()
         run.optimizer.zero_grad(set_to_none=True)
         if run.teacher:
-            run.teacher.follow(run.student)
+            run.teacher.follow(run.student, ranks)
         watch.mark("optimizer")
 
         # Take the mean over the ranks, so that all ranks see a value that is not finite on one of them.
@@ -227,12 +228,13 @@ class Run(Validated[FinetuneData]):
 
     def check_arguments(self) -> None:
         check_shares(self.args.batch_size, self.ranks.world)
+        check_unlabelled(self.args)
         if find_labelled(self.args.data).rendered:
             self.check_count(self.args.hands)
 
     def load_data(self) -> FinetuneData:
-        unlabelled = load_unlabelled(self.args, quiet=not self.ranks.first)
-        return replace(load_finetune_data(self.args, quiet=not self.ranks.first), unlabelled=unlabelled)
+        quiet = not self.ranks.first
+        return replace(load_finetune_data(self.args, quiet=quiet), unlabelled=load_unlabelled(self.args, quiet=quiet))
 
     def build(self, weights: str) -> nn.Module:
         return Models(self.args.arch, weights, self.args.baseline, **encoder_options(self.args))
@@ -249,7 +251,7 @@ class Run(Validated[FinetuneData]):
             return None
         flat, depth, _ = self.args.loss_weights  # each part of the loss is a mean over its values
         self.scales = torch.tensor([flat * 63 / 42] * 42 + [depth * 63 / 21] * 21, device=self.device)
-        return Teacher(self.student, self.data.unlabelled, FLAT_POSE, margin=1.0, args=self.args)
+        return Teacher(self.student, self.data.unlabelled, FLAT_POSE, margin=1 / 0.7, args=self.args)
 
     def start(self, data: FinetuneData, saved: Mapping[str, Any] | None) -> None:
         super().start(data, saved)

@@ -69,6 +69,7 @@ from equicon.recipes import (
     Validated,
     build_encoder,
     check_shares,
+    check_unlabelled,
     clip_gradients,
     encoder_options,
     encoder_rates,
@@ -144,7 +145,7 @@ def finetune(run: "Run", journal: Journal, stop: Stop) -> bool:
         run.scaler.update()
         run.optimizer.zero_grad(set_to_none=True)
         if run.teacher:
-            run.teacher.follow(run.student)
+            run.teacher.follow(run.student, ranks)
         watch.mark("optimizer")
 
         # Take the mean over the ranks, so that all ranks see a value that is not finite on one of them.
@@ -217,12 +218,12 @@ class Run(Validated[KeypointData]):
 
     def check_arguments(self) -> None:
         check_shares(self.args.batch_size, self.ranks.world)
+        check_unlabelled(self.args)
 
     def load_data(self) -> KeypointData:
-        unlabelled = load_unlabelled(self.args, quiet=not self.ranks.first)
-        data = replace(load_keypoint_data(self.args), unlabelled=unlabelled)
+        data, quiet = load_keypoint_data(self.args), not self.ranks.first
         self.task = make_task(data, self.args)
-        return data
+        return replace(data, unlabelled=load_unlabelled(self.args, quiet=quiet))
 
     def build(self, weights: str) -> nn.Module:
         encoder, _ = build_encoder(self.args.arch, weights, **encoder_options(self.args))
@@ -238,9 +239,8 @@ class Run(Validated[KeypointData]):
         return torch.optim.AdamW(parameter_groups(model, args.weight_decay, rates), args.lr, fused=True)
 
     def make_views(self) -> eq.Compose:
-        args = self.args
-        flip, colour = eq.RandomHorizontalFlip(args.flip), eq.ColorJitter(*args.jitter)
-        return eq.Compose([*geometric_views(args), flip, colour, eq.Normalize.imagenet()])
+        looks = eq.RandomHorizontalFlip(self.args.flip), eq.ColorJitter(*self.args.jitter), eq.Normalize.imagenet()
+        return eq.Compose([*geometric_views(self.args), *looks])
 
     def make_teacher(self) -> Teacher | None:
         more, margin = self.data.unlabelled, self.data.margin

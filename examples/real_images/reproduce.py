@@ -250,7 +250,7 @@ def record(job: Job, code: int, study: Study, results: dict[str, Any]) -> None:
 def conclude(plan: Plan, results: dict[str, Any]) -> None:
     """Say what is missing. End with the code 1 if a piece failed."""
     done, total = count_done(plan, results), len(plan.all_pieces())
-    failed = [piece.key for piece in plan.todo(results["pieces"]) if piece.key in results["failed"]]
+    failed = [*results["failed"]]
     if done < total and not failed:
         print(f"{done} of {total} pieces are done. Give the same command to go on.")
     for key in failed:

@@ -7,9 +7,11 @@ pytest.importorskip("torchvision", reason="the recipes need torchvision")
 
 import equicon as eq
 from equicon.data import Boxed, write_coco_keypoints
-from equicon.recipes import Teacher, load_unlabelled
-from equicon.recipes._consistency import ramp
+from equicon.hands import write_freihand
+from equicon.recipes import Teacher, check_unlabelled, load_finetune_data, load_unlabelled
+from equicon.recipes._consistency import ramp, within
 from equicon.recipes._run_data import PretrainData
+from equicon.recipes.keypoints import load_keypoint_data
 from equicon.training import ALONE
 
 
@@ -57,15 +59,15 @@ def teacher(model, **changed):
     return Teacher(model, PretrainData(Pictures(), 10, None, "blobs"), eq.Points(), margin=1.0, args=options(**changed))
 
 
-def test_a_model_that_is_equivariant_has_nothing_to_learn(monkeypatch):
+def test_a_model_that_is_equivariant_has_nothing_to_learn():
     one = teacher(Finder())
     one.strong = one.mild  # nothing is erased
     torch.manual_seed(0)
     for taught in one.lessons(read, 0, 3, ALONE):
         assert taught.images.shape == (4, 3, 48, 48)
         assert (taught.weights == 1).all()
-        assert taught.loss(read(one.averaged.module, taught.images)[0]) < 0.01
-        assert taught.loss(read(one.averaged.module, taught.images)[0] + 0.3) > 0.2
+        assert taught.loss(read(one.model, taught.images)[0]) < 0.01
+        assert taught.loss(read(one.model, taught.images)[0] + 0.3) > 0.2
 
 
 def test_a_teacher_that_says_the_same_of_every_view_teaches_nothing():
@@ -153,25 +155,71 @@ def test_the_average_follows_and_is_restored():
         model.weight.fill_(1.0)
         model.mean.fill_(2.0)
     one.follow(model)
-    assert one.averaged.module.weight.item() == pytest.approx(0.1)
-    assert one.averaged.module.mean.item() == pytest.approx(0.2)
-    other.restore(one.state())
-    assert other.averaged.module.weight.item() == pytest.approx(0.1)
+    assert one.model.weight.item() == pytest.approx(0.1)
+    assert one.model.mean.item() == pytest.approx(0.2)
+    other.model.load_state_dict(one.model.state_dict())
+    assert other.model.weight.item() == pytest.approx(0.1)
     other.follow(model)
-    assert other.averaged.module.weight.item() == pytest.approx(0.19)
+    assert other.model.weight.item() == pytest.approx(0.19)
 
 
 def test_pictures_that_validate_are_not_among_them(tmp_path):
     image = torch.randint(0, 255, (12, 3, 40, 40), dtype=torch.uint8)
     xy, groups = 40 * torch.rand(12, 2, 2), torch.arange(12) // 3
     write_coco_keypoints(tmp_path, image, xy, torch.full((12, 2), 2), names=["a", "b"], groups=groups)
-    data = load_unlabelled(options(unlabelled=[str(tmp_path)]), quiet=True)
-    assert data.count == 9
-    assert load_unlabelled(options(), quiet=True) is None
+    args = options(data=str(tmp_path), fraction=1.0, unlabelled=[str(tmp_path)])
+    held_out = load_keypoint_data(args).held_out
+    images = load_unlabelled(args, quiet=True).images
+    seen, tested = ({str(part.path(i)) for i in range(len(part))} for part in (images, held_out))
+    assert len(seen) == 9
+    assert len(tested) == 3
+    assert not seen & tested
+    assert load_unlabelled(options(data=str(tmp_path)), quiet=True) is None
 
 
-def test_what_cannot_be_opened_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"unlabelled: expected .*a folder.*got nowhere"):
-        load_unlabelled(options(unlabelled=["nowhere"]), quiet=True)
-    with pytest.raises(ValueError, match=r"unlabelled: expected pictures that can be counted, got stream"):
-        load_unlabelled(options(unlabelled=["stream"]), quiet=True)
+def test_hands_that_validate_are_not_among_them(tmp_path):
+    write_freihand(tmp_path, 8, size=40)
+    args = options(data=str(tmp_path), fraction=1.0, unlabelled=[str(tmp_path)])
+    held_out = load_finetune_data(args, quiet=True).validation
+    images = load_unlabelled(args, quiet=True).images
+    assert sorted([*{int(i) for i in images.samples}, *(int(i) for i in held_out.samples)]) == list(range(8))
+
+
+def test_nothing_is_held_out_of_another_data_set(tmp_path):
+    image = torch.randint(0, 255, (4, 3, 40, 40), dtype=torch.uint8)
+    write_coco_keypoints(tmp_path, image, 40 * torch.rand(4, 1, 2), torch.full((4, 1), 2), names=["a"])
+    assert load_unlabelled(options(data="other", unlabelled=[str(tmp_path)]), quiet=True).count == 4
+
+
+def test_a_picture_without_a_box_is_seen_whole():
+    boxes = torch.tensor([[-0.5, -0.5, 63.5, 63.5], [12.0, 12.0, 51.0, 31.0]])
+    shrunk = within(boxes, (64, 64), 1.25)
+    assert shrunk[0].tolist() == pytest.approx([31.5 - 25.6, 31.5 - 25.6, 31.5 + 25.6, 31.5 + 25.6])
+    assert torch.equal(shrunk[1], boxes[1])
+
+
+def test_ranks_keep_one_average():
+    class Other(type(ALONE)):
+        def mean(self, values):
+            return (values + 10) / 2
+
+    model = Finder()
+    one = teacher(model)
+    one.follow(model, Other())
+    assert one.model.mean.item() == pytest.approx(0.1 * 5)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere"], r"unlabelled: expected .*a folder.*got nowhere"),
+        (["stream"], r"unlabelled: expected pictures that can be counted, got stream"),
+        (["HERE", "synthetic"], r"unlabelled: synthetic cannot be mixed"),
+        (["HERE", "HERE/../HERE"], r"unlabelled: expected each data set once"),
+    ],
+)
+def test_what_cannot_be_opened_is_named(tmp_path, words, message):
+    folder = tmp_path / "HERE"
+    folder.mkdir()
+    with pytest.raises(ValueError, match=message):
+        check_unlabelled(options(unlabelled=[word.replace("HERE", str(folder), 1) for word in words]))

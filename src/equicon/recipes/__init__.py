@@ -20,7 +20,7 @@ from equicon.recipes._beside import (
     mean_pose,
     read_pose,
 )
-from equicon.recipes._consistency import Teacher, geometric_views, load_unlabelled
+from equicon.recipes._consistency import Teacher, check_unlabelled, geometric_views, load_unlabelled
 from equicon.recipes._dataset_table import (
     SOURCES,
     Source,
@@ -83,6 +83,7 @@ __all__ = [
     "add_prediction",
     "build_encoder",
     "check_shares",
+    "check_unlabelled",
     "clip_gradients",
     "conclude_probes",
     "draw_bones",

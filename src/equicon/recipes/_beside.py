@@ -47,7 +47,7 @@ class Models(nn.Module):
         Args:
             images: The views (B, 3, H, W).
             K: Their intrinsics (B, 3, 3).
-            unlabelled: Views (C, 3, H, W) without labels, which only the model that is kept sees, after the others.
+            unlabelled: Views (C, 3, H, W) without labels. Only the model that is kept predicts them, after the others.
         """
         if unlabelled is None:
             return [model(images, K) for model in self]

@@ -7,22 +7,25 @@ picture, lie close together.
 """
 
 import argparse
+import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 import equicon as eq
+from equicon.data import CorruptImage
 from equicon.hands import Hand, pose_crop
-from equicon.recipes._pretrain_data import Batch, open_unlabelled
+from equicon.recipes._dataset_table import find_unlabelled
+from equicon.recipes._pretrain_data import Batch, mixed
 from equicon.recipes._run_data import PretrainData, Repeated
-from equicon.training import PRECISIONS, Batches, Ranks, loading, seed_of
+from equicon.training import ALONE, PRECISIONS, Batches, Ranks, loading, seed_of
 
 Reader: TypeAlias = Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
 """Gives the predictions (B, D) of a model, which begin with K points in the unit frame, and the confidence (B, K)."""
@@ -45,10 +48,37 @@ _OPTIONS = {
 }
 
 
+def check_unlabelled(args: argparse.Namespace) -> None:
+    """Check what ``--unlabelled`` names, before anything is read.
+
+    Args:
+        args: The options of a program that fine-tunes.
+
+    Raises:
+        ValueError: If a data set is of no known kind, is named twice, or cannot be mixed. The message begins with
+            ``unlabelled:``.
+    """
+    for i, data in enumerate(args.unlabelled):
+        try:
+            source = find_unlabelled(data)
+        except ValueError as error:
+            raise ValueError(f"unlabelled: {error}") from error
+        if source.name == "stream":
+            raise ValueError("unlabelled: expected pictures that can be counted, got stream. Give: synthetic.")
+        if source.rendered and len(args.unlabelled) > 1:
+            raise ValueError(f"unlabelled: {source.name} cannot be mixed with other data, got {args.unlabelled}.")
+        if any(_same(data, other) for other in args.unlabelled[:i]):
+            raise ValueError(f"unlabelled: expected each data set once, got {data} twice.")
+
+
+def _same(data: str, other: str) -> bool:
+    return Path(data).resolve() == Path(other).resolve()
+
+
 def load_unlabelled(args: argparse.Namespace, *, quiet: bool) -> PretrainData | None:
     """Open the pictures that ``--unlabelled`` names; None if it names none.
 
-    They are without those that validate the model, if these are in the same data set.
+    From the data set of ``--data``, those that validate the model are left out.
 
     Args:
         args: The options of a program that fine-tunes.
@@ -59,12 +89,17 @@ def load_unlabelled(args: argparse.Namespace, *, quiet: bool) -> PretrainData | 
     """
     if not args.unlabelled:
         return None
-    if "stream" in args.unlabelled:
-        raise ValueError("unlabelled: expected pictures that can be counted, got stream. Give: synthetic.")
-    try:
-        return open_unlabelled(argparse.Namespace(**(_OPTIONS | vars(args) | {"data": args.unlabelled})), quiet=quiet)
-    except ValueError as error:
-        raise ValueError(f"unlabelled: {error}") from error
+    found = []
+    for data in args.unlabelled:
+        holdout = args.holdout if _same(data, args.data) else 0.0
+        options = argparse.Namespace(**(_OPTIONS | vars(args) | {"data": [data], "holdout": holdout}))
+        try:
+            found.append(find_unlabelled(data).pretrain(options, data, quiet))
+        except CorruptImage:  # it is a ValueError too, but has a better message
+            raise
+        except ValueError as error:
+            raise ValueError(f"unlabelled: {error}") from error
+    return mixed(found, enlarge=False)
 
 
 @dataclass(frozen=True)
@@ -119,8 +154,7 @@ class Teacher:
         margin: float,
         args: argparse.Namespace,
     ) -> None:
-        self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
-        self.averaged.module.eval()
+        self.model = copy.deepcopy(model).eval()
         self.criterion = eq.ConsistencyLoss(representation, distance=F.l1_loss)
         self.data, self.representation, self.margin, self.args = data, representation, margin, args
         self.device, self.dtype = torch.device(args.device), PRECISIONS[args.precision]
@@ -156,12 +190,13 @@ class Teacher:
         if isinstance(batch, Hand):
             frame = pose_crop(batch, self.args.size)
         else:
-            frame = eq.Affine.from_boxes(batch.box, (batch.image.shape[-2], batch.image.shape[-1]), self.margin)
+            size = (batch.image.shape[-2], batch.image.shape[-1])
+            frame = eq.Affine.from_boxes(within(batch.box, size, self.margin), size, self.margin)
         found, sure = [], []
         for _ in range(2):
             images, g = self._view(self.mild, batch.image, frame)
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                z, confidence = read(self.averaged.module, images)
+                z, confidence = read(self.model, images)
             found.append(self.representation.canonicalize(g, z))
             sure.append(confidence)
         images, g = self._view(self.strong, batch.image, frame)
@@ -174,21 +209,44 @@ class Teacher:
     def _view(self, augment: eq.Compose, images: Tensor, frame: eq.Affine) -> tuple[Tensor, eq.Affine]:
         action = augment.sample(len(images), device=self.device)
         size, memory = (self.args.size, self.args.size), torch.channels_last
-        options: dict[str, Any] = {"dtype": self.dtype, "memory_format": memory, "padding_mode": "reflection"}
-        views: Tensor = action(images, size=size, frame=frame, **options)
+        views: Tensor = action(images, size=size, frame=frame, dtype=self.dtype, memory_format=memory)
         return views, action.affine
 
-    def follow(self, model: nn.Module) -> None:
-        """Take the model into the average, after a step."""
-        self.averaged.update_parameters(model)
+    @torch.no_grad()
+    def follow(self, model: nn.Module, ranks: Ranks = ALONE) -> None:
+        """Take the model into the average, after a step.
 
-    def state(self) -> dict[str, Any]:
-        """Give what a checkpoint holds."""
-        return self.averaged.state_dict()
+        Args:
+            model: The model.
+            ranks: The processes of the run. Batch norm may have other statistics on each, whose mean is taken.
+        """
+        step = 1 - self.args.average
+        for average, parameter in zip(self.model.parameters(), model.parameters(), strict=True):
+            average.lerp_(parameter, step)
+        pairs = [*zip(self.model.buffers(), model.buffers(), strict=True)]
+        real = [pair for pair in pairs if pair[0].is_floating_point()]
+        for mine, other in (pair for pair in pairs if not pair[0].is_floating_point()):
+            mine.copy_(other)  # counts
+        if real:
+            means = ranks.mean(torch.cat([other.flatten() for _, other in real]))
+            for (mine, _), mean in zip(real, means.split([mine.numel() for mine, _ in real]), strict=True):
+                mine.lerp_(mean.view_as(mine), step)
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over the state of a checkpoint."""
-        self.averaged.load_state_dict(state)
+
+def within(boxes: Tensor, size: tuple[int, int], margin: float) -> Tensor:
+    """Shrink boxes (B, 4) about their centres until ``margin`` times their longer side is not more than the picture.
+
+    So a picture without a box, whose box is all of it, is seen whole.
+
+    Args:
+        boxes: The boxes x1, y1, x2, y2.
+        size: Height and width of the pictures.
+        margin: Side of the frames divided by the longer side of the box.
+    """
+    low, high = boxes.chunk(2, 1)
+    longer = (high - low).amax(1, keepdim=True)
+    half = (high - low) / 2 * (min(size) / (margin * longer)).clamp(max=1)
+    return torch.cat([(low + high) / 2 - half, (low + high) / 2 + half], 1)
 
 
 def points_of(z: Tensor, count: int) -> Tensor:

@@ -133,7 +133,8 @@ def add_consistency(parser: argparse.ArgumentParser) -> None:
     """Add the group of pictures without labels."""
     group = parser.add_argument_group(
         "pictures without labels",
-        "The model also learns to agree with its own average on other views of them. The average is what is kept.",
+        "The model also learns to agree with its own average on other views of them. The average is what is kept. "
+        "All options of this group need --unlabelled.",
     )
     where = "what --data of pretrain_freihand.py takes; give the option again to mix several"
     group.add_argument("--unlabelled", action="append", metavar="DATA", help=where)
@@ -247,6 +248,8 @@ def settle(
     """Check the options against those of the resumed run and against the machine, and choose the precision."""
     if args.layer_decay > 1:
         parser.error(f"--layer-decay: expected a factor in (0, 1], got {args.layer_decay:g}.")
+    if Path(args.weights).resolve() == Path(begun.get("weights", args.weights)).resolve():
+        args.weights = begun.get("weights", args.weights)  # the same file, written in another way
     check_begun(parser, args, begun, free)
     check_device(parser, args.device)
     if args.precision == "auto":  # the choice is saved, so that a resumed run keeps it

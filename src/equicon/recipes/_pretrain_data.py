@@ -33,21 +33,26 @@ def load_pretrain_data(args: argparse.Namespace, *, quiet: bool) -> PretrainData
     Raises:
         ValueError: If a data set cannot be opened, or batches cannot be drawn from ``--groups-per-batch`` groups.
     """
-    data = open_unlabelled(args, quiet=quiet)
+    found = [find_unlabelled(name).pretrain(args, name, quiet) for name in args.data]
+    data = mixed(found, enlarge=beyond(args) != "zeros")
     if args.groups_per_batch and data.images is not None and data.count >= args.batch_size:
         check_groups(data.images.groups, args.batch_size, args.groups_per_batch)  # type: ignore[attr-defined]
     return data
 
 
-def open_unlabelled(args: argparse.Namespace, *, quiet: bool) -> PretrainData:
-    """Open the data sets that ``--data`` names, and mix them if they are several."""
-    found = [find_unlabelled(name).pretrain(args, name, quiet) for name in args.data]
+def mixed(found: Sequence[PretrainData], *, enlarge: bool) -> PretrainData:
+    """Mix data sets, if they are several.
+
+    Args:
+        found: The data sets.
+        enlarge: As for ``Mixture``.
+    """
     if len(found) == 1:
         return found[0]
     labelled = next((data.labelled for data in found if data.labelled), None)
     unprobed = next((data.unprobed for data in found if data.unprobed != NO_LABELS), NO_LABELS)
     names = " and ".join(f"{data.count:,} {data.name}" for data in found)
-    images = Mixture([data.images for data in found if data.images is not None], enlarge=beyond(args) != "zeros")
+    images = Mixture([data.images for data in found if data.images is not None], enlarge=enlarge)
     notes = tuple(note for data in found for note in data.notes)
     return PretrainData(images, len(images), labelled, f"images, which are {names}", unprobed, notes)
 

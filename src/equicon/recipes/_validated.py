@@ -31,7 +31,7 @@ class Validated(Training[D]):
         super().start(data, saved)
         self.teacher = self.make_teacher()
         if saved and self.teacher:
-            self.teacher.restore(saved["teacher"])
+            self.teacher.model.load_state_dict(saved["teacher"])
 
     def make_teacher(self) -> Teacher | None:
         """Make the teacher; None if all pictures have labels."""
@@ -45,8 +45,7 @@ class Validated(Training[D]):
     @property
     def tested(self) -> nn.Module:
         """The model that is validated and kept."""
-        found: nn.Module = self.teacher.averaged.module if self.teacher else self.student
-        return found
+        return self.teacher.model if self.teacher else self.student
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Take over the state of a checkpoint."""
@@ -56,7 +55,7 @@ class Validated(Training[D]):
     def state(self) -> dict[str, Any]:
         """Give what a checkpoint holds."""
         found = {step: {k: tuple(v) for k, v in row.items()} for step, row in self.found.items()}
-        taught = {"teacher": self.teacher.state()} if self.teacher else {}
+        taught = {"teacher": self.teacher.model.state_dict()} if self.teacher else {}
         return super().state() | {"found": found} | taught
 
     @property

@@ -171,7 +171,8 @@ def check_data(run: Training[D], data: D, saved: dict[str, Any] | None) -> None:
     run.check_count(data.count)
     if saved and tuple(saved["counts"]) != data.counts:
         begun, got = (" + ".join(f"{count:,}" for count in each) for each in (saved["counts"], data.counts))
-        sys.exit(f"--data: the run was begun on {begun} images, got {got}. Give it the same data.")
+        options = "--data, --unlabelled" if getattr(run.args, "unlabelled", None) else "--data"
+        sys.exit(f"{options}: the run was begun on {begun} images, got {got}. Give it the same data.")
 
 
 def train(run: Training[Any], journal_state: dict[str, int] | None = None) -> None:
