@@ -5,10 +5,13 @@ import torch
 
 pytest.importorskip("torchvision", reason="the recipes need torchvision")
 
+from test_device import Copies
+from torch._subclasses.fake_tensor import FakeTensorMode
+
 import equicon as eq
 from equicon.data import Boxed, write_coco_keypoints
 from equicon.hands import write_freihand
-from equicon.recipes import Teacher, check_unlabelled, load_finetune_data, load_unlabelled
+from equicon.recipes import Teacher, _consistency, check_unlabelled, load_finetune_data, load_unlabelled
 from equicon.recipes._consistency import ramp, within
 from equicon.recipes._run_data import PretrainData
 from equicon.recipes.keypoints import load_keypoint_data
@@ -223,3 +226,25 @@ def test_what_cannot_be_opened_is_named(tmp_path, words, message):
     folder.mkdir()
     with pytest.raises(ValueError, match=message):
         check_unlabelled(options(unlabelled=[word.replace("HERE", str(folder), 1) for word in words]))
+
+
+@pytest.mark.skipif(not torch.backends.cuda.is_built(), reason="fakes CUDA tensors, which a CPU build has not")
+def test_no_lesson_waits_for_the_device(monkeypatch):
+    class Network(torch.nn.Sequential):
+        def __init__(self):
+            super().__init__(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.AdaptiveAvgPool2d(1))
+
+    def predict(model, images):
+        return model(images).flatten(1), torch.ones(len(images), 2, device=images.device)
+
+    with FakeTensorMode(allow_non_fake_inputs=True), Copies() as copies:
+        with torch.device("cuda"):
+            model, other = Network(), Network()
+        monkeypatch.setattr(_consistency.copy, "deepcopy", lambda _: other)  # fake tensors cannot be copied
+        one = teacher(model, device="cuda", jitter=[0.5, 0.1, 0.5, 0.01])
+        batch = Boxed(torch.zeros(4, 3, 64, 64, dtype=torch.uint8), torch.rand(4, 4))
+        copies.waiting.clear()  # to build the model waits
+        taught = one.teach(batch, predict, 1.0)
+        assert taught.loss(predict(model, taught.images)[0]).device.type == "cuda"
+        one.follow(model)
+        assert not copies.waiting, copies.waiting[0]
