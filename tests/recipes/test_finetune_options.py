@@ -133,5 +133,5 @@ def test_wrong_options_are_named(words, message, capsys):
 def test_a_run_goes_on_with_or_without_a_baseline_as_it_was_begun(tmp_path, words):
     begin(tmp_path, *words)
     begun = parse("--weights", "w.pt").baseline and "w.pt" in words
-    for others in (words, [], ["--weights", "none"]):
+    for others in (words, []):
         assert parse("--out", tmp_path, "--resume", *others).baseline == begun

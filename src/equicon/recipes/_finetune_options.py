@@ -50,7 +50,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 OUT = Path("runs/finetune")
-FREE = SHARED_FREE | {"validate_every"}
+FREE = SHARED_FREE | {"unlabelled", "validate_every"}
 
 
 def parse_finetune_args(description: str, argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -37,7 +37,6 @@ SHARED_FREE = frozenset(
         "resume",
         "save_every",
         "skip_corrupt",
-        "unlabelled",
         "workers",
     )
 )

@@ -34,7 +34,7 @@ def load_pretrain_data(args: argparse.Namespace, *, quiet: bool) -> PretrainData
         ValueError: If a data set cannot be opened, or batches cannot be drawn from ``--groups-per-batch`` groups.
     """
     found = [find_unlabelled(name).pretrain(args, name, quiet) for name in args.data]
-    data = mixed(found, enlarge=beyond(args) != "zeros")
+    data = mixed(found, enlarge=len(found) > 1 and beyond(args) != "zeros")
     if args.groups_per_batch and data.images is not None and data.count >= args.batch_size:
         check_groups(data.images.groups, args.batch_size, args.groups_per_batch)  # type: ignore[attr-defined]
     return data

@@ -49,7 +49,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 OUT = Path("runs/keypoints")
-FREE = SHARED_FREE | {"validate_every"}
+FREE = SHARED_FREE | {"unlabelled", "validate_every"}
 
 
 def parse_keypoint_args(description: str, argv: Sequence[str] | None = None) -> argparse.Namespace:
