@@ -134,7 +134,7 @@ def finetune(run: "Run", journal: Journal, stop: Stop) -> bool:
         run.scaler.update()
         run.optimizer.zero_grad(set_to_none=True)
         if run.teacher:
-            run.teacher.follow(run.student, ranks)
+            run.teacher.follow(run.student, run.step, ranks)
         watch.mark("optimizer")
 
         # Take the mean over the ranks, so that all ranks see a value that is not finite on one of them.

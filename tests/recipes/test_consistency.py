@@ -153,17 +153,19 @@ def test_lessons_begin_where_a_run_goes_on():
 def test_the_average_follows_and_is_restored():
     model = Finder()
     one, other = teacher(model), teacher(model)
-    one.follow(model)  # the first takes the model as it is
+    one.follow(model, 1000)
     with torch.no_grad():
         model.weight.fill_(1.0)
         model.mean.fill_(2.0)
-    one.follow(model)
+    one.follow(model, 1000)
     assert one.model.weight.item() == pytest.approx(0.1)
     assert one.model.mean.item() == pytest.approx(0.2)
     other.model.load_state_dict(one.model.state_dict())
     assert other.model.weight.item() == pytest.approx(0.1)
-    other.follow(model)
+    other.follow(model, 1000)
     assert other.model.weight.item() == pytest.approx(0.19)
+    other.follow(model, 0)  # an early step
+    assert other.model.weight.item() == pytest.approx(0.19 + 0.9 * 0.81)
 
 
 def test_pictures_that_validate_are_not_among_them(tmp_path):
@@ -208,7 +210,7 @@ def test_ranks_keep_one_average():
 
     model = Finder()
     one = teacher(model)
-    one.follow(model, Other())
+    one.follow(model, 1000, Other())
     assert one.model.mean.item() == pytest.approx(0.1 * 5)
 
 
@@ -246,5 +248,5 @@ def test_no_lesson_waits_for_the_device(monkeypatch):
         copies.waiting.clear()  # to build the model waits
         taught = one.teach(batch, predict, 1.0)
         assert taught.loss(predict(model, taught.images)[0]).device.type == "cuda"
-        one.follow(model)
+        one.follow(model, 1000)
         assert not copies.waiting, copies.waiting[0]

@@ -213,16 +213,19 @@ class Teacher:
         return views, action.affine
 
     @torch.no_grad()
-    def follow(self, model: nn.Module, ranks: Ranks = ALONE) -> None:
+    def follow(self, model: nn.Module, step: int, ranks: Ranks = ALONE) -> None:
         """Take the model into the average, after a step.
+
+        Early steps keep less of the average, so that it soon forgets the weights of the start.
 
         Args:
             model: The model.
+            step: The number of the step.
             ranks: The processes of the run. Batch norm may have other statistics on each, whose mean is taken.
         """
-        step = 1 - self.args.average
+        share = 1 - min(self.args.average, (1 + step) / (10 + step))
         for average, parameter in zip(self.model.parameters(), model.parameters(), strict=True):
-            average.lerp_(parameter, step)
+            average.lerp_(parameter, share)
         pairs = [*zip(self.model.buffers(), model.buffers(), strict=True)]
         real = [pair for pair in pairs if pair[0].is_floating_point()]
         for mine, other in (pair for pair in pairs if not pair[0].is_floating_point()):
@@ -230,7 +233,7 @@ class Teacher:
         if real:
             means = ranks.mean(torch.cat([other.flatten() for _, other in real]))
             for (mine, _), mean in zip(real, means.split([mine.numel() for mine, _ in real]), strict=True):
-                mine.lerp_(mean.view_as(mine), step)
+                mine.lerp_(mean.view_as(mine), share)
 
 
 def within(boxes: Tensor, size: tuple[int, int], margin: float) -> Tensor:
