@@ -58,9 +58,11 @@ from equicon.hands import Hand, Pose, PoseErrors, PoseTarget, pose_crop, pose_er
 from equicon.recipes import (
     FLAT_POSE,
     MEAN,
+    POSE_MARGIN,
     TUNED,
     FinetuneData,
     Models,
+    PretrainData,
     Teacher,
     Validated,
     check_shares,
@@ -246,12 +248,10 @@ class Run(Validated[FinetuneData]):
     def make_views(self) -> eq.Compose:
         return eq.Compose([*geometric_views(self.args), eq.ColorJitter(*self.args.jitter), eq.Normalize.imagenet()])
 
-    def make_teacher(self) -> Teacher | None:
-        if self.data.unlabelled is None:
-            return None
+    def make_teacher(self, unlabelled: PretrainData) -> Teacher:
         flat, depth, _ = self.args.loss_weights  # each part of the loss is a mean over its values
         self.scales = torch.tensor([flat * 63 / 42] * 42 + [depth * 63 / 21] * 21, device=self.device)
-        return Teacher(self.student, self.data.unlabelled, FLAT_POSE, margin=1 / 0.7, args=self.args)
+        return Teacher(self.student, unlabelled, FLAT_POSE, margin=POSE_MARGIN, args=self.args)
 
     def start(self, data: FinetuneData, saved: Mapping[str, Any] | None) -> None:
         super().start(data, saved)

@@ -65,6 +65,7 @@ from equicon.keypoints import (
     write_keypoint_model,
 )
 from equicon.recipes import (
+    PretrainData,
     Teacher,
     Validated,
     build_encoder,
@@ -242,9 +243,8 @@ class Run(Validated[KeypointData]):
         looks = eq.RandomHorizontalFlip(self.args.flip), eq.ColorJitter(*self.args.jitter), eq.Normalize.imagenet()
         return eq.Compose([*geometric_views(self.args), *looks])
 
-    def make_teacher(self) -> Teacher | None:
-        more, margin = self.data.unlabelled, self.data.margin
-        return Teacher(self.model, more, eq.Points(), margin=margin, args=self.args) if more else None
+    def make_teacher(self, unlabelled: PretrainData) -> Teacher:
+        return Teacher(self.model, unlabelled, eq.Points(), margin=self.data.margin, args=self.args)
 
     def start(self, data: KeypointData, saved: Mapping[str, Any] | None) -> None:
         super().start(data, saved)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import Any
 
+from equicon.recipes import spread
 from real_images.pieces import FineTune, Results
 from real_images.plan import ROWS, Plan, Row
 from real_images.sets import Labelled
@@ -59,14 +60,6 @@ def errors(plan: Plan, task: Labelled, row: Row, share: float, name: str, done: 
 def changes(ours: dict[int, float], theirs: dict[int, float]) -> list[float]:
     """Give how much our errors differ from those of the same seeds, in percent. Negative is better."""
     return [100 * (ours[seed] / theirs[seed] - 1) for seed in sorted(ours.keys() & theirs.keys())]
-
-
-def spread(values: Sequence[float], form: str) -> str:
-    """Write a mean and the standard deviation of the sample, or a dash if there are no values yet."""
-    if not values:
-        return "–"
-    first = form.format(mean(values))
-    return f"{first} ± {form.replace('+', '').format(stdev(values))}" if len(values) > 1 else first
 
 
 def interval(values: Sequence[float], form: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from equicon.data import CocoKeypoints, DeepLabCutKeypoints, KeypointDataset, UnlabelledImages, open_keypoints
+from equicon.recipes.keypoints import sum_labels
 from equicon.training import write_text
 from real_images.sets import Labelled
 from real_images.sizes import Preset
@@ -49,7 +50,7 @@ def part_set(task: Labelled, source: Path, out: Path, preset: Preset) -> None:
         folder = out / "data" / task.name / str(part)
         rest, held = data.split(TEST, seed=SEED + part)
         check_apart(rest, held)
-        sum_ = {"labels": label_sum(data), "groups": int(held.groups.unique().numel()), "items": len(held)}
+        sum_ = {"labels": sum_labels(data), "groups": int(held.groups.unique().numel()), "items": len(held)}
         about = folder / "about.json"
         if about.exists():
             if json.loads(about.read_bytes()) != sum_:
@@ -84,15 +85,6 @@ def check_apart(rest: KeypointDataset, held: KeypointDataset, *, groups: bool = 
 def pictures_of(data: KeypointDataset) -> set[str]:
     """List the files of a data set, links resolved."""
     return {os.path.realpath(data.path(i)) for i in range(len(data))}
-
-
-def label_sum(data: KeypointDataset) -> str:
-    """Sum up the labels and the names of the pictures."""
-    digest = hashlib.sha256()
-    for value in (data.xy, data.visible, data.groups):
-        digest.update(value.numpy().tobytes())
-    digest.update("\n".join(data.path(i).name for i in range(len(data))).encode())
-    return digest.hexdigest()
 
 
 def write_part(data: KeypointDataset, folder: Path) -> None:

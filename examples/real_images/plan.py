@@ -154,8 +154,9 @@ class Plan:
 
     def _first(self, run: FineTune, done: Results, lost: AbstractSet[str]) -> Piece:
         start = run.start
-        there = isinstance(start, Given) or (start.key in done and start.key not in lost)
-        return run if isinstance(start, Given) or there else start
+        if isinstance(start, Given) or (start.key in done and start.key not in lost):
+            return run
+        return start
 
     def _wanted(self, done: Results) -> Iterator[FineTune]:
         rows = [(task, row) for task in self.sets for row in self.rows(task)]

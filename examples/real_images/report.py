@@ -1,11 +1,12 @@
 """The tables of ``reproduce.py``."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from matplotlib import pyplot as plt
 
+from equicon.recipes import machines_of, spread, table
 from equicon.training import write_figure, write_text
 from real_images.figures import draw_errors
 from real_images.found import (
@@ -16,7 +17,6 @@ from real_images.found import (
     errors,
     labels_of,
     mean_pose,
-    spread,
     winner,
 )
 from real_images.pieces import Given, Pretrain, Results
@@ -49,30 +49,21 @@ def tables(plan: Plan, results: Mapping[str, Any]) -> str:
         plan: Which pieces there are.
         results: What ``results.json`` holds.
     """
-    done, sessions = results["pieces"], results["sessions"]
+    done = results["pieces"]
     run = [done[piece.key] for piece in plan.finished(done)]
-    machines = "; ".join(
-        dict.fromkeys(f"{s['date']}, {s['device']}, torch {s['torch']}, equicon {s['equicon']}" for s in sessions)
-    )
     minutes = sum(float(piece["minutes"]) for piece in run)
     preset = plan.preset
     said = (
         f"Preset `{results['preset']}`: {preset.arch}, {preset.steps:,} steps of pre-training, {preset.tune_steps:,} "
-        f"of fine-tuning; {machines}; {len(run)} of {len(plan.all_pieces())} pieces, {minutes:.0f} minutes in all of "
-        "them together. Mean ± standard deviation over seeds. A change is that of the error, against scratch with the "
-        "same seed; below 0 is better. In brackets stands the 95 % interval of its mean."
+        f"of fine-tuning; {machines_of(results)}; {len(run)} of {len(plan.all_pieces())} pieces, "
+        f"{minutes:.0f} minutes in all of them together. Mean ± standard deviation over seeds. A change is that of the "
+        "error, against scratch with the same seed; below 0 is better. In brackets stands the 95 % interval of its "
+        "mean."
     )
     parts = [said, summary(plan, done)]
     parts += [set_table(plan, task, done) for task in plan.sets]
     parts += [settings_table(plan, done)]
     return "\n\n".join(parts) + "\n"
-
-
-def table(title: str, header: Sequence[str], rows: Mapping[str, Iterable[str]]) -> str:
-    """Write a table, with a name for each row."""
-    lines = [f"**{title}**", "", "| | " + " | ".join(header) + " |", "|---" * (len(header) + 1) + "|"]
-    lines += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()]
-    return "\n".join(lines)
 
 
 def summary(plan: Plan, done: Results) -> str:

@@ -23,13 +23,13 @@ them. If the study stops, give the same command again: it runs the missing piece
 """
 
 import argparse
-import json
 import os
 import shutil
 import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -46,7 +46,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the folder of the package 
 import torch
 from tqdm import tqdm
 
-from equicon.training import Checkpoints, Help, check_device, escape_stdout, interruptible, whole, write_text
+from equicon.recipes import describe_session, open_results, write_results
+from equicon.training import Checkpoints, Help, check_device, escape_stdout, interruptible, whole
 from real_images.commands import Study
 from real_images.costs import minutes_of
 from real_images.layout import group_pictures, part_set
@@ -54,7 +55,6 @@ from real_images.pieces import Piece
 from real_images.plan import Plan, extras_of
 from real_images.report import write_report
 from real_images.running import Job, Jobs
-from real_images.session import describe_session
 from real_images.sets import PICTURES, SETS
 from real_images.sizes import PRESETS
 
@@ -111,14 +111,19 @@ def stop(number: int, frame: FrameType | None) -> None:
 
 
 def reproduce(args: argparse.Namespace) -> None:
-    study = Study(args.out, PRESETS[args.preset], args.sources, args.device)
+    preset = PRESETS[args.preset]
+    if args.processes:
+        preset = replace(preset, processes=args.processes)
+    study = Study(args.out, preset, args.sources, args.device)
     plan = make_plan(study)
     if args.plan:
         show(plan)
         return
     try:
         with Checkpoints(args.out).held():
-            results = open_results(args, study)
+            sizes = study.preset.written
+            begun = {"preset": args.preset, "sizes": sizes, "sessions": [], "pieces": {}, "failed": {}}
+            results = open_results(args.out, begun)
             lay_out(study)
             work(args, plan, study, results)
             print(write_report(args.out, plan, results))
@@ -148,23 +153,6 @@ def show(plan: Plan) -> None:
     print(f"{len(pieces)} pieces: {took if known else 'how long they take was not measured'}.")
 
 
-def open_results(args: argparse.Namespace, study: Study) -> dict[str, Any]:
-    """Read the results so far, or begin new ones."""
-    path, sizes = args.out / "results.json", study.preset.written
-    if not path.exists():
-        begun: dict[str, Any] = {"preset": args.preset, "sizes": sizes, "sessions": [], "pieces": {}, "failed": {}}
-        write_results(args.out, begun)
-        return begun
-    results: dict[str, Any] = json.loads(path.read_bytes())
-    if results["sizes"] != sizes:
-        sys.exit(f"--preset: {path} was begun with {results['sizes']}, got {sizes}. Give another --out.")
-    return results
-
-
-def write_results(out: Path, results: dict[str, Any]) -> None:
-    write_text(out / "results.json", json.dumps(results, indent=1) + "\n")
-
-
 def lay_out(study: Study) -> None:
     """Part the sets, and group the pictures without labels."""
     for name, folder in study.sources.items():
@@ -179,11 +167,11 @@ def lay_out(study: Study) -> None:
 
 def work(args: argparse.Namespace, plan: Plan, study: Study, results: dict[str, Any]) -> None:
     """Run the missing pieces, and record each when it ends."""
-    processes = args.processes or study.preset.processes
+    processes = study.preset.processes
     total, left = len(plan.all_pieces()), args.pieces or sys.maxsize
     if not todo(plan, study, results, set()):
         return
-    results["sessions"].append(describe_session(args.device))
+    results["sessions"].append(describe_session(Path(__file__).parent, args.device))
     env = dict(os.environ) | ({"OMP_NUM_THREADS": "1"} if processes > 1 and args.device == "cpu" else {})
     tried: set[str] = set()
     bar = tqdm(total=total, initial=count_done(plan, results), desc="pieces")
@@ -203,6 +191,8 @@ def work(args: argparse.Namespace, plan: Plan, study: Study, results: dict[str, 
                 for job, code in ended:
                     record(job, code, study, results)
                     write_results(study.out, results)
+                    if job.piece.key in results["pieces"]:
+                        shutil.rmtree(study.folder(job.piece) / "checkpoints", ignore_errors=True)
                     bar.update(count_done(plan, results) - bar.n)
     except KeyboardInterrupt:
         said = f"\nStopped after {count_done(plan, results)} of {total} pieces. Give the same command to go on."
@@ -240,7 +230,6 @@ def record(job: Job, code: int, study: Study, results: dict[str, Any]) -> None:
         else:
             results["pieces"][key] = found | {"minutes": job.minutes} | session
             results["failed"].pop(key, None)
-            shutil.rmtree(study.folder(job.piece) / "checkpoints", ignore_errors=True)
             return
     else:
         why = job.output()

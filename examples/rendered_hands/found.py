@@ -1,7 +1,6 @@
 """Look up what the pieces of ``reproduce.py`` found, for its tables and figures."""
 
 from collections.abc import Sequence
-from statistics import mean, stdev
 from typing import Any
 
 from common import SHARES
@@ -24,13 +23,6 @@ def found(piece: Piece, done: Results, domain: str, share: str, measure: str, fe
         if (row["domain"], row["share"], row.get("features", features)) == (domain, share, features):
             return float(row[measure])
     raise KeyError(f"{piece.key} has no row of {domain} with {share} of the labels")
-
-
-def spread(values: Sequence[float], form: str) -> str:
-    """Write a mean and the standard deviation of the sample, or a dash if there are no values yet."""
-    if not values:
-        return "–"
-    return f"{form} ± {form}".format(mean(values), stdev(values)) if len(values) > 1 else form.format(values[0])
 
 
 def finished(pieces: Sequence[Any], done: Results) -> list[Any]:

@@ -1,6 +1,6 @@
 """The tables of ``reproduce.py``."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -18,7 +18,6 @@ from found import (
     found,
     frozen,
     shares_of,
-    spread,
 )
 from matplotlib import pyplot as plt
 from plan import (
@@ -38,6 +37,7 @@ from plan import (
 )
 from sizes import Preset
 
+from equicon.recipes import machines_of, spread, table
 from equicon.training import write_figure, write_text
 
 
@@ -60,14 +60,11 @@ def write_figures(folder: Path, prefix: str, preset: Preset, done: Results) -> l
 
 def tables(preset: Preset, results: Mapping[str, Any]) -> str:
     """Write all tables, in Markdown."""
-    done, sessions = results["pieces"], results["sessions"]
+    done = results["pieces"]
     run = [done[piece.key] for piece in finished(ready(preset, done), done)]
     minutes = sum(piece["minutes"] for piece in run)
-    machines = "; ".join(
-        dict.fromkeys(f"{s['date']}, {s['device']}, torch {s['torch']}, equicon {s['equicon']}" for s in sessions)
-    )
     said = (
-        f"Preset `{results['preset']}`: {machines}; {len(run)} of {count(preset)} pieces, "
+        f"Preset `{results['preset']}`: {machines_of(results)}; {len(run)} of {count(preset)} pieces, "
         f"{minutes:.0f} minutes in all of them together."
     )
     parts = [f"{said} Mean ± standard deviation over {preset.seeds} seeds.", short_table(preset, done)]
@@ -78,19 +75,12 @@ def tables(preset: Preset, results: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def table(title: str, header: Sequence[str], rows: Mapping[str, Iterable[str]]) -> str:
-    """Write a table, with a name for each row."""
-    lines = [f"**{title}**", "", "| | " + " | ".join(header) + " |", "|---" * (len(header) + 1) + "|"]
-    lines += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()]
-    return "\n".join(lines)
-
-
 def against(ours: Sequence[float], theirs: Sequence[float]) -> str:
     """Write how much our errors differ from those of the same seeds, in percent. Negative is better."""
     if len(ours) != len(theirs):
         return "–"  # some runs are not done yet
     changes = [100 * (a / b - 1) for a, b in zip(ours, theirs, strict=True)]
-    return spread(changes, "{:+.1f}").replace("± +", "± ").replace("± -", "± ") + (" %" if changes else "")
+    return spread(changes, "{:+.1f}") + (" %" if changes else "")
 
 
 def short_table(preset: Preset, done: Results) -> str:

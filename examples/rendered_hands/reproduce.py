@@ -22,17 +22,12 @@ pieces. Files in --out:
 """
 
 import argparse
-import json
 import os
-import platform
-import shlex
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import replace
-from datetime import UTC, datetime
 from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
@@ -45,7 +40,6 @@ from equicon.training import need
 need("torchvision", "tqdm", "matplotlib")
 
 import torch
-import torchvision
 from common import encoder_file, render
 from plan import FineTune, Piece, Results, count, missing, ready
 from report import write_report
@@ -53,8 +47,8 @@ from sizes import PRESETS, Preset
 from tqdm import tqdm
 from work import run
 
-import equicon as eq
-from equicon.training import Checkpoints, Help, check_device, escape_stdout, fast_precision, interruptible, write_text
+from equicon.recipes import describe_session, open_results, write_results
+from equicon.training import Checkpoints, Help, check_device, escape_stdout, interruptible
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -90,7 +84,8 @@ def reproduce(args: argparse.Namespace) -> None:
         preset = replace(preset, processes=args.processes)
     try:
         with Checkpoints(args.out).held():
-            results = open_results(args, preset)
+            begun = {"preset": args.preset, "sizes": preset.written, "sessions": [], "pieces": {}}
+            results = open_results(args.out, begun)  # before hands of these sizes are rendered
             render(preset, args.out / "hands", args.device)
             work(args, preset, results)
     except OSError as error:
@@ -99,20 +94,6 @@ def reproduce(args: argparse.Namespace) -> None:
         print(f"{len(results['pieces'])} of {count(preset)} pieces are done. Give the same command to go on.")
         return
     print(write_report(args.out, preset, results))
-
-
-def open_results(args: argparse.Namespace, preset: Preset) -> dict[str, Any]:
-    """Read the results so far, or begin new ones."""
-    path = args.out / "results.json"
-    sizes = preset.written
-    if not path.exists():
-        begun: dict[str, Any] = {"preset": args.preset, "sizes": sizes, "sessions": [], "pieces": {}}
-        write_results(args, begun)  # before hands of these sizes are rendered
-        return begun
-    results: dict[str, Any] = json.loads(path.read_bytes())
-    if results["sizes"] != sizes:
-        sys.exit(f"--preset: {path} was begun with {results['sizes']}, got {sizes}. Give another --out.")
-    return results
 
 
 def todo(args: argparse.Namespace, preset: Preset, done: Results) -> list[Piece]:
@@ -132,7 +113,7 @@ def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> N
     threads = max(1, (os.cpu_count() or 1) // preset.processes) if args.device == "cpu" else 0
     if not todo(args, preset, done):
         return
-    results["sessions"].append(machine(args))
+    results["sessions"].append(describe_session(Path(__file__).parent, args.device))
     running: dict[Future[dict[str, Any]], Piece] = {}
     bar = tqdm(total=count(preset), initial=len(done), desc="pieces")
     with ProcessPoolExecutor(preset.processes, get_context("spawn")) as pool, bar:
@@ -154,7 +135,7 @@ def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> N
                 for future in sorted(ended, key=lambda future: future.exception() is not None):
                     piece = running.pop(future)
                     done[piece.key] = future.result() | {"session": len(results["sessions"]) - 1}
-                    write_results(args, results)
+                    write_results(args.out, results)
                     bar.update(len(done) - bar.n)
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -163,48 +144,6 @@ def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> N
             said = f"\nStopped after {len(done)} of {count(preset)} pieces. Give the same command to go on."
             print(said, file=sys.stderr)
             sys.exit(128 + signal.SIGINT)
-
-
-def write_results(args: argparse.Namespace, results: dict[str, Any]) -> None:
-    write_text(args.out / "results.json", json.dumps(results, indent=1) + "\n")
-
-
-def machine(args: argparse.Namespace) -> dict[str, str]:
-    """Record when, where and with which versions a session runs."""
-    device = torch.cuda.get_device_name() if args.device.startswith("cuda") else cpu_name()
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "command": command(),
-        "device": device,
-        "precision": fast_precision(args.device),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
-        "equicon": eq.__version__,
-        "commit": commit(),
-    }
-
-
-def command() -> str:
-    """Give the command as it was typed, without the folders of this machine."""
-    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
-    return shlex.join(["python", f"examples/rendered_hands/{Path(sys.argv[0]).name}", *words])
-
-
-def commit() -> str:
-    """Give the commit of the code, with a star if the code has changed since."""
-    words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=*", "--exclude=*"]
-    try:
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{os.cpu_count()} cores, {named[0] if named else platform.processor()}"
 
 
 if __name__ == "__main__":

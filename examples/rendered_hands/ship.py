@@ -23,7 +23,6 @@ from typing import Any
 import torch
 from common import DOMAINS, MORE, SETS, encoder_file, hands, render
 from plan import METHODS, FineTune, Piece, Pretrain, settings
-from reproduce import machine
 from sizes import Preset, preset_of
 from work import run
 
@@ -33,6 +32,7 @@ from equicon.hands import SyntheticHands, bone_length, predict
 from equicon.metrics import epe
 from equicon.probes import extract_features, probe
 from equicon.recipes import METHODS as REPRESENTATIONS
+from equicon.recipes import describe_session
 from equicon.training import Help, load_state, write_text
 
 ROOT = Path(__file__).parents[2]
@@ -115,7 +115,8 @@ def made(piece: Piece, preset: Preset, args: argparse.Namespace, results: dict[s
         return found | {"by": study["sessions"][found["session"]]}
     if piece.key not in own:
         print(f"{piece.key} ...", flush=True)
-        own[piece.key] = run(piece, preset, args.out, args.device, 0) | {"by": machine(args)}
+        by = describe_session(Path(__file__).parent, args.device)
+        own[piece.key] = run(piece, preset, args.out, args.device, 0) | {"by": by}
         write_text(args.out / "shipped.json", json.dumps(own) + "\n")
     again: dict[str, Any] = own[piece.key]
     return again

@@ -10,6 +10,7 @@ from equicon.training import (
     Checkpoints,
     Help,
     Once,
+    Several,
     add_figure,
     arguments_text,
     check_begun,
@@ -135,3 +136,14 @@ def test_what_is_not_free_stays_as_it_was_begun(capsys):
         check_begun(parser, args, begun | {"batch_size": 8}, {"lr"})
     message = "--batch-size: the run in runs/a was begun with 8, got 4. Leave --batch-size out, or start a new run"
     assert message in capsys.readouterr().err
+
+
+def test_several_values_replace_a_default_also_one_that_is_set_later():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", action=Several, default=["a"])
+    begun = ["a", "b"]
+    parser.set_defaults(data=begun)
+    assert parser.parse_args([]).data == ["a", "b"]
+    assert parser.parse_args(["--data", "c"]).data == ["c"]
+    assert parser.parse_args(["--data", "c", "--data", "c"]).data == ["c", "c"]
+    assert begun == ["a", "b"]

@@ -13,7 +13,7 @@ from equicon._devices import without_autocast
 from equicon._groups.element import GroupElement
 from equicon._losses.extras import check_tensor
 from equicon._plane.matrix import at_least_float32
-from equicon._representations.base import Representation
+from equicon._representations.base import Representation, check_representation
 from equicon._representations.points import Points
 
 _FUNCTION = 'a function (student, carried, reduction="none") -> tensor'
@@ -63,9 +63,7 @@ class ConsistencyLoss(nn.Module):
         distance: Callable[..., Tensor] = nn.functional.mse_loss,
     ) -> None:
         super().__init__()
-        if not isinstance(representation, Representation):
-            fix = "Call the class: Points()." if isinstance(representation, type) else ""
-            raise type_error("representation", "an equicon.Representation", describe(representation), fix)
+        check_representation(representation)
         if isinstance(distance, type) or not callable(distance) or not _takes_reduction(distance):
             raise type_error("distance", _FUNCTION, describe(distance), _FIX)
         self.representation = representation

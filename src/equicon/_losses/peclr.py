@@ -11,7 +11,7 @@ from equicon._groups.element import GroupElement
 from equicon._losses.levels import LossLevels
 from equicon._losses.ntxent import NTXentLoss
 from equicon._losses.ranks import many_ranks, refuse_together
-from equicon._representations.base import Representation
+from equicon._representations.base import Representation, check_representation
 from equicon._representations.peclr import PeCLRPoints
 
 
@@ -56,9 +56,7 @@ class PeCLRLoss(nn.Module):
         chunk_size: int | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(representation, Representation):
-            fix = "Call the class: Points()." if isinstance(representation, type) else ""
-            raise type_error("representation", "an equicon.Representation", describe(representation), fix)
+        check_representation(representation)
         if base_loss is None:
             base_loss = NTXentLoss(temperature, gather_distributed=gather_distributed, chunk_size=chunk_size)
         elif isinstance(base_loss, type) or not callable(base_loss):

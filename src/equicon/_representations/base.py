@@ -17,6 +17,13 @@ from equicon._plane.matrix import at_least_float32
 G = TypeVar("G", bound=GroupElement, default=Affine)
 
 
+def check_representation(representation: object) -> None:
+    """Raise a ``TypeError`` if something is no representation."""
+    if not isinstance(representation, Representation):
+        fix = "Call the class: Points()." if isinstance(representation, type) else ""
+        raise type_error("representation", "an equicon.Representation", describe(representation), fix)
+
+
 class Representation(ABC, Generic[G]):
     """How a group element acts on embeddings (B, ...), and how to bring them back to the canonical frame.
 

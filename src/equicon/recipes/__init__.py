@@ -12,6 +12,7 @@ need("torchvision", "tqdm", "matplotlib")
 from equicon.recipes._beside import (
     FLAT_POSE,
     MEAN,
+    POSE_MARGIN,
     SCRATCH,
     TUNED,
     Models,
@@ -56,6 +57,7 @@ from equicon.recipes._pretrain_parts import METHODS, pretrain_optimizer, pretrai
 from equicon.recipes._probing import Probed, named_errors, probe_hands
 from equicon.recipes._refining import CLIP_NORM, REFINE_RATE
 from equicon.recipes._run_data import FinetuneData, PretrainData, Rendered, render
+from equicon.recipes._studies import describe_session, machines_of, open_results, spread, table, write_results
 from equicon.recipes._validated import Validated
 from equicon.recipes._views import two_views
 
@@ -65,6 +67,7 @@ __all__ = [
     "FLAT_POSE",
     "MEAN",
     "METHODS",
+    "POSE_MARGIN",
     "REFINE_RATE",
     "SCRATCH",
     "SOURCES",
@@ -86,6 +89,7 @@ __all__ = [
     "check_unlabelled",
     "clip_gradients",
     "conclude_probes",
+    "describe_session",
     "draw_bones",
     "draw_probes",
     "draw_skeletons",
@@ -104,11 +108,13 @@ __all__ = [
     "load_finetune_data",
     "load_pretrain_data",
     "load_unlabelled",
+    "machines_of",
     "make_head",
     "mean_pose",
     "named_errors",
     "network_name",
     "next_command",
+    "open_results",
     "parse_finetune_args",
     "parse_pretrain_args",
     "pretrain_optimizer",
@@ -116,8 +122,11 @@ __all__ = [
     "probe_hands",
     "read_pose",
     "render",
+    "spread",
+    "table",
     "training_batches",
     "two_views",
+    "write_results",
 ]
 
 claim(__all__, globals())

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 import equicon as eq
 from equicon._plane.frames import unit_points
 from equicon.hands import Pose, Pose25D, PoseErrors, PoseTarget, lift, wrist_from_palm
+from equicon.hands._pose.two_pass import FILL
 from equicon.recipes._networks import build_encoder, encoder_rates
 from equicon.recipes._refining import REFINE_RATE
 from equicon.training import parameter_groups
@@ -114,6 +115,9 @@ def read_pose(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     pose = model(images, K)
     return flat_pose(pose, images), torch.ones_like(pose.depth)
 
+
+POSE_MARGIN = 1 / FILL
+"""Side of the views of ``Pose25D`` divided by the longer side of a hand's box."""
 
 FLAT_POSE = eq.DirectSum([(eq.Points(), 42), (eq.Invariant(), 21)])
 """How views act on ``flat_pose``: points move, and depths in bone lengths stay."""

@@ -11,7 +11,6 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
@@ -23,6 +22,7 @@ import equicon as eq
 from equicon.data import CorruptImage
 from equicon.hands import Hand, pose_crop
 from equicon.recipes._dataset_table import find_unlabelled
+from equicon.recipes._opening import same_path
 from equicon.recipes._pretrain_data import Batch, mixed
 from equicon.recipes._run_data import PretrainData, Repeated
 from equicon.training import ALONE, PRECISIONS, Batches, Ranks, loading, seed_of
@@ -37,7 +37,6 @@ MILD = 0.3
 _OPTIONS = {
     "boxes": None,
     "context": 2.0,
-    "groups_per_batch": 0,
     "hands": 8192,
     "inside": True,
     "labelled": 8,
@@ -67,12 +66,8 @@ def check_unlabelled(args: argparse.Namespace) -> None:
             raise ValueError("unlabelled: expected pictures that can be counted, got stream. Give: synthetic.")
         if source.rendered and len(args.unlabelled) > 1:
             raise ValueError(f"unlabelled: {source.name} cannot be mixed with other data, got {args.unlabelled}.")
-        if any(_same(data, other) for other in args.unlabelled[:i]):
+        if any(same_path(data, other) for other in args.unlabelled[:i]):
             raise ValueError(f"unlabelled: expected each data set once, got {data} twice.")
-
-
-def _same(data: str, other: str) -> bool:
-    return Path(data).resolve() == Path(other).resolve()
 
 
 def load_unlabelled(args: argparse.Namespace, *, quiet: bool) -> PretrainData | None:
@@ -91,7 +86,7 @@ def load_unlabelled(args: argparse.Namespace, *, quiet: bool) -> PretrainData | 
         return None
     found = []
     for data in args.unlabelled:
-        holdout = args.holdout if _same(data, args.data) else 0.0
+        holdout = args.holdout if same_path(data, args.data) else 0.0
         options = argparse.Namespace(**(_OPTIONS | vars(args) | {"data": [data], "holdout": holdout}))
         try:
             found.append(find_unlabelled(data).pretrain(options, data, quiet))

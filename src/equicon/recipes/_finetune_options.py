@@ -64,9 +64,8 @@ def parse_finetune_args(description: str, argv: Sequence[str] | None = None) -> 
     wanted = parser.parse_args(argv)
     out, begun = open_run(wanted, OUT, "fine-tuning", several=False)
     recipe = wanted.recipe or ("quick" if wanted.data == "synthetic" else "full")
-    parser.set_defaults(**(RECIPES[recipe] | begun | {"unlabelled": None}))  # argparse would append to a default
+    parser.set_defaults(**(RECIPES[recipe] | begun))
     args = parser.parse_args(argv)
-    args.unlabelled = wanted.unlabelled or begun.get("unlabelled", [])
     args.out = out
     args.baseline &= begun.get("weights", args.weights) != "none"  # a resumed run keeps its baseline
     settle(parser, args, begun, FREE)

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from pathlib import Path
 from typing import Any
 
 import equicon as eq
@@ -9,6 +10,11 @@ from equicon.data import SkipCorrupt
 
 # Views are shrunk, turned and shifted. They reach to the corners of a square that is 2.5 times as wide as the box.
 MARGIN = 2.5
+
+
+def same_path(path: str, other: str) -> bool:
+    """Say whether two paths, which need not exist, lead to the same place."""
+    return Path(path).resolve() == Path(other).resolve()
 
 
 def count_known(count: int, fraction: float) -> int:

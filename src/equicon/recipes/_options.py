@@ -10,9 +10,11 @@ import torch
 
 from equicon.backbones._names import check_backbone
 from equicon.hands._rendered.settings import Side
+from equicon.recipes._opening import same_path
 from equicon.training import (
     PRECISIONS,
     Help,
+    Several,
     add_figure,
     check_begun,
     check_device,
@@ -136,7 +138,7 @@ def add_consistency(parser: argparse.ArgumentParser) -> None:
         "All options of this group need --unlabelled.",
     )
     where = "what --data of pretrain_freihand.py takes; give the option again to mix several"
-    group.add_argument("--unlabelled", action="append", metavar="DATA", help=where)
+    group.add_argument("--unlabelled", action=Several, default=[], metavar="DATA", help=where)
     weight = "weight of the disagreement in the loss"
     group.add_argument("--consistency", type=number(), default=1.0, metavar="WEIGHT", help=weight)
     rise = "share of the run in which this weight rises"
@@ -247,7 +249,7 @@ def settle(
     """Check the options against those of the resumed run and against the machine, and choose the precision."""
     if args.layer_decay > 1:
         parser.error(f"--layer-decay: expected a factor in (0, 1], got {args.layer_decay:g}.")
-    if Path(args.weights).resolve() == Path(begun.get("weights", args.weights)).resolve():
+    if same_path(args.weights, begun.get("weights", args.weights)):
         args.weights = begun.get("weights", args.weights)  # the same file, written in another way
     check_begun(parser, args, begun, free)
     check_device(parser, args.device)

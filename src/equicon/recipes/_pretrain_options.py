@@ -25,7 +25,7 @@ from equicon.recipes._options import (
     settle,
 )
 from equicon.recipes._pretrain_parts import METHODS, OPTIMIZERS
-from equicon.training import add_figure, number, whole
+from equicon.training import Several, add_figure, number, whole
 
 # "paper" is the configuration that was released with PeCLR (Spurr et al., ICCV 2021, arXiv 2106.05953). The release
 # wraps Adam in LARS from lightning-bolts, which shortens the gradient of a tensor to 0.02 · |weights| / lr if it is
@@ -96,10 +96,9 @@ def parse_pretrain_args(description: str, argv: Sequence[str] | None = None) -> 
     data = wanted.data or begun.get("data") or ["synthetic"]
     recipe = wanted.recipe or ("quick" if is_rendered(data) else "paper")
     known = RECIPES[recipe] | {"recipe": recipe} | begun
-    parser.set_defaults(**(known | {"data": None}))  # argparse would append to a default
+    parser.set_defaults(**(known | {"data": data}))
     args = parser.parse_args(argv)
     args.out = out
-    args.data = data
     settle(parser, args, begun, FREE)
     if wrong := _wrong_data(args):
         parser.error(wrong)
@@ -161,7 +160,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     data = parser.add_argument_group("data")
     data.add_argument(
         "--data",
-        action="append",
+        action=Several,
         help="what to train on: 'synthetic' (the default) renders --hands hands once; 'stream' renders new hands all "
         "the time, on --device; any other value is a folder of FreiHAND, of YouTube3DHands or of photographs. To mix "
         "several folders, give --data for each. YouTube3DHands and photographs have no labels for probes",

@@ -1,16 +1,19 @@
 """A run that is validated as it learns, and keeps its best model."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from torch import nn
 
 from equicon.recipes._consistency import Teacher
+from equicon.recipes._run_data import FinetuneData, PretrainData
 from equicon.training import Training
-from equicon.training._training import D
+
+F = TypeVar("F", bound=FinetuneData)
 
 
-class Validated(Training[D]):
+class Validated(Training[F]):
     """A run that is measured on other data every so often, beside other predictions.
 
     Attributes:
@@ -25,17 +28,17 @@ class Validated(Training[D]):
     kept: ClassVar[str]
     least: ClassVar[str]
 
-    def start(self, data: D, saved: Mapping[str, Any] | None) -> None:
+    def start(self, data: F, saved: Mapping[str, Any] | None) -> None:
         """Begin without any measurement; ``restore`` brings back those of a run that is resumed."""
         self.found: dict[int, dict[str, Any]] = {}
         super().start(data, saved)
-        self.teacher = self.make_teacher()
+        self.teacher = self.make_teacher(data.unlabelled) if data.unlabelled else None
         if saved and self.teacher:
             self.teacher.model.load_state_dict(saved["teacher"])
 
-    def make_teacher(self) -> Teacher | None:
-        """Make the teacher; None if all pictures have labels."""
-        return None
+    @abstractmethod
+    def make_teacher(self, unlabelled: PretrainData) -> Teacher:
+        """Make the teacher, which teaches on these pictures."""
 
     @property
     def student(self) -> nn.Module:

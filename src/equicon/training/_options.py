@@ -49,6 +49,23 @@ class Once(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
+class Several(argparse.Action):
+    """Lists all values of an option that is given several times. A default is replaced; ``"append"`` would add to it.
+
+    Examples:
+        >>> parser = argparse.ArgumentParser()
+        >>> _ = parser.add_argument("--data", action=Several, default=["synthetic"])
+        >>> parser.parse_args([]).data, parser.parse_args(["--data", "a", "--data", "b"]).data
+        (['synthetic'], ['a', 'b'])
+    """
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        known = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, [values] if known is self.default else [*known, values])
+
+
 def add_figure(group: Any, name: str, recipes: Mapping[str, Mapping[str, Any]], *, help: str, **options: Any) -> None:
     """Add an option whose default depends on the recipe.
 

@@ -28,6 +28,23 @@ def same_run(out, other):
     assert not list(out.rglob("*.part"))
 
 
+def stop_after(steps, monkeypatch, *words):
+    """Interrupt a run as Ctrl-C does, in the step after these."""
+    make_view, calls = finetune_keypoints.make_view, []
+
+    def interrupt(*views):
+        calls.append(1)
+        if len(calls) > steps:
+            raise KeyboardInterrupt
+        return make_view(*views)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finetune_keypoints, "make_view", interrupt)
+        with pytest.raises(SystemExit) as stopped:
+            finetune(*words)
+    assert stopped.value.code == 130
+
+
 def test_writes_down_what_one_wants_to_see(whole):
     found, rows = curves(whole), result(whole)["validation"]
     assert [step for step, _ in found["training/loss"]] == list(range(12))
@@ -55,20 +72,7 @@ def test_the_best_model_carries_all_that_one_needs(whole, coco):
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [3, 8])
 def test_a_stopped_run_goes_on_as_if_nothing_had_happened(coco, whole, tmp_path, monkeypatch, stop):
-    make_view = finetune_keypoints.make_view
-    calls = []
-
-    def interrupt(*words):
-        calls.append(1)
-        if len(calls) > stop:
-            raise KeyboardInterrupt
-        return make_view(*words)
-
-    monkeypatch.setattr(finetune_keypoints, "make_view", interrupt)
-    with pytest.raises(SystemExit) as stopped:
-        finetune(*short(coco), "--out", tmp_path)
-    assert stopped.value.code == 130
-    monkeypatch.setattr(finetune_keypoints, "make_view", make_view)
+    stop_after(stop, monkeypatch, *short(coco), "--out", tmp_path)
     finetune("--data", coco, "--resume", "--out", tmp_path)
     same_run(tmp_path, whole)
 
@@ -114,19 +118,7 @@ def test_pictures_without_labels_teach_too_and_the_run_can_be_stopped(coco, mous
     assert all(torch.equal(value, saved["teacher"][name]) for name, value in best.items())  # the average is kept
     assert any(not torch.equal(value, saved["teacher"][name]) for name, value in saved["model"].items())
 
-    make_view = finetune_keypoints.make_view
-    calls = []
-
-    def interrupt(*words):
-        calls.append(1)
-        if len(calls) > 8:
-            raise KeyboardInterrupt
-        return make_view(*words)
-
-    monkeypatch.setattr(finetune_keypoints, "make_view", interrupt)
-    with pytest.raises(SystemExit):
-        finetune(*short(coco, *words), "--out", tmp_path / "stopped")
-    monkeypatch.setattr(finetune_keypoints, "make_view", make_view)
+    stop_after(8, monkeypatch, *short(coco, *words), "--out", tmp_path / "stopped")
     finetune("--resume", "--out", tmp_path / "stopped")
     same_run(tmp_path / "stopped", tmp_path / "whole")
 

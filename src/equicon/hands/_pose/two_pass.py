@@ -20,11 +20,14 @@ from equicon._groups.affine import Affine
 from equicon._groups.labels import size_or
 from equicon.hands._pose.pose25d import Pose
 
+FILL = 0.7
+"""The part of a view that hands fill, unless something else is asked for."""
+
 _FARTHEST = 1e9  # pixels; the inverse of a crop around a box farther off would be inexact in float32
 
 
 def pose_frame(
-    boxes: Tensor, source: tuple[int, int], view: tuple[int, int] | None = None, fill: float = 0.7
+    boxes: Tensor, source: tuple[int, int], view: tuple[int, int] | None = None, fill: float = FILL
 ) -> Affine:
     """Crop around boxes of hands as the official evaluation of PeCLR does.
 

@@ -18,6 +18,7 @@ from equicon.recipes.keypoints._data import (
     mean_pose,
     open_for_views,
     open_pictures,
+    sum_labels,
 )
 from equicon.recipes.keypoints._errors import (
     NEAR,
@@ -53,6 +54,7 @@ __all__ = [
     "run_keypoints",
     "short_name",
     "stacked",
+    "sum_labels",
 ]
 
 claim(__all__, globals())

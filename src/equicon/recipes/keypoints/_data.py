@@ -56,12 +56,7 @@ class KeypointData(FinetuneData):
     @cached_property  # each checkpoint has it
     def labels(self) -> dict[str, Any]:
         """The names of the keypoints, and a sum over all labels, for a run that is resumed."""
-        digest = hashlib.sha256()
-        for part in (self.about, self.held_out):
-            for value in (part.xy, part.visible, part.boxes, part.groups):
-                digest.update(value.numpy().tobytes())
-            digest.update("\n".join(str(part.path(i).relative_to(part.root)) for i in range(len(part))).encode())
-        return {"names": list(self.about.names), "sum": digest.hexdigest()}
+        return {"names": list(self.about.names), "sum": sum_labels(self.about, self.held_out)}
 
     def check_same(self, begun: dict[str, Any]) -> None:
         """End the program if the labels are not those that a run was begun with.
@@ -73,6 +68,20 @@ class KeypointData(FinetuneData):
             sys.exit(f"--data: the run was begun on the keypoints {begun['names']}, got {names}.")
         if begun != self.labels:
             sys.exit("--data: the run was begun on other labels, or on another split of them. Give it the same data.")
+
+
+def sum_labels(*parts: KeypointDataset) -> str:
+    """Sum up all labels, boxes, groups and names of pictures, so that a change of any of them shows.
+
+    Args:
+        parts: Data sets, in order.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        for value in (part.xy, part.visible, part.boxes, part.groups):
+            digest.update(value.numpy().tobytes())
+        digest.update("\n".join(str(part.path(i).relative_to(part.root)) for i in range(len(part))).encode())
+    return digest.hexdigest()
 
 
 def load_keypoint_data(args: argparse.Namespace) -> KeypointData:

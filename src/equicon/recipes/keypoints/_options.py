@@ -63,10 +63,8 @@ def parse_keypoint_args(description: str, argv: Sequence[str] | None = None) -> 
     wanted = parser.parse_args(argv)
     out, begun = open_run(wanted, OUT, "keypoints", several=False)
     recipe = wanted.recipe or ("full" if torch.device(wanted.device).type == "cuda" else "quick")
-    known = RECIPES[recipe] | _network_of(wanted.weights) | begun
-    parser.set_defaults(**(known | {"unlabelled": None}))  # argparse would append to a default
+    parser.set_defaults(**(RECIPES[recipe] | _network_of(wanted.weights) | begun))
     args = parser.parse_args(argv)
-    args.unlabelled = wanted.unlabelled or begun.get("unlabelled", [])
     if args.data is None:
         parser.error("--data: expected a folder or a file of labels, got none.")
     args.out = out
