@@ -89,8 +89,8 @@ def probe(
       network trains on all of them for as many steps. The global random state does not change.
 
     Features are standardised by the moments of the training views. Features that are the same on all of these are left
-    out. ``"mlp"``, and ``"linear"`` if there are groups, clamp the features of test views to the range of the training
-    views: a feature that is nearly always zero may be enormous in another video.
+    out. Features of test views are clamped to the range of the training views (``"mlp"``) or three times that range
+    (``"linear"``): a feature that is nearly always zero may be enormous in another video.
 
     Each keypoint is learned from the views that have a label of it, and measured on such views. In 3D, they must have a
     label of the root too.

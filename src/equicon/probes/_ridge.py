@@ -20,14 +20,14 @@ def predict_ridge(
     of the hat matrix. So one decomposition serves all samples and all penalties. It also serves all keypoints that have
     labels on the same samples. The keypoints of a target share their penalty.
 
-    With groups, features of the test are clamped to what the samples have. A feature that is nearly always zero may be
-    enormous in another group: on the video TI1K, such features alone make the error larger than that of the mean.
+    Features of the test are clamped to three times the range of the samples, about its middle. A feature that is nearly
+    always zero may be enormous in another video: on TI1K, such features alone make the error larger than the mean's.
     """
     losses = x.new_zeros(len(targets), len(_PENALTIES))
     fits = []
     for rows, columns in _patterns(targets):
         n = int(rows.sum())
-        rotated, energy, rotate = _rotate(x[rows], clamp=groups is not None)
+        rotated, energy, rotate = _rotate(x[rows])
         shrink = 1 / (energy.clamp(min=0)[:, None] + n * x.new_tensor(_PENALTIES))
         known = [y[rows][:, which] for y, which in zip(targets, columns, strict=True)]
         centers = [y.mean(dim=0) for y in known]
@@ -56,10 +56,11 @@ def _patterns(targets: Sequence[Tensor]) -> Iterator[tuple[Tensor, tuple[Tensor,
         yield rows, (index == k).split([mask.shape[1] for mask in known])
 
 
-def _rotate(x: Tensor, *, clamp: bool) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
+def _rotate(x: Tensor) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
     """Standardise samples and turn them to their principal axes. Return the energies, and what does so to others."""
     mean, std = moments(x)
     low, high = x.amin(dim=0), x.amax(dim=0)
+    low, high = 2 * low - high, 2 * high - low
     x = standardise(x, mean, std)
     basis = None
     if len(x) < x.shape[1]:  # the weights lie in the span of the samples, which has at most n dimensions
@@ -68,7 +69,7 @@ def _rotate(x: Tensor, *, clamp: bool) -> tuple[Tensor, Tensor, Callable[[Tensor
     energy, axes = torch.linalg.eigh(x.T @ x)
 
     def rotate(other: Tensor) -> Tensor:
-        other = standardise(other.clamp(low, high) if clamp else other, mean, std)
+        other = standardise(other.clamp(low, high), mean, std)
         rotated: Tensor = (other if basis is None else other @ basis) @ axes
         return rotated
 
