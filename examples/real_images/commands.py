@@ -108,13 +108,13 @@ class Study:
         epochs = preset.supervised_steps / _batches(preset.hands, batch)
         words = ["finetune_freihand.py", "--data", RENDERED, "--hands", preset.hands, "--fraction", 1, "--no-baseline"]
         words += ["--validate-every", f"{epochs / preset.validations:.6g}"]
-        return self._words(piece, words, piece.size, batch, epochs, preset.tune_rates[0])
+        return self._words(piece, words, piece.size, batch, epochs, preset.tune_rates[len(preset.tune_rates) // 2])
 
     def _finetune(self, piece: FineTune) -> list[str]:
         preset, task = self.preset, SETS[piece.on]
         there, batch = self.there(task, piece.seed), preset.tune_batch
         freihand = task.program == "freihand"
-        epochs = preset.tune_steps / _batches(there if freihand else max(there, EPOCH * batch), batch)
+        epochs = piece.times * preset.tune_steps / _batches(there if freihand else max(there, EPOCH * batch), batch)
         words = [f"finetune_{task.program}.py", "--data", self.training(task, piece.seed)]
         words += ["--fraction", f"{piece.share:.6g}", "--holdout", preset.holdout]
         words += ["--weights", self.weights(piece.start), *(["--no-baseline"] if freihand else [])]

@@ -83,6 +83,7 @@ class FineTune:
         seed: The seed of everything random.
         start: What it starts from.
         unlabelled: The names of the sets without labels that it learns from too.
+        times: Its number of steps, as a multiple of that of the others.
     """
 
     on: str
@@ -91,13 +92,15 @@ class FineTune:
     seed: int
     start: Start
     unlabelled: tuple[str, ...] = ()
+    times: int = 1
 
     @property
     def key(self) -> str:
         """Name the piece, for files and for people."""
         beside = f", consistent on {' and '.join(self.unlabelled)}" if self.unlabelled else ""
         words = f"{self.on}, {100 * self.share:.3g} % of the labels, rate {self.rate:g}, seed {self.seed}"
-        return f"{words}{beside}, after {self.start.key}"
+        longer = f", {self.times} times as long" if self.times > 1 else ""
+        return f"{words}{beside}{longer}, after {self.start.key}"
 
 
 Piece: TypeAlias = Pretrain | Supervised | FineTune

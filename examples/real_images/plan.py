@@ -1,8 +1,9 @@
 """The plan of ``reproduce.py``: the rows of its tables, and which pieces they need, as functions of what is known."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from itertools import chain
 from statistics import mean
 
 from real_images.pieces import FineTune, Given, Piece, Pretrain, Results, Start, Supervised
@@ -11,6 +12,9 @@ from real_images.sizes import Preset
 
 METHODS = ("simclr", "peclr", "exact")
 BEST = "best"
+
+LONGER = 3
+"""How much longer a step takes if it learns from pictures without labels too. A control gets as much time."""
 
 
 @dataclass(frozen=True)
@@ -23,18 +27,25 @@ class Row:
             ``supervised`` or ``shipped``.
         consistent: Whether fine-tuning also learns from pictures without labels.
         hands: Whether it is for sets that show hands.
+        times: The steps of fine-tuning, as a multiple of those of the other rows.
+        first: Whether its runs at about a tenth of the labels come before those of the other rows.
+        once: Whether it is for about a tenth of the labels only.
     """
 
     name: str
     start: str
     consistent: bool = False
     hands: bool = False
+    times: int = 1
+    first: bool = False
+    once: bool = False
 
 
 ROWS = (
-    Row("scratch", "none"),
-    *(Row(method, method) for method in METHODS),
-    Row("consistency", "none", consistent=True),
+    Row("scratch", "none", first=True),
+    Row("scratch, longer", "none", hands=True, times=LONGER, once=True),
+    *(Row(method, method, first=True) for method in METHODS),
+    Row("consistency", "none", consistent=True, first=True),
     Row("best + consistency", BEST, consistent=True),
     Row("rendered", "rendered", hands=True),
     Row("supervised on rendered", "supervised", hands=True),
@@ -48,6 +59,7 @@ class Plan:
     """Which pieces a study needs.
 
     Settings are chosen with one seed, by the validation errors of fine-tunings. No test error takes part.
+    The pieces come in blocks, so that a study that is stopped early has told as much as it could.
 
     Args:
         sets: The sets with labels that are given.
@@ -96,30 +108,36 @@ class Plan:
         if row.start == "supervised":
             return [Supervised(size, 0)]
         if row.start in METHODS:
-            data = self.unlabelled(task)
-            return [Pretrain(row.start, data, size, task.groups, rate, 0) for rate in preset.rates]
+            data, rates = self.unlabelled(task), preset.rates if task.hands else preset.rates[:1]
+            return [Pretrain(row.start, data, size, task.groups, rate, 0) for rate in rates]
         return [Given("none" if row.start == "none" else preset.shipped)]
 
     def candidates(self, task: Labelled, row: Row, done: Results) -> list[FineTune]:
-        """List the fine-tunings, with the seed 0, that choose the settings of a row."""
-        beside = self.alike(task) if row.consistent else ()
-        return [
-            FineTune(task.name, task.chosen_at, rate, 0, start, beside)
+        """List the fine-tunings, with the seed 0, that choose the settings of a row.
+
+        Those at the middle rate come first: they choose what a row starts from. The best of these is then tried at the
+        other rates, which are listed as soon as it is known.
+        """
+        beside, rates = self.alike(task) if row.consistent else (), self.preset.tune_rates
+        middle = rates[len(rates) // 2]
+        begun = [
+            FineTune(task.name, task.chosen_at, middle, 0, start, beside, row.times)
             for start in self.starts(task, row, done)
-            for rate in self.preset.tune_rates
         ]
+        best = _least(begun, done) if len(begun) > 1 else next(iter(begun), None)
+        return [*begun, *(replace(best, rate=rate) for rate in rates if rate != middle)] if best else begun
 
     def chosen(self, task: Labelled, row: Row, done: Results) -> FineTune | None:
         """Choose the candidate with the least validation error. It is None if a candidate is not done yet."""
-        runs = self.candidates(task, row, done)
-        if not runs or any(run.key not in done for run in runs):
-            return None
-        return min(runs, key=lambda run: float(done[run.key]["validation"]))
+        return _least(self.candidates(task, row, done), done)
 
     def runs(self, task: Labelled, row: Row, share: float, done: Results) -> list[FineTune]:
-        """List the fine-tunings of a row with all seeds. The list is empty while its settings are unknown."""
+        """List the fine-tunings of a row with all seeds.
+
+        The list is empty while its settings are unknown, and if the row is not for this share.
+        """
         chosen = self.chosen(task, row, done)
-        if chosen is None:
+        if chosen is None or (row.once and share != task.chosen_at):
             return []
         return [
             replace(chosen, share=share, seed=seed, start=self._with_seed(chosen.start, seed))
@@ -149,7 +167,7 @@ class Plan:
             lost: The keys of pieces that are done, but whose weights are gone. They are made again if a piece that is
                 not done starts from them.
         """
-        missing = (run for run in self._wanted(done) if run.key not in done)
+        missing = (run for run in chain(*self.blocks(done).values()) if run.key not in done)
         return list(dict.fromkeys(self._first(run, done, lost) for run in missing))
 
     def _first(self, run: FineTune, done: Results, lost: AbstractSet[str]) -> Piece:
@@ -158,33 +176,76 @@ class Plan:
             return run
         return start
 
-    def _wanted(self, done: Results) -> Iterator[FineTune]:
-        rows = [(task, row) for task in self.sets for row in self.rows(task)]
+    def blocks(self, done: Results) -> dict[str, list[FineTune]]:
+        """List the fine-tunings that are known, in the order in which they should run, by the name of their block."""
+        hands = [task for task in self.sets if task.hands]
+        found: dict[str, list[FineTune]] = {}
+        if hands:
+            names, rows = " and ".join(task.name for task in hands), self._pairs(hands)
+            main = [(task, row) for task, row in rows if row.first]
+            rest = [(task, row) for task, row in rows if not row.first]
+            found[f"{names}, a tenth of the labels, the main rows"] = [*self._tenth(main, done)]
+            found[f"{names}, a tenth of the labels, the other rows"] = [*self._tenth(rest, done)]
+            found[f"{names}, the other shares"] = [*self._others(rows, done)]
+        for task in self.sets:
+            if not task.hands:
+                rows = self._pairs([task])
+                found[task.name] = [*self._tenth(rows, done), *self._others(rows, done)]
+        return found
+
+    def _pairs(self, sets: Sequence[Labelled]) -> list[tuple[Labelled, Row]]:
+        return [(task, row) for task in sets for row in self.rows(task)]
+
+    def _tenth(self, rows: Sequence[tuple[Labelled, Row]], done: Results) -> Iterator[FineTune]:
         for task, row in rows:
             yield from self.candidates(task, row, done)
-        for task, row in rows:
-            yield from self.runs(task, row, task.chosen_at, done)
-        for task, row in rows:
-            for share in reversed(task.kept_shares(self.preset)):
-                yield from self.runs(task, row, share, done)
+        runs = [run for task, row in rows for run in self.runs(task, row, task.chosen_at, done)]
+        yield from sorted(runs, key=lambda run: run.seed)
+
+    def _others(self, rows: Sequence[tuple[Labelled, Row]], done: Results) -> Iterator[FineTune]:
+        runs = [
+            run
+            for task, row in rows
+            for share in task.kept_shares(self.preset)
+            if share != task.chosen_at
+            for run in self.runs(task, row, share, done)
+        ]
+        yield from sorted(runs, key=lambda run: run.seed)
 
     def finished(self, done: Results) -> list[Piece]:
         """List the pieces of this study that are done."""
-        runs = list(dict.fromkeys(self._wanted(done)))
+        runs = list(dict.fromkeys(chain(*self.blocks(done).values())))
         starts = [run.start for run in runs if not isinstance(run.start, Given)]
         return [piece for piece in dict.fromkeys([*starts, *runs]) if piece.key in done]
 
-    def all_pieces(self) -> list[Piece]:
-        """List the pieces of a whole study, as if the first candidate were always the best.
+    def whole(self) -> dict[str, list[Piece]]:
+        """List the pieces of a whole study by block, as if the first candidate were always the best.
 
         Their number does not depend on what is chosen, as long as it is chosen once for each row.
         """
         done: dict[str, dict[str, float]] = {}
-        found: list[Piece] = []
-        while todo := self.todo(done):
-            found += todo
-            done |= {piece.key: {"validation": 0.0} for piece in todo}
-        return found
+        found: dict[str, list[Piece]] = {}
+        while True:
+            begun: dict[str, dict[str, float]] = {}
+            for name, runs in self.blocks(done).items():
+                firsts = dict.fromkeys(self._first(run, done, frozenset()) for run in runs if run.key not in done)
+                pieces = [piece for piece in firsts if piece.key not in begun]
+                found.setdefault(name, []).extend(pieces)
+                begun |= {piece.key: {"validation": 0.0} for piece in pieces}
+            if not begun:
+                return found
+            done |= begun
+
+    def all_pieces(self) -> list[Piece]:
+        """List the pieces of a whole study, as ``whole`` does."""
+        return [*chain(*self.whole().values())]
+
+
+def _least(runs: Sequence[FineTune], done: Results) -> FineTune | None:
+    """Choose the run with the least validation error. It is None if there is none, or one is not done yet."""
+    if not runs or any(run.key not in done for run in runs):
+        return None
+    return min(runs, key=lambda run: float(done[run.key]["validation"]))
 
 
 def extras_of(pictures: bool, videos: frozenset[str]) -> frozenset[str]:

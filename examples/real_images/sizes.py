@@ -16,13 +16,15 @@ class Preset:
         large: The side of the views of sets whose pictures show small things [pixels].
         steps: The steps of pre-training.
         batch: The pictures in a step of pre-training.
-        rates: The learning rates of pre-training that each method can choose from. Rendered hands use the first.
+        rates: The learning rates of pre-training that each method can choose from on pictures of hands. All others,
+            and rendered hands, use the first.
         temperature: The temperature of NT-Xent.
         hands: The number of rendered hands to learn from.
         scenes: The number of scenes that they share.
         tune_steps: The steps of fine-tuning.
         tune_batch: The pictures in a step of fine-tuning.
-        tune_rates: The learning rates of fine-tuning that each row can choose from.
+        tune_rates: The learning rates of fine-tuning that each row can choose from, in order. The middle one chooses
+            what a row starts from, and is that of learning from rendered hands.
         supervised_steps: The steps of fine-tuning on rendered hands with labels.
         consistency: The weight of the consistency loss.
         holdout: The share of the training pictures that validate a model and choose settings.
@@ -80,7 +82,7 @@ PRESETS = {
         scenes=32,
         tune_steps=400,
         tune_batch=32,
-        tune_rates=(1e-3, 3e-3),
+        tune_rates=(1e-3, 3e-3, 1e-2),
         supervised_steps=1000,
         consistency=1.0,
         holdout=0.1,
@@ -131,7 +133,7 @@ PRESETS["gpu"] = replace(
     hands=32768,
     tune_steps=4000,
     tune_batch=64,
-    tune_rates=(3e-4, 1e-3),
+    tune_rates=(3e-4, 1e-3, 3e-3),
     supervised_steps=8000,
     validations=20,
     seeds=5,

@@ -22,6 +22,7 @@ SETS: dict[str, dict[str, Any]] = {
     "unlabelled": {"seed": 0, "context": 2.0, "scenes": True},
     "alone": {"seed": 0, "context": 2.0},
     "clips": {"seed": 0, "context": 2.0, "scenes": True, "clip": 8},
+    "many": {"seed": 0, "context": 2.0, "scenes": True, "times": 4},
     "labelled": {"seed": 1, "domain": "studio"},
     "choosing": {"seed": 2, "domain": "studio"},
     "studio": {"seed": 3, "domain": "studio"},
@@ -35,9 +36,10 @@ HIDDEN, POINTS = 512, 64
 def source(name: str, preset: Preset) -> SyntheticHands:
     """Describe a set of hands. They are right hands, like all hands of FreiHAND."""
     counts = {"labelled": preset.labelled, "choosing": preset.kept, "studio": preset.tested, "wild": preset.tested}
-    words = (SETS | MORE)[name]
-    words = words | ({"scenes": preset.scenes} if "scenes" in words else {})
-    number = counts.get(name.removesuffix(", wild"), preset.unlabelled)
+    words = dict((SETS | MORE)[name])
+    times = words.pop("times", 1)
+    words |= {"scenes": times * preset.scenes} if "scenes" in words else {}
+    number = counts.get(name.removesuffix(", wild"), times * preset.unlabelled)
     return SyntheticHands(number, preset.size, side="right", **words)
 
 

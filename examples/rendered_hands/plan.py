@@ -22,7 +22,8 @@ class Change:
         degrees: The largest rotation to either side.
         border: Whether views come from pictures of the hand's square alone, so that they are black outside it.
         hands: The unlabelled hands: ``"unlabelled"`` share scenes, ``"alone"`` have a scene each, ``"clips"`` show
-            eight frames of each hand in motion.
+            eight frames of each hand in motion, ``"many"`` are four times as many, in four times as many scenes.
+        longer: How many times as many images pre-training sees.
         times: The number of batches in a step. The number of steps is divided by it.
         cached: How a step of several batches is computed: as one loss over all images (cached gradients), or as a sum
             of the losses of the batches (accumulation).
@@ -32,11 +33,12 @@ class Change:
     degrees: float = 45.0
     border: bool = False
     hands: str = "unlabelled"
+    longer: int = 1
     times: int = 1
     cached: bool = False
 
 
-COLOUR_ALONE = "colour alone"
+COLOUR_ALONE, LONGER, MORE_HANDS = "colour alone", "four times as long", "four times as many hands"
 CHANGES = {
     "": Change(),
     **{f"{name} and colour alone": Change(geometry=(name,)) for name in GEOMETRY},
@@ -47,6 +49,8 @@ CHANGES = {
     "eight frames of each hand": Change(hands="clips"),
     "4 batches to a step, accumulated": Change(times=4),
     "4 batches to a step, cached": Change(times=4, cached=True),
+    LONGER: Change(longer=4),
+    MORE_HANDS: Change(hands="many"),
 }
 """All changes, by name."""
 
@@ -219,6 +223,26 @@ def asked(method: str, change: str, preset: Preset, done: Results) -> list[Pretr
     return [] if base is None else [replace(base, seed=s, short=True, change=change) for s in chooses(preset)]
 
 
+FURTHER: dict[str, tuple[str, ...]] = dict.fromkeys((LONGER, MORE_HANDS), ("simclr", "exact"))
+"""What might carry further: changes to the whole pre-training, each with the methods to compare."""
+
+
+def further(method: str, change: str, preset: Preset, done: Results) -> list[Pretrain]:
+    """List the whole pre-trainings of a method with a change, with two seeds.
+
+    The list is empty while its settings are unknown.
+    """
+    base = settings(method, preset, done)
+    return [] if base is None else [replace(base, seed=seed, change=change) for seed in chooses(preset)]
+
+
+def further_tuned(method: str, change: str, fraction: float, preset: Preset, done: Results) -> list[FineTune]:
+    """List the fine-tunings that start from ``further``, at the rates chosen without the change."""
+    begun = further(method, change, preset, done)
+    usual = tuned(method, fraction, preset, done)[: len(begun)]
+    return [replace(run, start=start) for run, start in zip(usual, begun, strict=False)]
+
+
 def ready(preset: Preset, done: Results) -> list[Piece]:
     """List all pieces that are done or can run with what is known, in the order in which they should run."""
     return list(dict.fromkeys(_wanted(preset, done)))
@@ -242,6 +266,13 @@ def _wanted(preset: Preset, done: Results) -> Iterator[Piece]:
     for changes, methods in QUESTIONS.values():
         yield from (run for change in changes for method in methods for run in asked(method, change, preset, done))
     yield from patient(preset, done)
+    for change, methods in FURTHER.items():
+        runs = [run for method in methods for run in further(method, change, preset, done)]
+        yield from runs
+        kept = {run.key for run in runs if run.key in done}
+        for fraction in FRACTIONS[:2]:
+            every = [run for method in methods for run in further_tuned(method, change, fraction, preset, done)]
+            yield from (run for run in every if run.start.key in kept)
 
 
 def count(preset: Preset) -> int:

@@ -22,18 +22,23 @@ from found import (
 from matplotlib import pyplot as plt
 from plan import (
     FRACTIONS,
+    FURTHER,
     METHODS,
     QUESTIONS,
     Results,
     asked,
+    chooses,
     count,
     encoder_rates,
+    further,
+    further_tuned,
     patient,
     rates,
     ready,
     starts,
     temperatures,
     tune_rates,
+    tuned,
 )
 from sizes import Preset
 
@@ -72,6 +77,7 @@ def tables(preset: Preset, results: Mapping[str, Any]) -> str:
     parts += [frozen_table(features, measure, preset, done) for features in LOOKED_AT for measure in TITLES]
     parts += [tuned_table(measure, preset, done) for measure in TITLES]
     parts += [settings_table(preset, done), *question_tables(preset, done)]
+    parts += [further_table(domain, preset, done) for domain in DOMAINS]
     return "\n\n".join(parts) + "\n"
 
 
@@ -221,3 +227,33 @@ def question_tables(preset: Preset, done: Results) -> list[str]:
         header = [f"{domain} {TITLES[measure]}" for domain in DOMAINS for measure in ("px", "mm")]
         parts.append(table(f"{title}: the probe of pooled features with all labels, short runs", header, rows))
     return parts
+
+
+def further_table(domain: str, preset: Preset, done: Results) -> str:
+    """Write what changes to the whole pre-training bring, each beside the same seeds without the change."""
+    shares, seeds = shares_of(preset), chooses(preset)
+    header = [f"frozen, {shares[-1]}: {TITLES[measure]}" for measure in ("px", "mm")]
+    header += [f"fine-tuned, {share}: {TITLES[measure]}" for share in shares[:-1] for measure in ("mm", "pa_mm")]
+    wanted = [(method, "") for method in NAMES]
+    wanted += [(method, change) for change, methods in FURTHER.items() for method in methods]
+    rows: dict[str, list[str]] = {}
+    for method, change in wanted:
+        begun = further(method, change, preset, done) if change else starts(method, preset, done)[: len(seeds)]
+        known = finished(begun, done)
+        cells = [[found(run, done, domain, shares[-1], measure) for run in known] for measure in ("px", "mm")]
+        for fraction in FRACTIONS[:2]:
+            if SHARES[fraction] not in shares[:-1]:
+                continue
+            runs = (
+                further_tuned(method, change, fraction, preset, done)
+                if change
+                else tuned(method, fraction, preset, done)
+            )
+            runs = finished(runs[: len(seeds)], done)
+            cells += [
+                [found(run, done, domain, SHARES[fraction], measure) for run in runs] for measure in ("mm", "pa_mm")
+            ]
+        label = ", ".join([NAMES[method], *([change] if change else [])])
+        formats = [FORMATS["px"], FORMATS["mm"], *([FORMATS["mm"], FORMATS["pa_mm"]] * (len(shares) - 1))]
+        rows[label] = [spread(values, shown) for values, shown in zip(cells, formats, strict=True)]
+    return table(f"What carries further, on {domain} hands, {len(seeds)} seeds", header, rows)

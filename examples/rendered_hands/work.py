@@ -107,7 +107,8 @@ def learn(model: SiameseModel, piece: Pretrain, preset: Preset, out: Path, devic
     criterion = eq.PeCLRLoss(piece.temperature, representation=METHODS[piece.method])
     optimizer = torch.optim.AdamW(model.parameters(), piece.rate, weight_decay=1e-6, fused=True)
     project = eq.GradCache(model, preset.batch) if change.cached else model
-    size, steps = (preset.size, preset.size), max(1, (preset.short if piece.short else preset.steps) // change.times)
+    size, steps = (preset.size, preset.size), preset.short if piece.short else preset.steps
+    steps = max(1, steps * change.longer // change.times)
     following = batches(piece, preset, steps, device)
 
     def view(images: Tensor, frame: eq.Affine) -> tuple[Tensor, eq.Affine]:

@@ -31,14 +31,14 @@ def test_hands_are_rendered_once_and_no_hand_is_in_two_sets(out):
     common.render(TOY, out / "hands", "cpu")
     assert before == {name: (out / "hands" / f"{name}.pt").stat().st_mtime_ns for name in common.SETS}
     found = {name: common.hands(out / "hands", name, "cpu") for name in common.SETS}
-    counts = 3 * [TOY.unlabelled] + [TOY.labelled, TOY.kept, TOY.tested, TOY.tested]
+    counts = [TOY.unlabelled] * 3 + [4 * TOY.unlabelled, TOY.labelled, TOY.kept, TOY.tested, TOY.tested]
     assert [len(found[name].image) for name in common.SETS] == counts
     apart = torch.cat([found[name].xyz.flatten(1) for name in HANDS])
     assert len(apart.unique(dim=0)) == len(apart)
     assert torch.equal(found["studio"].xyz, found["wild"].xyz)  # the same hands in both
     assert not torch.equal(found["studio"].image, found["wild"].image)
     assert common.source("alone", TOY).scenes is None
-    assert {found[name].image.shape[-1] for name in ("unlabelled", "alone", "clips")} == {2 * TOY.size}
+    assert {found[name].image.shape[-1] for name in ("unlabelled", "alone", "clips", "many")} == {2 * TOY.size}
 
 
 @pytest.mark.parametrize("method", ["none", *plan.METHODS])
@@ -89,6 +89,7 @@ def test_cached_and_accumulated_gradients_see_the_same_number_of_images(out, mon
         ("4 batches to a step, accumulated", 8 * [8]),
         ("4 batches to a step, cached", 2 * [32]),
         ("", 8 * [8]),
+        ("four times as long", 32 * [8]),
     ):
         seen.clear()
         work.run(plan.Pretrain("exact", rate=1e-3, change=change), preset, out, "cpu", 1)
