@@ -119,7 +119,7 @@ def finetune(run: "Run", journal: Journal, stop: Stop) -> bool:
     augment = run.make_views()
     sampler = Batches(run.data.count, args.batch_size, args.seed, run.step, run.steps, ranks)
     batches = iter(DataLoader(run.data.train, batch_sampler=sampler, **loading(args)))
-    lessons = run.teacher.lessons(read_points, run.step, run.steps, ranks) if run.teacher else None
+    lessons = run.teacher.lessons(read_points, run.step, run.steps, ranks, watch) if run.teacher else None
     stopping = ranks.any(bool(stop.signal))
     run.model.train()
     watch.mark(PAUSE)

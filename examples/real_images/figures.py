@@ -15,9 +15,7 @@ from real_images.pieces import Results
 from real_images.plan import ROWS, Plan
 from real_images.sets import Labelled
 
-COLOURS = {
-    row.name: colour for row, colour in zip(ROWS, ("black", *(f"C{i}" for i in (7, 0, 1, 2, 3, 4, 5, 6, 8))), strict=True)
-}
+COLOURS = dict(zip((row.name for row in ROWS), ("black", *(f"C{i}" for i in (7, 0, 1, 2, 3, 4, 5, 6, 8))), strict=True))
 
 
 def draw_errors(plan: Plan, done: Results) -> Figure:

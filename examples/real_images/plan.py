@@ -214,9 +214,18 @@ class Plan:
 
     def finished(self, done: Results) -> list[Piece]:
         """List the pieces of this study that are done."""
-        runs = list(dict.fromkeys(chain(*self.blocks(done).values())))
-        starts = [run.start for run in runs if not isinstance(run.start, Given)]
-        return [piece for piece in dict.fromkeys([*starts, *runs]) if piece.key in done]
+        return [*chain(*self.finished_blocks(done).values())]
+
+    def finished_blocks(self, done: Results) -> dict[str, list[Piece]]:
+        """List the pieces of this study that are done, by the name of their block."""
+        found: dict[str, list[Piece]] = {}
+        seen: set[str] = set()
+        for name, runs in self.blocks(done).items():
+            starts = [run.start for run in runs if not isinstance(run.start, Given)]
+            pieces = [piece for piece in dict.fromkeys([*starts, *runs]) if piece.key in done and piece.key not in seen]
+            seen |= {piece.key for piece in pieces}
+            found[name] = pieces
+        return found
 
     def whole(self) -> dict[str, list[Piece]]:
         """List the pieces of a whole study by block, as if the first candidate were always the best.

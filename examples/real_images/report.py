@@ -19,7 +19,7 @@ from real_images.found import (
     mean_pose,
     winner,
 )
-from real_images.pieces import Given, Pretrain, Results
+from real_images.pieces import FineTune, Given, Pretrain, Results
 from real_images.plan import Plan
 from real_images.sets import Labelled
 
@@ -36,10 +36,21 @@ def write_report(out: Path, plan: Plan, results: Mapping[str, Any]) -> str:
     """
     text = tables(plan, results)
     write_text(out / "results.md", text)
-    figure = draw_errors(plan, results["pieces"])
-    write_figure(out / "errors.png", figure)
-    plt.close(figure)
+    write_errors(out / "errors.png", plan, results["pieces"])
     return f"{text}\nFigure: {out / 'errors.png'}"
+
+
+def write_errors(path: Path, plan: Plan, done: Results) -> None:
+    """Write the figure.
+
+    Args:
+        path: The file.
+        plan: Which pieces there are.
+        done: What is known.
+    """
+    figure = draw_errors(plan, done)
+    write_figure(path, figure)
+    plt.close(figure)
 
 
 def tables(plan: Plan, results: Mapping[str, Any]) -> str:
@@ -53,17 +64,25 @@ def tables(plan: Plan, results: Mapping[str, Any]) -> str:
     run = [done[piece.key] for piece in plan.finished(done)]
     minutes = sum(float(piece["minutes"]) for piece in run)
     preset = plan.preset
+    where = machines_of(results) or "no session yet"
     said = (
         f"Preset `{results['preset']}`: {preset.arch}, {preset.steps:,} steps of pre-training, {preset.tune_steps:,} "
-        f"of fine-tuning; {machines_of(results)}; {len(run)} of {len(plan.all_pieces())} pieces, "
+        f"of fine-tuning; {where}; {len(run)} of {len(plan.all_pieces())} pieces, "
         f"{minutes:.0f} minutes in all of them together. Mean ± standard deviation over seeds. A change is that of the "
         "error, against scratch with the same seed; below 0 is better. In brackets stands the 95 % interval of its "
         "mean."
     )
-    parts = [said, summary(plan, done)]
+    parts = [said, progress(plan, results), summary(plan, done)]
     parts += [set_table(plan, task, done) for task in plan.sets]
     parts += [settings_table(plan, done)]
     return "\n\n".join(parts) + "\n"
+
+
+def progress(plan: Plan, results: Mapping[str, Any]) -> str:
+    """Write how many pieces of each block are done, in the order in which blocks run."""
+    finished, failed = plan.finished_blocks(results["pieces"]), len(results.get("failed", {}))
+    rows = {name: [f"{len(finished[name])}", f"{len(pieces)}"] for name, pieces in plan.whole().items()}
+    return table(f"Pieces, of which {failed} failed so far" if failed else "Pieces", ["done", "of"], rows)
 
 
 def summary(plan: Plan, done: Results) -> str:
@@ -128,11 +147,17 @@ def settings_table(plan: Plan, done: Results) -> str:
             chosen = plan.chosen(task, row, done)
             tried = [run for run in plan.candidates(task, row, done) if run.key in done]
             start = "" if chosen is None else start_of(chosen.start)
-            errors_ = ", ".join(f"{float(done[run.key]['validation']):.4g}" for run in tried)
+            errors_ = ", ".join(f"{rates_of(run)}: {float(done[run.key]['validation']):.4g}" for run in tried)
             rate = "–" if chosen is None else f"{chosen.rate:g}"
             rows[f"{task.name}: {row.name}"] = [start, rate, errors_ or "–"]
-    header = ["start", "learning rate of fine-tuning", "validation errors of all candidates"]
+    header = ["start", "learning rate of fine-tuning", "validation errors of all candidates, by learning rates"]
     return table("Chosen settings", header, rows)
+
+
+def rates_of(run: FineTune) -> str:
+    """Write the learning rates that decide between candidates: of pre-training, if there is any, and of fine-tuning."""
+    first = f"{run.start.rate:g} → " if isinstance(run.start, Pretrain) else ""
+    return f"{first}{run.rate:g}"
 
 
 def start_of(start: object) -> str:

@@ -9,11 +9,12 @@ on a CPU, and runs none. --preset gpu is for one GPU, --preset toy shows that ev
 The rows of the tables are training from scratch; SimCLR, PeCLR and exact equivariance, pre-trained on the pictures
 without labels; consistency on these pictures, alone and after the best of the three; and, on hands, what rendered hands
 teach, and the encoder that comes with equicon. Whole groups of pictures are held out for tests. Settings are chosen by
-the validation errors of one seed. All rows have the same steps, seeds and labels.
+the validation errors of one seed. All rows have the same seeds and labels, and, but for "scratch, longer", the same
+steps.
 
-The study consists of pieces. A piece is one or two commands of the example programs, which run as a person would run
-them. If the study stops, give the same command again: it runs the missing pieces, and those that failed. Files in
---out:
+The study consists of pieces, which come in blocks: hands with a tenth of the labels first. A piece is one or two
+commands of the example programs, which run as a person would run them. If the study stops, give the same command again:
+it runs the missing pieces, and those that failed. Files in --out:
 
     results.json    what every piece found, with date, machine, versions and command
     results.md      the tables
@@ -122,8 +123,11 @@ def reproduce(args: argparse.Namespace) -> None:
     try:
         with Checkpoints(args.out).held():
             sizes = study.preset.written
-            begun = {"preset": args.preset, "sizes": sizes, "sessions": [], "pieces": {}, "failed": {}}
+            given = {"sets": [task.name for task in plan.sets], "extras": [*plan.extras]}
+            begun = {"preset": args.preset, "sizes": sizes, "sessions": [], "pieces": {}, "failed": {}, "given": given}
             results = open_results(args.out, begun)
+            # What earlier sessions were given is published too.
+            results["given"] = {name: sorted({*results["given"][name], *some}) for name, some in given.items()}
             lay_out(study)
             work(args, plan, study, results)
             print(write_report(args.out, plan, results))
@@ -142,15 +146,22 @@ def make_plan(study: Study) -> Plan:
 
 
 def show(plan: Plan) -> None:
-    """Print all pieces, with the minutes that each takes on a core."""
-    pieces, processes = plan.all_pieces(), plan.preset.processes
-    minutes = [minutes_of(piece, plan.preset) for piece in pieces]
-    for piece, took_each in zip(pieces, minutes, strict=True):
-        print(f"{'?' if took_each is None else f'{took_each:.1f}':>6}  {piece.key}")
-    known = [took_each for took_each in minutes if took_each is not None]
-    hours = sum(known) / 60 / processes
-    took = f"about {sum(known):.0f} minutes of a CPU core, or {hours:.1f} hours with {processes} at a time"
-    print(f"{len(pieces)} pieces: {took if known else 'how long they take was not measured'}.")
+    """Print all pieces by block, in the order in which blocks run, with the minutes that each takes on a core."""
+    known: list[float] = []
+    for name, pieces in plan.whole().items():
+        minutes = [minutes_of(piece, plan.preset) for piece in pieces]
+        known += [each for each in minutes if each is not None]
+        print(f"{name}: {said(len(pieces), sum(each or 0 for each in minutes))}")
+        for piece, took_each in zip(pieces, minutes, strict=True):
+            print(f"{'?' if took_each is None else f'{took_each:.1f}':>6}  {piece.key}")
+    hours = sum(known) / 60 / plan.preset.processes
+    end = f", or {hours:.1f} hours with {plan.preset.processes} at a time." if known else "."
+    print(f"{said(len(plan.all_pieces()), sum(known))}{end}")
+
+
+def said(count: int, minutes: float) -> str:
+    took = f"about {minutes:.0f} minutes of a CPU core" if minutes else "how long they take was not measured"
+    return f"{count} pieces, {took}"
 
 
 def lay_out(study: Study) -> None:

@@ -103,7 +103,7 @@ SETS = {
             "Leeds Sports Pose Extended (Johnson and Everingham, CVPR 2011), people in sports",
             "keypoints",
             ("lspet",),
-            (0.01, 0.1, 1.0),
+            (0.1, 1.0),
             0.1,
             groups=0,
         ),

@@ -223,7 +223,7 @@ def asked(method: str, change: str, preset: Preset, done: Results) -> list[Pretr
     return [] if base is None else [replace(base, seed=s, short=True, change=change) for s in chooses(preset)]
 
 
-FURTHER: dict[str, tuple[str, ...]] = dict.fromkeys((LONGER, MORE_HANDS), ("simclr", "exact"))
+FURTHER: dict[str, tuple[str, ...]] = dict.fromkeys((LONGER, MORE_HANDS), ("exact", "simclr"))
 """What might carry further: changes to the whole pre-training, each with the methods to compare."""
 
 
@@ -267,12 +267,10 @@ def _wanted(preset: Preset, done: Results) -> Iterator[Piece]:
         yield from (run for change in changes for method in methods for run in asked(method, change, preset, done))
     yield from patient(preset, done)
     for change, methods in FURTHER.items():
-        runs = [run for method in methods for run in further(method, change, preset, done)]
-        yield from runs
-        kept = {run.key for run in runs if run.key in done}
-        for fraction in FRACTIONS[:2]:
-            every = [run for method in methods for run in further_tuned(method, change, fraction, preset, done)]
-            yield from (run for run in every if run.start.key in kept)
+        for method in methods:
+            yield from further(method, change, preset, done)
+            longer = [run for part in FRACTIONS[:2] for run in further_tuned(method, change, part, preset, done)]
+            yield from (run for run in longer if run.start.key in done)
 
 
 def count(preset: Preset) -> int:

@@ -1,4 +1,7 @@
 import argparse
+import copy
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,11 +14,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import equicon as eq
 from equicon.data import Boxed, write_coco_keypoints
 from equicon.hands import write_freihand
-from equicon.recipes import Teacher, _consistency, check_unlabelled, load_finetune_data, load_unlabelled
+from equicon.recipes import Teacher, Validated, _consistency, check_unlabelled, load_finetune_data, load_unlabelled
 from equicon.recipes._consistency import ramp, within
 from equicon.recipes._run_data import PretrainData
-from equicon.recipes.keypoints import load_keypoint_data
-from equicon.training import ALONE
+from equicon.recipes.keypoints import load_keypoint_data, parse_keypoint_args
+from equicon.training import ALONE, Checkpoints
 
 
 def options(**changed):
@@ -148,6 +151,58 @@ def test_lessons_begin_where_a_run_goes_on():
             late = one.lessons(read, 3, 5, ALONE)
         torch.manual_seed(step)
         assert torch.equal(next(late).images, known.images)
+
+
+def test_waiting_for_pictures_is_told_apart_from_making_views():
+    marks = []
+    one = teacher(Finder())
+    lessons = one.lessons(read, 0, 3, ALONE, SimpleNamespace(mark=marks.append))
+    taught = one.teach
+    one.teach = lambda *args: marks.append("teach") or taught(*args)
+    assert not marks  # the loop has not come to them yet
+    for number in range(1, 4):
+        next(lessons)
+        assert marks == number * ["views", "data", "teach"]
+    with pytest.raises(StopIteration):
+        next(lessons)
+
+
+def test_a_room_for_checkpoints_counts_the_teacher(tmp_path):
+    class Run(Validated):
+        kind, errors, kept, least = "toy", dict, "model", "error"
+        load_data = make_views = loop = None
+
+        def build(self, weights):
+            return torch.nn.Linear(3, 5)  # 80 bytes
+
+        def make_optimizer(self, model):
+            return torch.optim.SGD(model.parameters(), 0.1)
+
+        def make_teacher(self, unlabelled):
+            return SimpleNamespace(model=copy.deepcopy(self.model))
+
+    class Disk(Checkpoints):
+        def check_room(self, size):
+            sizes.append(size)
+            if full:
+                raise OSError("no room")
+
+    sizes, args = [], options(epochs=1, lr=0.1, warmup=0, weights="none", device="cpu")
+    data = SimpleNamespace(count=8, unlabelled=None)
+    for full, unlabelled, found in ((False, None, []), (False, True, [4 * 80]), (True, True, [4 * 80] * 2)):
+        run, data.unlabelled = Run(args, Disk(tmp_path)), unlabelled
+        with pytest.raises(OSError, match="no room") if full else nullcontext():
+            run.start(data, None)
+        assert sizes == found
+
+
+def test_the_number_of_rendered_hands_can_be_said(tmp_path):
+    words = ["--data", str(tmp_path), "--device", "cpu", "--size", "32", "--unlabelled", "synthetic"]
+    assert parse_keypoint_args("", words).hands == 8192
+    args = parse_keypoint_args("", [*words, "--hands", "5"])
+    data = load_unlabelled(args, quiet=True)
+    assert (data.count, len(data.images)) == (5, 5)
+    assert data.images[0].image.shape[-1] == 64  # twice the size of the views
 
 
 def test_the_average_follows_and_is_restored():

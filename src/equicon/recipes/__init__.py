@@ -9,6 +9,7 @@ from equicon.training import need
 
 need("torchvision", "tqdm", "matplotlib")
 
+from equicon.recipes._averaging import MILD, AveragedPose, average_pose, views_generator
 from equicon.recipes._beside import (
     FLAT_POSE,
     MEAN,
@@ -57,7 +58,18 @@ from equicon.recipes._pretrain_parts import METHODS, pretrain_optimizer, pretrai
 from equicon.recipes._probing import Probed, named_errors, probe_hands
 from equicon.recipes._refining import CLIP_NORM, REFINE_RATE
 from equicon.recipes._run_data import FinetuneData, PretrainData, Rendered, render
-from equicon.recipes._studies import describe_session, machines_of, open_results, spread, table, write_results
+from equicon.recipes._studies import (
+    describe_session,
+    machines_of,
+    open_results,
+    parse_publish_args,
+    publish_study,
+    read_results,
+    spread,
+    table,
+    tables_of,
+    write_results,
+)
 from equicon.recipes._validated import Validated
 from equicon.recipes._views import two_views
 
@@ -67,11 +79,13 @@ __all__ = [
     "FLAT_POSE",
     "MEAN",
     "METHODS",
+    "MILD",
     "POSE_MARGIN",
     "REFINE_RATE",
     "SCRATCH",
     "SOURCES",
     "TUNED",
+    "AveragedPose",
     "Batch",
     "FinetuneData",
     "Mixture",
@@ -84,6 +98,7 @@ __all__ = [
     "Teacher",
     "Validated",
     "add_prediction",
+    "average_pose",
     "build_encoder",
     "check_shares",
     "check_unlabelled",
@@ -117,15 +132,20 @@ __all__ = [
     "open_results",
     "parse_finetune_args",
     "parse_pretrain_args",
+    "parse_publish_args",
     "pretrain_optimizer",
     "pretrain_views",
     "probe_hands",
+    "publish_study",
     "read_pose",
+    "read_results",
     "render",
     "spread",
     "table",
+    "tables_of",
     "training_batches",
     "two_views",
+    "views_generator",
     "write_results",
 ]
 

@@ -25,7 +25,7 @@ from equicon.recipes._dataset_table import find_unlabelled
 from equicon.recipes._opening import same_path
 from equicon.recipes._pretrain_data import Batch, mixed
 from equicon.recipes._run_data import PretrainData, Repeated
-from equicon.training import ALONE, PRECISIONS, Batches, Ranks, loading, seed_of
+from equicon.training import ALONE, PRECISIONS, Batches, Ranks, Stopwatch, loading, seed_of
 
 Reader: TypeAlias = Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
 """Gives the predictions (B, D) of a model, which begin with K points in the unit frame, and the confidence (B, K)."""
@@ -157,7 +157,9 @@ class Teacher:
         self.mild = eq.Compose([*geometric_views(args, MILD), plain])
         self.strong = eq.Compose([*geometric_views(args), eq.ColorJitter(*args.jitter), eq.RandomErasing(), plain])
 
-    def lessons(self, read: Reader, first: int, last: int, ranks: Ranks) -> Iterator[Taught]:
+    def lessons(
+        self, read: Reader, first: int, last: int, ranks: Ranks, watch: Stopwatch | None = None
+    ) -> Iterator[Taught]:
         """Teach this rank's parts of the batches from ``first`` up to, but not including, ``last``.
 
         Args:
@@ -165,12 +167,21 @@ class Teacher:
             first: The number of the first step.
             last: The number of steps in all.
             ranks: The processes of the run.
+            watch: Measures how long a lesson waits for its pictures. What comes before is the making of views.
         """
         args, count = self.args, max(self.data.count, self.args.batch_size)
         sampler = Batches(count, args.batch_size, seed_of(args.seed, 4), first, last, ranks)
         batches = iter(DataLoader(Repeated(self.data.images, count), batch_sampler=sampler, **loading(args)))
-        weights = (args.consistency * ramp(step, last, args.ramp) for step in range(first, last))
-        return (self.teach(next(batches), read, weight) for weight in weights)
+
+        def teach(step: int) -> Taught:
+            if watch:
+                watch.mark("views")
+            batch = next(batches)
+            if watch:
+                watch.mark("data")
+            return self.teach(batch, read, args.consistency * ramp(step, last, args.ramp))
+
+        return map(teach, range(first, last))
 
     @torch.no_grad()
     def teach(self, batch: Batch, read: Reader, weight: float) -> Taught:

@@ -1,12 +1,14 @@
-"""What the studies share, which run many pieces: when and where they ran, their results so far, and tables."""
+"""What the studies share, which run many pieces: when and where they ran, their results so far, tables, and pages."""
 
+import argparse
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean, stdev
@@ -16,7 +18,9 @@ import torch
 import torchvision
 
 import equicon as eq
-from equicon.training import fast_precision, write_text
+from equicon.training import Help, fast_precision, write_text
+
+_BETWEEN = re.compile(r"(?<=<!-- tables -->\n).*(?=<!-- end of tables -->)", re.DOTALL)
 
 
 def describe_session(folder: Path, device: str) -> dict[str, str]:
@@ -41,7 +45,7 @@ def describe_session(folder: Path, device: str) -> dict[str, str]:
 
 def _command(folder: Path) -> str:
     """Give the command as it was typed, without the folders of this machine."""
-    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    words = [Path(word).name if Path(word).is_absolute() or ".." in Path(word).parts else word for word in sys.argv[1:]]
     return shlex.join(["python", f"examples/{folder.name}/{Path(sys.argv[0]).name}", *words])
 
 
@@ -125,3 +129,74 @@ def spread(values: Sequence[float], form: str) -> str:
         return "–"
     first = form.format(mean(values))
     return f"{first} ± {form.replace('+', '').format(stdev(values))}" if len(values) > 1 else first
+
+
+def parse_publish_args(
+    description: str, argv: Sequence[str] | None = None, *, out: Path, docs: Path
+) -> argparse.Namespace:
+    """Parse the command line of a program that publishes a study.
+
+    Args:
+        description: The first text of ``--help``.
+        argv: The words of the command line. None takes those of the running program.
+        out: The usual folder of the study.
+        docs: The usual folder of the documents.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=Help)
+    parser.add_argument("--out", type=Path, default=out, metavar="FOLDER", help="folder of the study")
+    parser.add_argument("--docs", type=Path, default=docs, metavar="FOLDER", help="folder of the documents")
+    return parser.parse_args(argv)
+
+
+def read_results(out: Path) -> dict[str, Any]:
+    """Read the results of a study so far.
+
+    Args:
+        out: The folder of the study.
+
+    Raises:
+        SystemExit: If there are none.
+    """
+    try:
+        results: dict[str, Any] = json.loads((out / "results.json").read_bytes())
+    except OSError as error:
+        sys.exit(f"--out: {error}. Run reproduce.py first.")
+    return results
+
+
+def publish_study(
+    docs: Path, page: str, name: str, text: str, results: Mapping[str, Any], draw: Callable[[Path], Any]
+) -> None:
+    """Put what a study has found into the documents. The prose of the page stays.
+
+    Args:
+        docs: The folder of the documents.
+        page: The name of the page in ``explanation/``.
+        name: The name of the file in ``results/``.
+        text: The tables, which go between two comments of the page.
+        results: What the file is to hold.
+        draw: Writes the figures to the folder that it is given.
+
+    Raises:
+        SystemExit: If the page has no place for tables. Then nothing is written.
+    """
+    path = docs / "explanation" / f"{page}.md"
+    tables_of(path)
+    draw(docs / "images")
+    write_text(path, _BETWEEN.sub(lambda _: f"\n{text}\n", path.read_text(encoding="utf-8")))
+    write_text(docs / "results" / f"{name}.json", json.dumps(results, indent=1) + "\n")
+
+
+def tables_of(page: Path) -> str:
+    """Read the tables of a page, which stand between two comments.
+
+    Args:
+        page: The page.
+
+    Raises:
+        SystemExit: If the page has no place for them.
+    """
+    found = _BETWEEN.search(page.read_text(encoding="utf-8"))
+    if not found:
+        sys.exit(f"{page} has no place for the tables: <!-- tables --> and <!-- end of tables -->.")
+    return found[0].strip()

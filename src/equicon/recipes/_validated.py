@@ -9,6 +9,7 @@ from torch import nn
 from equicon.recipes._consistency import Teacher
 from equicon.recipes._run_data import FinetuneData, PretrainData
 from equicon.training import Training
+from equicon.training._checkpoints import size_of
 
 F = TypeVar("F", bound=FinetuneData)
 
@@ -33,8 +34,14 @@ class Validated(Training[F]):
         self.found: dict[int, dict[str, Any]] = {}
         super().start(data, saved)
         self.teacher = self.make_teacher(data.unlabelled) if data.unlabelled else None
-        if saved and self.teacher:
-            self.teacher.model.load_state_dict(saved["teacher"])
+        if self.teacher:
+            self.ranks.of_first(self._check_room)
+            if saved:
+                self.teacher.model.load_state_dict(saved["teacher"])
+
+    def _check_room(self) -> None:
+        """Check that the disk has room for checkpoints, which hold the teacher beside the model and its moments."""
+        self.checkpoints.check_room(sum(size_of(model.state_dict()) for model in (*3 * [self.model], self.tested)))
 
     @abstractmethod
     def make_teacher(self, unlabelled: PretrainData) -> Teacher:

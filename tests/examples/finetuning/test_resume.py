@@ -2,6 +2,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 
 import pytest
 import tiny_encoder
@@ -9,7 +11,7 @@ import torch
 
 pytest.importorskip("torchvision", reason="the examples need torchvision")
 
-from examples.finetuning.running import curves, finetune_freihand, kept, run, same_run, short
+from examples.finetuning.running import TOY, curves, finetune_freihand, kept, run, same_run, short
 
 from equicon.hands import write_freihand
 from equicon.recipes import _beside
@@ -51,6 +53,46 @@ def test_a_signal_saves_and_the_resumed_run_equals_the_uninterrupted_one(
     assert f"goes on at step {step + 1} of 12" in capsys.readouterr().out
     assert validated + measured == [3, 6, 9, 12]
     same_run(tmp_path, whole)
+
+
+KILLED = """
+import os, signal, sys
+import tiny_encoder
+from equicon.recipes import _beside
+from examples.finetuning.running import finetune_freihand
+_beside.build_encoder = tiny_encoder.build_tiny_encoder
+seed_of = finetune_freihand.seed_of
+
+def seed_and_kill(*numbers):
+    if numbers[1:] == (1, int(sys.argv[1])):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return seed_of(*numbers)
+
+finetune_freihand.seed_of = seed_and_kill
+finetune_freihand.main(sys.argv[2:])
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_learns_without_labels_is_killed_and_ends_alike(tiny, root, tmp_path):
+    words = [*short(root), "--unlabelled", root, "--ramp", 0.5, "--agree", 5]
+    run(*words, "--out", tmp_path / "whole")
+    begun = []
+    for step in (1, 5, 11, 12):  # the last one is never reached
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED, *map(str, [step, *TOY, *words, "--resume", "--out", tmp_path / "killed"])],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            check=False,
+        )
+        assert done.returncode == (0 if step == 12 else -signal.SIGKILL), done.stderr
+        begun += [line for line in done.stdout.splitlines() if "goes on at step" in line]
+    assert [line.split("at step ")[1] for line in begun] == ["0 of 12.", "4 of 12.", "10 of 12."]
+    same_run(tmp_path / "killed", tmp_path / "whole")
+    teachers = [Checkpoints(tmp_path / name / "checkpoints").load()["teacher"] for name in ("killed", "whole")]
+    assert all(torch.equal(value, teachers[1][name]) for name, value in teachers[0].items())
+    assert all(loss > 0 for _, loss in curves(tmp_path / "killed")["training/loss, consistency"])
 
 
 @pytest.mark.slow

@@ -1,4 +1,5 @@
 import dataclasses
+from itertools import accumulate
 
 import pytest
 
@@ -45,10 +46,13 @@ def test_each_row_has_every_share_and_seed(done):
         for each in plan.rows(task):
             for share in task.shares:
                 runs = plan.runs(task, each, share, done)
+                if each.once and share != task.chosen_at:
+                    assert not runs
+                    continue
                 assert [run.seed for run in runs] == list(range(4 if task.few else 3))
                 assert all(run.key in done and run.share == share for run in runs)
     names = {task.name: [each.name for each in plan.rows(task)] for task in plan.sets}
-    assert len(names["ti1k"]) == len(names["real_joints"]) == 9
+    assert len(names["ti1k"]) == len(names["real_joints"]) == 10
     assert names["mirror_mouse"] == names["lspet"] == [each.name for each in plans.ROWS if not each.hands]
 
 
@@ -65,7 +69,7 @@ def test_settings_are_chosen_by_validation_and_never_by_test():
     def validation(piece):
         if not isinstance(piece, FineTune):
             return None
-        wrong = (piece.rate != 3e-3) + (isinstance(piece.start, Pretrain) and piece.start.rate != 1e-3)
+        wrong = (piece.rate != 1e-2) + (isinstance(piece.start, Pretrain) and piece.start.rate != 1e-3)
         return wrong + 0.1 * (getattr(piece.start, "method", "") != "peclr")
 
     class Untouchable(dict):
@@ -82,9 +86,9 @@ def test_settings_are_chosen_by_validation_and_never_by_test():
     (task,) = plan.sets
     for method in plans.METHODS:
         chosen = plan.chosen(task, row(method), done)
-        assert (chosen.rate, chosen.start.rate, chosen.seed) == (3e-3, 1e-3, 0)
+        assert (chosen.rate, chosen.start.rate, chosen.seed) == (1e-2, 1e-3, 0)
         for run in plan.runs(task, row(method), 1.0, done):
-            assert (run.rate, run.start.rate, run.seed) == (3e-3, 1e-3, run.start.seed)
+            assert (run.rate, run.start.rate, run.seed) == (1e-2, 1e-3, run.start.seed)
     assert plan.best_method(task, done) == row("peclr")
     for run in plan.runs(task, row("best + consistency"), 0.01, done):
         assert (run.start.method, run.unlabelled) == ("peclr", ("ti1k",))
@@ -126,7 +130,7 @@ def test_what_is_not_given_is_left_out():
     ti1k, joints, mouse = plan.sets
     assert plan.unlabelled(ti1k) == ("ti1k",)
     assert [each.name for each in plan.rows(joints)] == [
-        "scratch", "consistency", "rendered", "supervised on rendered", "shipped"
+        "scratch", "scratch, longer", "consistency", "rendered", "supervised on rendered", "shipped"
     ]  # fmt: skip
     assert [each.name for each in plan.rows(mouse)] == ["scratch"]
     finish(plan)
@@ -136,7 +140,7 @@ def test_weights_that_are_lost_are_made_again_before_others_start_from_them():
     plan = plan_of(names=["lspet"])
     done = finish(plan)
     (task,) = plan.sets
-    run = plan.runs(task, row("exact"), 0.01, done)[-1]
+    run = plan.runs(task, row("exact"), 1.0, done)[-1]
     without = {key: found for key, found in done.items() if key != run.key}
     assert plan.todo(without) == [run]
     assert plan.todo(without, {run.start.key}) == [run.start]
@@ -150,4 +154,80 @@ def test_an_estimate_grows_with_steps_and_is_unknown_for_other_networks():
         assert 0 < costs.minutes_of(piece, plan.preset) < costs.minutes_of(piece, longer)
         assert costs.minutes_of(piece, sizes.PRESETS["gpu"]) is None
     total = sum(costs.minutes_of(piece, plan.preset) for piece in plan.all_pieces())
-    assert total / 60 / plan.preset.processes < 5.5
+    assert total / 60 / plan.preset.processes < 5
+
+
+def test_rates_of_fine_tuning_are_tried_after_the_best_start(done):
+    plan = plan_of(names=["ti1k"])
+    (task,), rates = plan.sets, plan.preset.tune_rates
+    first = plan.candidates(task, row("exact"), {})
+    assert [(run.rate, run.start.rate) for run in first] == [(3e-3, 2e-3), (3e-3, 1e-3)]
+    found = {run.key: {"validation": run.start.rate} for run in first}
+    assert [(run.rate, run.start.rate) for run in plan.candidates(task, row("exact"), found)[2:]] == [
+        (1e-3, 1e-3), (1e-2, 1e-3)
+    ]  # fmt: skip
+    assert plan.chosen(task, row("exact"), found) is None
+    assert plan.chosen(task, row("exact"), {}) is None
+    for each in plan.rows(task):
+        assert {run.rate for run in plan.candidates(task, each, done)} == set(rates)
+    (mouse,) = plan_of(names=["mirror_mouse"]).sets
+    assert len(plan_of().candidates(mouse, row("exact"), done)) == len(rates)
+
+
+def test_a_control_has_the_time_of_consistency_and_no_other_pictures(done):
+    plan = plan_of()
+    task = plan.sets[0]
+    for longer, usual in zip(
+        *(plan.runs(task, row(name), task.chosen_at, done) for name in ("scratch, longer", "scratch")), strict=True
+    ):
+        assert (longer.times, usual.times, longer.unlabelled) == (3, 1, ())
+        assert dataclasses.replace(longer, times=1) == usual
+        assert longer.key != usual.key
+        consistent = dataclasses.replace(usual, unlabelled=("ti1k",))
+        ratio = costs.minutes_of(longer, plan.preset) / costs.minutes_of(consistent, plan.preset)
+        assert ratio == pytest.approx(1)
+    assert not any(row.times > 1 for task in plan.sets[2:] for row in plan.rows(task))
+
+
+def order_of(plan, processes=2):
+    """Run a study as the program does, and give its pieces in the order in which they begin."""
+    done, order = {}, []
+    while todo := plan.todo(done):
+        order += todo[:processes]
+        done |= {piece.key: {"validation": 1.0} for piece in todo[:processes]}
+    return order
+
+
+def test_a_study_that_is_stopped_after_a_third_has_told_the_most():
+    plan = plan_of()
+    order = order_of(plan)
+    tunes = [piece for piece in order if isinstance(piece, FineTune)]
+    spent = [*accumulate(costs.minutes_of(piece, plan.preset) for piece in order)]
+    third = {piece.key for piece, minutes in zip(order, spent, strict=True) if minutes < spent[-1] / 3}
+    finished = {piece.key: {"validation": 1.0} for piece in order}
+    for task in plan.sets[:2]:
+        for each in plan.rows(task):
+            assert all(run.key in third for run in plan.runs(task, each, task.chosen_at, finished))
+    begun = {name: min(i for i, run in enumerate(tunes) if run.on == name) for name in SETS}
+    assert begun["ti1k"] < begun["real_joints"] < begun["mirror_mouse"] < begun["lspet"]
+    others = [i for i, run in enumerate(tunes) if SETS[run.on].hands and run.share != SETS[run.on].chosen_at]
+    assert max(others) < begun["lspet"]
+
+
+def test_settings_come_before_seeds_and_seeds_grow():
+    plan = plan_of(names=["ti1k", "real_joints"])
+    main = [each.name for each in plans.ROWS if each.first]
+    assert main == ["scratch", "simclr", "peclr", "exact", "consistency"]
+    for name, runs in plan.blocks(finish(plan)).items():
+        seeds = [run.seed for run in dict.fromkeys(runs)]
+        assert seeds == sorted(seeds), name
+        assert {(run.on, run.seed) for run in runs} == {(task.name, seed) for task in plan.sets for seed in range(3)}
+
+
+def test_blocks_hold_each_piece_once(done):
+    plan = plan_of()
+    whole, finished = plan.whole(), plan.finished_blocks(done)
+    keys = [piece.key for pieces in whole.values() for piece in pieces]
+    assert len(keys) == len(set(keys)) == len(done)
+    assert {name: len(pieces) for name, pieces in whole.items()} == {name: len(each) for name, each in finished.items()}
+    assert not any(plan.finished_blocks({}).values())

@@ -86,7 +86,9 @@ def test_a_line_sums_up_the_best_of_ours_by_validation(done):
 def test_settings_are_shown_with_what_chose_them(done):
     found = rows(report.tables(PLAN, results(done)), "Chosen settings")
     cells = found["ti1k: best + consistency"]
-    assert cells == ["exact on ti1k and real_hands, rate 0.002", "0.001", "0.7, 0.7"]
+    errors = ", ".join(f"0.002 → {rate}: 0.7" for rate in (0.003, 0.001, 0.01))
+    assert cells == ["exact on ti1k and real_hands, rate 0.002", "0.003", errors]
+    assert found["ti1k: scratch"][2].startswith("0.003: 1, 0.001: 1, ")
 
 
 def test_an_unfinished_study_has_dashes(done, tmp_path):

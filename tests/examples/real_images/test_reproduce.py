@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -59,6 +60,48 @@ def test_goes_on_with_the_pieces_that_are_missing(folders, tmp_path, monkeypatch
     assert (len(ran), len(read(tmp_path)["sessions"])) == (5, 2)
 
 
+def test_results_alone_go_on_elsewhere_and_only_encoders_that_are_needed_are_made_again(folders, tmp_path, monkeypatch):
+    ran, here = [], tmp_path / "here"
+    give(monkeypatch, lambda piece: ran.append(piece.key) or WELL)
+    plain = commands.Study.found
+
+    def found(study, piece):
+        if isinstance(piece, pieces.FineTune):
+            return plain(study, piece)
+        weights = Path(study.weights(piece))
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        weights.touch()
+        return {"weights": str(weights.relative_to(study.out))}
+
+    monkeypatch.setattr(commands.Study, "found", found)
+    main(folders, here)
+    whole = read(here)
+    (encoder,) = (key for key in whole["pieces"] if key.startswith("exact on lspet"))
+    for name, gone in (("finished", []), ("scratch", ["scratch"]), ("exact", ["rate 0.002, seed 0"])):
+        lost = {key for key in whole["pieces"] if gone and key.startswith("lspet") and key.endswith(*gone)}
+        left = {key: found for key, found in whole["pieces"].items() if key not in lost}
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.json").write_text(json.dumps(whole | {"pieces": left}))
+        ran.clear()
+        main(folders, tmp_path / name)
+        again = {encoder} if name == "exact" else set()
+        assert (set(ran), len(ran)) == (lost | again, len(lost | again))
+        assert bool(lost) == bool(gone)
+        after = read(tmp_path / name)["pieces"]
+        assert after.keys() == whole["pieces"].keys()
+        assert all(after[key] == found for key, found in left.items() if key not in again)
+        if again:
+            assert ran[0] == encoder
+
+
+def test_results_know_all_that_was_ever_given(folders, tmp_path, monkeypatch):
+    give(monkeypatch, lambda piece: WELL)
+    main(folders, tmp_path, "--real-hands", str(folders["real_hands"]), "--pieces", "1")
+    words = ["--preset", "toy", "--device", "cpu", "--out", str(tmp_path), "--pieces", "1"]
+    reproduce.main([*words, "--ti1k", str(folders["ti1k"])])
+    assert read(tmp_path)["given"] == {"sets": ["lspet", "ti1k"], "extras": ["real_hands"]}
+
+
 def test_a_piece_that_fails_is_recorded_and_the_study_goes_on(folders, tmp_path, monkeypatch, capsys):
     give(monkeypatch, lambda piece: BADLY if isinstance(piece, pieces.Pretrain) else WELL)
     with pytest.raises(SystemExit) as ended:
@@ -110,7 +153,11 @@ def test_a_plan_names_all_pieces_and_runs_none(folders, tmp_path, capsys):
     words = ["--ti1k", str(folders["ti1k"]), "--real-hands", str(folders["real_hands"]), "--out", str(tmp_path / "out")]
     reproduce.main([*words, "--plan"])
     *lines, total = capsys.readouterr().out.splitlines()
-    assert total.startswith(f"{len(lines)} pieces: about ")
+    blocks = [line for line in lines if " pieces, " in line]
+    assert total.startswith(f"{len(lines) - len(blocks)} pieces, about ")
+    assert [line.partition(":")[0] for line in blocks][::2] == [
+        "ti1k, a tenth of the labels, the main rows", "ti1k, the other shares"
+    ]  # fmt: skip
     assert any("consistent on ti1k" in line for line in lines)
     assert not (tmp_path / "out").exists()
 

@@ -9,6 +9,8 @@ pytest.importorskip("matplotlib", reason="the examples need matplotlib")
 
 from examples.loading import load
 
+from equicon.recipes import tables_of
+
 publish, report, sizes = (load(f"rendered_hands/{name}.py") for name in ("publish", "report", "sizes"))
 DOCS = Path(__file__).parents[3] / "docs"
 RESULTS = json.loads((DOCS / "results" / "study.json").read_bytes())
@@ -24,8 +26,8 @@ def folders(tmp_path, text):
 
 
 def test_the_tables_of_the_page_are_those_of_the_json_beside_it():
-    page = (DOCS / "explanation" / "results.md").read_text(encoding="utf-8")
-    assert publish.BETWEEN.search(page)[0].strip() == report.tables(sizes.PRESETS[RESULTS["preset"]], RESULTS).strip()
+    found = tables_of(DOCS / "explanation" / "results.md")
+    assert found == report.tables(sizes.PRESETS[RESULTS["preset"]], RESULTS).strip()
 
 
 def test_what_was_found_is_written_and_prose_stays(tmp_path):

@@ -11,6 +11,7 @@ need("torchvision", "tqdm", "matplotlib")
 
 from equicon.recipes._beside import MEAN, TUNED
 from equicon.recipes._sheets import draw_keypoints, draw_sheet, overlay
+from equicon.recipes.keypoints._averaging import average_keypoints
 from equicon.recipes.keypoints._data import (
     KeypointData,
     load_keypoint_data,
@@ -37,6 +38,7 @@ __all__ = [
     "KeypointData",
     "KeypointErrors",
     "Tested",
+    "average_keypoints",
     "draw_keypoints",
     "draw_sheet",
     "first_of",

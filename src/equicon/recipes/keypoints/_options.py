@@ -117,7 +117,8 @@ def _parser(description: str) -> argparse.ArgumentParser:
     flip = "probability that a view is mirrored; keypoints named left and right change places; 0 if sides are unnamed"
     views.add_argument("--flip", type=number(), default=0.0, metavar="P", help=flip)
 
-    add_consistency(parser)
+    rendered = "hands to render for --unlabelled synthetic, at twice the size of the views"
+    add_consistency(parser).add_argument("--hands", type=whole(1), default=8192, metavar="N", help=rendered)
 
     training = parser.add_argument_group("training")
     batch = "images in a step, on all ranks together"

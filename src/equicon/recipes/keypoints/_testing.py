@@ -9,7 +9,9 @@ from torch import Tensor
 
 from equicon.data import KeypointDataset, KeypointSample
 from equicon.keypoints import KeypointPredictor
+from equicon.recipes._averaging import views_generator
 from equicon.recipes._beside import MEAN, TUNED
+from equicon.recipes.keypoints._averaging import average_keypoints
 from equicon.recipes.keypoints._errors import KeypointErrors, keypoint_errors
 
 
@@ -41,7 +43,12 @@ class Tested(NamedTuple):
 
 @torch.no_grad()
 def run_keypoints(
-    predictor: KeypointPredictor, batches: Any, device: torch.device, dtype: torch.dtype = torch.float32
+    predictor: KeypointPredictor,
+    batches: Any,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    *,
+    views: int = 1,
 ) -> Tested:
     """Predict the keypoints of a data set.
 
@@ -50,12 +57,13 @@ def run_keypoints(
         batches: Batches of ``KeypointSample``.
         device: The device of the model.
         dtype: The type in which the model computes.
+        views: The number of views of each item to average over, with the plain one.
     """
-    parts = []
+    parts, generator = [], views_generator()
     for batch in batches:
         image, box = batch.image.to(device, non_blocking=True), batch.box.to(device)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            found = predictor(image, box)
+            found = average_keypoints(predictor, image, box, views, generator)
         mean = predictor.mean_pose(image, box)
         parts.append((batch.index, found.xy.cpu(), mean.cpu(), found.confidence.cpu()))
     return Tested(*(torch.cat(values) for values in zip(*parts, strict=True)))
