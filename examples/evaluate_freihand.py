@@ -57,13 +57,20 @@ from equicon.hands import (
     SyntheticHands,
     bone_length,
     pose_errors,
-    predict_two_pass,
     project,
     read_pose25d,
     write_leaderboard,
 )
 from equicon.metrics import epe, pck, procrustes_align
-from equicon.recipes import add_prediction, build_encoder, draw_skeletons, network_name, render
+from equicon.recipes import (
+    add_prediction,
+    average_pose,
+    build_encoder,
+    draw_skeletons,
+    network_name,
+    render,
+    views_generator,
+)
 from equicon.training import (
     Help,
     WeightsError,
@@ -153,18 +160,20 @@ def load_model(args: argparse.Namespace) -> Pose25D:
 @torch.inference_mode()
 def predict(model: Pose25D, tested: Tested, args: argparse.Namespace) -> tuple[Tensor, Tensor, Tensor]:
     """Predict joints (N, 21, 3) in metres, and give them with the true joints and K."""
-    found, normalize = [], args.normalize
+    found, generator = [], views_generator()
     loader = DataLoader(tested.hands, args.batch_size, **loading(args))
     with tqdm(total=len(tested.scale), desc="evaluate", unit="img") as bar:
         for hand, scale in zip(loader, tested.scale.split(args.batch_size), strict=True):
             images, K = hand.image.to(args.device), hand.K.to(args.device)
-            pose, _ = predict_two_pass(
+            pose, _, _ = average_pose(
                 model,
                 images,
                 K,
+                views=args.views,
                 size=args.size,
                 first=args.first,
-                normalize=lambda views: normalize(views)[0],
+                normalize=args.normalize,
+                generator=generator,
             )
             found.append((pose.joints(scale.to(args.device)).cpu(), hand.xyz, hand.K))
             bar.update(len(images))
@@ -229,7 +238,7 @@ def evaluate(args: argparse.Namespace) -> None:
     plt.close(figure)
     write_leaderboard(args.out / "pred.zip", joints)
     if tested.labelled:
-        found = measure(joints, xyz, K) | {"model": str(args.model), "data": args.data}
+        found = measure(joints, xyz, K) | {"model": str(args.model), "data": args.data, "views": args.views}
         write_text(args.out / "evaluation.json", json.dumps(found, indent=1) + "\n")
         curve = draw_pck(found)
         write_figure(args.out / "pck.png", curve)

@@ -116,7 +116,7 @@ def evaluate(args: argparse.Namespace) -> None:
     print(f"{args.model}: {task.head} on {task.arch}, views of {task.size} × {task.size} pixels, tested on {args.data}")
     predictor.model.to(device)
     loader = tqdm(DataLoader(data, args.batch_size, **loading(args)), desc="evaluate", leave=False)
-    tested = run_keypoints(predictor, loader, device)
+    tested = run_keypoints(predictor, loader, device, views=args.views)
     xy = data.to_source(tested.xy, tested.items)
     far = epe(xy, data.xy, visible=data.visible > 0, reduction="none")
     figure = draw_worst(tested, data, predictor, far.nanmean(1))
@@ -149,6 +149,7 @@ def results(
         "pck within": NEAR,
         "weights": str(args.model),
         "data": str(args.data),
+        "views": args.views,
     }
 
 

@@ -1,50 +1,57 @@
 """Move masks, keypoints, boxes and camera matrices along with the images.
 
-python examples/masks_and_keypoints.py --out runs/labels.png        (seconds; needs the core of equicon alone)
+python examples/masks_and_keypoints.py --out runs/labels.png        (seconds; needs matplotlib)
 
 A transform returns its map of each image as an ``Affine``. The same ``Affine`` maps everything else that belongs to the
 image.
 """
 
 import argparse
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from kornia.io import write_image
+from PIL import Image
 from torch import Tensor
 
 import equicon as eq
-from equicon.hands import SyntheticHands, project
+from equicon import show
+from equicon.hands import BONES, SyntheticHands, project
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     out = "picture to write (default: runs/labels.png)"
     parser.add_argument("--out", type=Path, default=Path("runs/labels.png"), metavar="FILE", help=out)
+    parser.add_argument("--seed", type=int, default=0, help="seed of the views")
     return parser.parse_args(argv)
 
 
-def dots(xy: Tensor, size: tuple[int, int], radius: float = 2.0) -> Tensor:
-    """Draw points (B, N, 2) as discs, which gives masks (B, 1, h, w)."""
+def fingers(xy: Tensor, size: tuple[int, int], radius: float) -> Tensor:
+    """Paint the fingers of hands (B, 21, 2) as masks (B, H, W): 1 for the thumb, to 5 for the little finger."""
     y, x = torch.meshgrid(*(torch.arange(n, dtype=xy.dtype) for n in size), indexing="ij")
-    distance: Tensor = torch.linalg.vector_norm(torch.stack([x, y], -1) - xy[:, :, None, None], dim=-1)
-    return (distance < radius).any(1, keepdim=True)
+    pixels, masks = torch.stack([x, y], -1), torch.zeros(len(xy), *size, dtype=torch.uint8)
+    for parent, child in BONES:
+        start, along = xy[:, None, None, parent], (xy[:, child] - xy[:, parent])[:, None, None]
+        share = (((pixels - start) * along).sum(-1, keepdim=True) / along.square().sum(-1, keepdim=True)).clamp(0, 1)
+        masks[torch.linalg.vector_norm(pixels - start - share * along, dim=-1) < radius] = (child - 1) // 4 + 1
+    return masks
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    source, view = (128, 128), (96, 96)
-    hands = SyntheticHands(5, size=128).render(range(5))
-    masks = dots(hands.xy, source, radius=6.0).to(torch.uint8)  # a stand-in for your masks
+    source, view = (192, 192), (128, 128)
+    hands = SyntheticHands(60, 128, 1, "studio", context=1.5, side="right").render((54, 29))
+    masks = fingers(hands.xy, source, radius=5.0)  # a stand-in for your masks
     boxes = torch.cat([hands.xy.amin(1), hands.xy.amax(1)], -1)
+    augment = eq.Compose([eq.presets.peclr(), eq.RandomHorizontalFlip()])
 
     frame = eq.Affine.from_boxes(boxes, source, margin=1.4)  # the crop is part of the same warp
-    action = eq.presets.peclr().sample(5, generator=torch.Generator().manual_seed(0))
-    views = action(hands.image, size=view, frame=frame)
+    action = augment.sample(2, generator=torch.Generator().manual_seed(args.seed))
 
     g = action.affine @ frame  # from the source to the view
-    moved_masks = g.warp(masks, view, mode="nearest")  # labels are not blended
+    moved_masks = g.warp(masks[:, None], view, mode="nearest")  # labels are not blended
     moved_xy = g.points(hands.xy, source, view)
     moved_boxes = g.boxes(boxes, source, view)
     moved_K = g.intrinsics(hands.K, source, view)
@@ -57,14 +64,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     # A joint that is visible in the view lies on the moved mask.
     columns, rows = moved_xy.round().long().unbind(-1)
     seen = ((moved_xy >= 0) & (moved_xy <= torch.tensor([view[1] - 1, view[0] - 1]))).all(-1)
-    on_mask = torch.stack([moved_masks[i, 0, rows[i][seen[i]], columns[i][seen[i]]].float().mean() for i in range(5)])
-    print(f"{on_mask.mean():.0%} of the visible joints lie on the moved masks")
+    on_mask = torch.cat([moved_masks[i, 0, rows[i][seen[i]], columns[i][seen[i]]] > 0 for i in range(2)])
+    print(f"{on_mask.float().mean():.0%} of the visible joints lie on the moved masks")
 
-    marked = torch.where(dots(moved_xy, view), torch.tensor([1.0, 0.2, 0.2])[:, None, None], views)
-    shown = torch.cat([views, marked, moved_masks.expand(-1, 3, -1, -1).float()], 2)
+    # The same generator draws the same action, and then two more.
+    figure = show.views(
+        hands.image,
+        augment,
+        points=hands.xy,
+        boxes=boxes[:, None],
+        masks=masks,
+        skeleton=BONES,
+        size=view,
+        frame=frame,
+        generator=torch.Generator().manual_seed(args.seed),
+    )
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    write_image(args.out, (torch.cat(list(shown), 2).clamp(0, 1) * 255).round().to(torch.uint8))
-    print(f"See {args.out}: the views, their joints and their masks.")
+    figure.savefig(page := io.BytesIO())
+    few = Image.open(page).convert("RGB").quantize(224, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
+    few.save(args.out, optimize=True)  # a third of the bytes
+    print(f"See {args.out}: the pictures, their views, and the first view brought back, with their labels.")
 
 
 if __name__ == "__main__":

@@ -44,8 +44,16 @@ from equicon.data import (
     write_video_predictions,
 )
 from equicon.keypoints import KeypointPredictor, read_keypoint_model
-from equicon.recipes import add_prediction
-from equicon.recipes.keypoints import draw_sheet, open_pictures, overlay, run_keypoints, short_name, stacked
+from equicon.recipes import add_prediction, views_generator
+from equicon.recipes.keypoints import (
+    average_keypoints,
+    draw_sheet,
+    open_pictures,
+    overlay,
+    run_keypoints,
+    short_name,
+    stacked,
+)
 from equicon.training import Help, check_device, escape_stdout, interruptible, last_line, loading, write_figure
 
 SHOWN = 24
@@ -93,7 +101,7 @@ def predict_pictures(predictor: KeypointPredictor, args: argparse.Namespace) -> 
     task = predictor.task
     data = open_pictures(args.source, task, boxes=args.boxes)
     loader = tqdm(DataLoader(data, args.batch_size, **loading(args)), desc="predict", unit="batch")
-    found = run_keypoints(predictor, loader, torch.device(args.device))
+    found = run_keypoints(predictor, loader, torch.device(args.device), views=args.views)
     write_deeplabcut_predictions(
         args.out / "predictions.csv", data, data.to_source(found.xy, found.items), found.confidence
     )
@@ -111,9 +119,10 @@ def predict_video(predictor: KeypointPredictor, args: argparse.Namespace) -> Non
         sys.exit("--boxes: expected a folder of pictures with it, got a video.")
     task, device = predictor.task, torch.device(args.device)
     video = VideoFrames(args.source, task.size)
-    xy, confidence = [], []
+    xy, confidence, generator = [], [], views_generator()
     for batch in tqdm(DataLoader(video, args.batch_size, **loading(args)), desc="predict", unit="batch"):
-        found = predictor(batch.image.to(device), batch.box.to(device))
+        image, box = batch.image.to(device), batch.box.to(device)
+        found = average_keypoints(predictor, image, box, args.views, generator)
         xy.append(video.to_source(found.xy.cpu()))
         confidence.append(found.confidence.cpu())
     places, sure = torch.cat(xy), torch.cat(confidence)

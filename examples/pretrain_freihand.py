@@ -226,9 +226,7 @@ class Run(Training[PretrainData]):
 
     def preview(self) -> None:
         first, _ = next(training_batches(self.data, self.args, 0, 1, self.ranks))
-        figure = self.draw(first, seed=self.args.seed)
-        write_figure(self.args.out / "views.png", figure)
-        plt.close(figure)
+        write_figure(self.args.out / "views.png", self.draw(first, seed=self.args.seed))
 
     def loop(self, journal: Journal, stop: Stop) -> bool:
         return pretrain(self, journal, stop)

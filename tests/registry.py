@@ -89,6 +89,9 @@ REPRESENTATIONS = {
     "nested sum": Law(eq.DirectSum([(eq.DirectSum([(eq.Points(), 4)]), 4), (eq.Invariant(), 3)]), 7),
 }
 
+MAPS = {"heatmaps": eq.Heatmaps()}
+"""Representations on maps, which keep the laws up to the error of an interpolation, where all of a map is seen."""
+
 
 def random_affine(seed: int, batch_size: int = 4, transform: eq.EquivariantTransform | None = None) -> eq.Affine:
     """Draw well-conditioned elements in float64: every linear part, flips included."""

@@ -72,6 +72,34 @@ def test_other_figures_and_an_odd_number_of_panels_can_be_drawn(draw_summary, tm
     assert (tmp_path / "a.png").exists()
 
 
+def test_the_tables_of_labels_are_those_that_were_measured(monkeypatch):
+    pytest.importorskip("albumentations", reason="the benchmark needs it")
+    labels = load_anew("benchmarks/labels.py", monkeypatch)
+    stored = json.loads((ROOT / "docs" / "results" / "labels.json").read_text(encoding="utf-8"))
+    text = section("Labels")
+    assert stored["date"] in text
+    tables = [table for batch, table in stored["milliseconds"].items() if f"**{batch} at a time**" in text]
+    assert len(tables) == len(stored["milliseconds"]) == 2
+    for table in tables:
+        assert "\n".join(labels.table_rows(table)) in text
+
+
+def test_labels_of_all_libraries_are_timed(monkeypatch, capsys, tmp_path):
+    pytest.importorskip("albumentations", reason="the benchmark needs it")
+    labels = load_anew("benchmarks/labels.py", monkeypatch)
+    monkeypatch.setattr(labels.torch, "set_num_threads", lambda count: None)  # a setting of the whole process
+    monkeypatch.setattr(labels.cv2, "setNumThreads", lambda count: None)
+    monkeypatch.setattr(labels, "milliseconds", lambda work, batch: work() is not None and 1.0)
+    labels.main(["--batches", "2", "--rounds", "1", "--save", str(tmp_path / "new" / "labels.json")])
+    said = capsys.readouterr().out
+    found = json.loads((tmp_path / "new" / "labels.json").read_text(encoding="utf-8"))["milliseconds"]["2"]
+    assert list(found) == list(labels.ROWS)
+    for name, one in found.items():
+        assert one == {"alone": 1.0, "labelled": 1.0, "ratio": 1.0}
+        assert f"| {name} | 1.00 | 1.00 | **1.00** | 1.00 |" in said
+    assert said.count("reached") == 2
+
+
 def test_the_page_fits_a_screen():
     for block in re.findall(r"```.*?```", PAGE, re.DOTALL):
         assert all(len(line) <= 88 for line in block.splitlines())

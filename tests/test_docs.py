@@ -20,6 +20,7 @@ import equicon.data
 import equicon.hands
 import equicon.keypoints
 import equicon.probes
+import equicon.show
 import equicon.testing
 import equicon.training
 
@@ -35,6 +36,7 @@ PUBLIC = [
     eq.metrics,
     eq.presets,
     eq.probes,
+    eq.show,
     eq.testing,
     eq.training,
 ]
@@ -58,6 +60,8 @@ def runs_here(code: str) -> bool:
         needed = ["torchvision"]
     elif re.search(r"\b(VideoFrames|write_video)\(", code):
         needed = ["av"]
+    elif "show.views(" in code:
+        needed = ["matplotlib"]
     elif "coco_keypoint_ap(" in code:
         needed = ["pycocotools"]
     elif re.search(r"^(import|from) torchvision", code, re.MULTILINE):
@@ -73,12 +77,29 @@ def test_docstring_examples(module):
     names |= {"torch": torch, "argparse": argparse, "Path": Path}
     torch.manual_seed(0)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
-    # Public things say that they live where they are exported, and that is where doctest looks for them.
-    for test in doctest.DocTestFinder().find(module, extraglobs=names):
+    # Public things say that they live where they are exported, and that is where doctest looks for them. But it passes
+    # over methods, whose globals are those of the module that they were written in.
+    found = doctest.DocTestFinder().find(module, extraglobs=names)
+    for name, value in ((name, getattr(module, name)) for name in module.__all__):
+        for method, about in methods(value) if inspect.isclass(value) else ():
+            found.append(doctest.DocTestParser().get_doctest(about, dict(names), f"{name}.{method}", None, None))
+    for test in found:
         if runs_here(test.docstring):
             runner.run(test)
     assert runner.failures == 0
     assert runner.tries > 0
+
+
+def methods(cls):
+    """Yield the methods of a class that equicon wrote and that have examples, with their docstrings."""
+    for name, value in inspect.getmembers(cls, inspect.isroutine):
+        written = inspect.unwrap(getattr(value, "__func__", value))
+        if (getattr(written, "__module__", None) or "").startswith("equicon") and ">>>" in (written.__doc__ or ""):
+            yield name, written.__doc__
+
+
+def test_examples_of_methods_are_run():
+    assert {"points", "from_boxes", "warp"} <= {name for name, _ in methods(eq.Affine)}
 
 
 def test_every_public_thing_has_an_example():

@@ -45,7 +45,6 @@ TABLE = {
     "one grey image": (lambda: G.warp(zeros(1, 8, 8)), ValueError, "Add the batch dimension: images[None]."),
     "one image, channels last": (lambda: G.warp(zeros(8, 8, 3)), ValueError, "images.permute(2, 0, 1)[None]"),
     "one plane": (lambda: G.warp(zeros(8, 8)), ValueError, "images[None, None]"),
-    "clips": (lambda: G.warp(zeros(2, 5, 3, 8, 8)), ValueError, "images.flatten(0, 1)"),
     "labels, bilinear": (lambda: G.warp(zeros(2, 1, 8, 8, dtype=LONG)), TypeError, "warp(masks, mode='nearest')"),
     "labels to a transform": (
         lambda: eq.RandomRotation(9)(zeros(2, 1, 8, 8, dtype=BOOL)), TypeError, "warp(masks, mode='nearest')"

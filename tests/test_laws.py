@@ -5,7 +5,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from kornia.geometry.transform import warp_affine
-from registry import REPRESENTATIONS, TRANSFORMS, Law, random_affine, smooth_images
+from registry import MAPS, REPRESENTATIONS, TRANSFORMS, Law, random_affine, smooth_images
 from torch.testing import assert_close
 
 import equicon as eq
@@ -25,7 +25,8 @@ def public(base: type) -> set[type]:
 
 def test_the_registry_holds_everything_public():
     assert public(eq.EquivariantTransform) == {type(entry.transform) for entry in TRANSFORMS.values()}
-    assert public(eq.Representation) == {type(entry.representation) for entry in REPRESENTATIONS.values()}
+    listed = {type(entry.representation) for entry in REPRESENTATIONS.values()} | set(map(type, MAPS.values()))
+    assert public(eq.Representation) == listed
 
 
 # --- the group

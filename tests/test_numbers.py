@@ -16,7 +16,7 @@ from torch.testing import assert_close
 
 import equicon as eq
 from equicon import _checks as checks
-from equicon import hands, metrics, probes, testing
+from equicon import hands, metrics, probes, show, testing
 
 IMAGES = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 Z = torch.rand(2, 8, generator=torch.Generator().manual_seed(1))
@@ -120,6 +120,12 @@ def pose_parts(*weights: Any) -> list[torch.Tensor]:
     return list(hands.pose_loss(pose, target, weights).values())
 
 
+def drawn(size: Any, n: Any, back: Any) -> list[torch.Tensor]:
+    pytest.importorskip("matplotlib", reason="pictures need matplotlib")
+    figure = show.views(IMAGES, eq.RandomRotation(9), size=size, n=n, back=back, generator=generator())
+    return [torch.as_tensor(axes.images[0].get_array().filled()) for axes in figure.axes]
+
+
 # What is called with the numbers that follow it. Its result is a tensor, or a tuple or list of tensors and values.
 CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "uniform": (lambda *a: eq.draw.uniform(*a, generator()), (3, -1, 0.5)),
@@ -135,12 +141,25 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "points": (lambda s, v: G.points(POINTS, s, v), ((8, 9), (4, 5))),
     "boxes": (lambda s, v: G.boxes(POINTS.flatten(1), s, v), ((8, 9), (4, 5))),
     "intrinsics": (lambda s, v: G.intrinsics(G.matrix, s, v), ((8, 9), (4, 5))),
-    "warp": (lambda size: G.warp(IMAGES, size), ((4, 5),)),
+    "warp": (lambda size, fill: G.warp(IMAGES, size, fill=fill), ((4, 5), 0.5)),
+    "masks": (lambda size, fill: G.masks(IMAGES > 0.5, size, fill=fill), ((4, 5), 1)),
+    "heatmaps": (lambda size: G.heatmaps(IMAGES, size), ((4, 5),)),
+    "vectors": (lambda size: G.vectors(IMAGES[:, :2], size), ((4, 5),)),
+    "depth": (lambda size, fill: G.depth((9 * IMAGES).int(), size, fill=fill), ((4, 5), 2**30 + 1)),
+    "swap_sides": (lambda pairs: eq.swap_sides(POINTS, pairs), (((0, 1),),)),
+    "visible": (lambda s, v: G.visible(POINTS, s, v), ((8, 9), (4, 5))),
+    "clip_boxes": (lambda s, v: list(G.clip_boxes(POINTS.flatten(1), s, v)), ((8, 9), (4, 5))),
+    "seen": (G.seen, ((8, 9), (4, 5))),
+    "read_box": (G.read_box, ((8, 9), (4, 5))),
+    "from_crop": (lambda s: eq.Affine.from_crop(torch.tensor([[1, 2, 5, 6]]), s).matrix, ((8, 9),)),
     "coverage": (G.coverage, ((8, 9), (4, 5))),
     "inside": (lambda s, v: eq.Action(G).inside(s, v).affine.matrix, ((8, 9), (4, 5))),
     "action": (lambda size: eq.RandomRotation((9, 9)).sample(2)(IMAGES, size=size), ((4, 5),)),
     "transform": (lambda size: eq.RandomRotation((9, 9))(IMAGES, size=size)[0], ((4, 5),)),
     "repeat_interleave": (lambda n: eq.RandomRotation((9, 9)).sample(2).repeat_interleave(n).affine.matrix, (3,)),
+    "Affine.repeat_interleave": (lambda n: G.repeat_interleave(n).matrix, (3,)),
+    "path": (lambda n: eq.RandomRotation((9, 9)).sample(2).path(eq.Action(G), n).affine.matrix, (3,)),
+    "Affine.path": (lambda n: G.path(eq.RandomRotation((9, 9)).sample(2).affine, n).matrix, (3,)),
     "peclr": (
         lambda m, d, t, j: [eq.presets.peclr(margin=m, degrees=d, translate=t, jitter=j)],
         ((0.5, 2.0), 30, 0.25, (0.5, 0.5, 0.5, 0.25)),
@@ -151,6 +170,10 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "PeCLRLoss": (lambda t, n: eq.PeCLRLoss(t, chunk_size=n)(Z, 1 - Z, G, G), (0.5, 2)),
     "nt_xent_levels": (lambda n, t, v, k: list(eq.nt_xent_levels(n, t, views=v, negatives=k)), (4, 0.5, 3, 2)),
     "GradCache": (lambda n: eq.GradCache(Flat(), n)(IMAGES), (1,)),
+    "average_views": (
+        lambda n, size: eq.average_views(Flat(), IMAGES, eq.RandomRotation((9, 9)), n, size=size),
+        (2, (8, 9)),
+    ),
     "DirectSum": (lambda n, m: [repr(eq.DirectSum([(eq.Points(), n), (eq.Invariant(), m)]))], (4, 3)),
     "assert_representation": (lambda n: [testing.assert_representation(eq.Points(), n)], (4,)),
     "assert_transform": (
@@ -161,6 +184,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
         lambda s, n, b, k: [testing.find_leaks(eq.RandomRotation(9), source=s, steps=n, batch_size=b, seed=k)],
         ((8, 9), 1, 512, 3),
     ),
+    "views": (drawn, ((4, 5), 2, 1)),
     "pck": (lambda at: metrics.pck(TARGET, TARGET + 0.1, at), ((0.1, 0.2),)),
     "auc": (lambda at: metrics.auc(TARGET, TARGET + 0.1, at), ((0.1, 0.2),)),
     "probe": (lambda f, s, r: measure(probes.probe, kind="mean", fraction=f, seed=s, root=r), (0.5, 3, 1)),
@@ -206,7 +230,7 @@ def test_every_public_argument_that_is_a_number_stands_in_a_table():
     listed = set(CALLS) | {type(config).__name__ for config in CONFIGS.values()}
     # These want files, or check their numbers as the others do; and a tolerance is only compared.
     listed |= {"assert_equivariant", "save_pretrained", "FreiHAND", "YouTube3DHands", "write_freihand", "write_youtube"}
-    for module in (eq, eq.draw, eq.presets, metrics, hands, probes, testing):
+    for module in (eq, eq.draw, eq.presets, metrics, hands, probes, show, testing):
         for name in module.__all__:
             value = getattr(module, name)
             if not callable(value) or name in listed or (inspect.isclass(value) and issubclass(value, tuple)):

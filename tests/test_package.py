@@ -19,13 +19,14 @@ import equicon.keypoints
 import equicon.metrics
 import equicon.presets
 import equicon.probes
+import equicon.show
 import equicon.testing
 import equicon.training
 
 ROOT = Path(__file__).parents[1]
 MODULES = [
-    eq, eq.backbones, eq.data, eq.draw, eq.hands, eq.keypoints, eq.metrics, eq.presets, eq.probes, eq.testing,
-    eq.training,
+    eq, eq.backbones, eq.data, eq.draw, eq.hands, eq.keypoints, eq.metrics, eq.presets, eq.probes, eq.show,
+    eq.testing, eq.training,
 ]  # fmt: skip
 
 
@@ -64,15 +65,15 @@ def test_the_core_imports_without_the_extras():
         "            raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Refuse())\n"
         "import equicon, equicon.backbones, equicon.data, equicon.hands, equicon.keypoints, equicon.metrics\n"
-        "import equicon.probes, equicon.testing, equicon.training\n"
+        "import equicon.probes, equicon.show, equicon.testing, equicon.training\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
 
 
 ROOMS = [
     {"_devices", "_extra", "_hints", "_public", "_torch"}, {"_checks", "_exact", "_weights"},
-    {"_plane", "draw", "metrics"}, {"_views"}, {"_groups"}, {"_transforms", "_representations"},
-    {"_losses", "presets"}, {"backbones"}, {"_pretrained"}, {"testing"}, {"data"}, {"probes"},
+    {"_plane", "draw", "metrics"}, {"_views"}, {"_groups"}, {"_transforms", "_representations", "_labels"},
+    {"_losses", "presets", "_averages"}, {"backbones"}, {"_pretrained"}, {"testing", "show"}, {"data"}, {"probes"},
     {"hands", "keypoints", "training"}, {"recipes"},
 ]  # fmt: skip
 SOURCE = ROOT / "src" / "equicon"

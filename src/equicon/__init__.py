@@ -1,8 +1,11 @@
 """Equivariant contrastive learning in PyTorch: views come with their matrix, and the loss undoes it on embeddings."""
 
 from equicon import draw, metrics, presets
+from equicon._averages.views import ViewAverage, average_views
 from equicon._groups.affine import Affine
+from equicon._groups.bounds import ClippedBoxes
 from equicon._groups.element import GroupElement
+from equicon._labels.sides import SIDE_PAIRS, swap_sides
 from equicon._losses.consistency import ConsistencyLoss
 from equicon._losses.grad_cache import GradCache
 from equicon._losses.levels import LossLevels, nt_xent_levels
@@ -11,6 +14,7 @@ from equicon._losses.peclr import PeCLRLoss
 from equicon._pretrained.encoders import Pretrained, list_pretrained, pretrained, save_pretrained
 from equicon._public import claim
 from equicon._representations.base import Representation
+from equicon._representations.heatmaps import Heatmaps
 from equicon._representations.peclr import PeCLRPoints
 from equicon._representations.points import Points
 from equicon._representations.sums import DirectSum, Invariant
@@ -39,10 +43,12 @@ from equicon._weights import load_weights
 __version__ = "0.2.0"
 
 __all__ = [
+    "SIDE_PAIRS",
     "Action",
     "Affine",
     "Appearance",
     "Backend",
+    "ClippedBoxes",
     "ColorJitter",
     "ColorMap",
     "Compose",
@@ -52,6 +58,7 @@ __all__ = [
     "Filter",
     "GradCache",
     "GroupElement",
+    "Heatmaps",
     "Invariant",
     "LossLevels",
     "Mode",
@@ -78,6 +85,8 @@ __all__ = [
     "RandomTranslate",
     "RandomVerticalFlip",
     "Representation",
+    "ViewAverage",
+    "average_views",
     "draw",
     "list_pretrained",
     "load_weights",
@@ -87,6 +96,7 @@ __all__ = [
     "presets",
     "pretrained",
     "save_pretrained",
+    "swap_sides",
 ]
 
 claim(__all__, globals())

@@ -198,21 +198,23 @@ def check_size(argument: str, value: Any) -> Size:
     return check_int(argument, height, low=1), check_int(argument, width, low=1)
 
 
-def check_images(images: Any, *, masks: bool = False) -> Tensor:
+def check_images(images: Any, *, masks: bool = False, clips: bool = False) -> Tensor:
     """Check for a batch of images (B, C, H, W), uint8 or floating, that is not empty in C, H or W.
 
-    With ``masks``, whole numbers of any type and bool are allowed too.
+    With ``masks``, whole numbers of any type and bool are allowed too; with ``clips``, clips (B, T, C, H, W) too.
     """
+    shape = "(B, C, H, W), or of clips (B, T, C, H, W)" if clips else "(B, C, H, W)"
     if not isinstance(images, Tensor):
         fix = "Convert it with torch.from_numpy or torch.stack."
-        raise type_error("images", "a tensor (B, C, H, W)", describe(images), fix)
-    if images.ndim != 4:
-        raise value_error("images", "a batch of shape (B, C, H, W)", images, fix_images(images))
+        raise type_error("images", f"a tensor {shape}", describe(images), fix)
+    if images.ndim != 4 and not (clips and images.ndim == 5):
+        raise value_error("images", f"a batch of shape {shape}", images, fix_images(images))
     if images.dtype.is_complex or not (masks or images.dtype == torch.uint8 or images.is_floating_point()):
         fix = "For masks, call Affine.warp(masks, mode='nearest'). Divide a picture by its type's largest value."
         raise type_error("images", "uint8, or a floating type with values in [0, 1]", images, fix)
     if 0 in images.shape[1:]:
-        raise value_error("images", "at least one channel and one pixel", images)
+        frame = "one frame, " if images.ndim == 5 else ""
+        raise value_error("images", f"at least {frame}one channel and one pixel", images)
     return images
 
 

@@ -133,6 +133,18 @@ def test_a_model_that_knows_makes_no_error(model, root, tmp_path, monkeypatch, w
     assert found["PCK"][1:] == [1] * 99
 
 
+def test_several_views_are_averaged_and_written_down(tiny, model, root, tmp_path):
+    found = []
+    for views in (1, 3, 3):
+        words = [model, "--data", root, "--batch-size", 2, "--views", views]
+        found.append(predictions(*words)[0])
+        evaluate(*words, "--out", tmp_path)
+        assert json.loads((tmp_path / "evaluation.json").read_text())["views"] == views
+    assert torch.equal(found[0], predictions(model, "--data", root, "--batch-size", 2)[0])
+    assert torch.equal(found[1], found[2])
+    assert not torch.equal(found[0], found[1])
+
+
 def test_rendered_hands_are_not_those_of_training(model, tmp_path, monkeypatch):
     args = evaluate_freihand.parse_args([str(model), "--hands", "70"])
     tested = evaluate_freihand.load_data(args)

@@ -125,7 +125,7 @@ def test_probes_find_keypoints_and_what_they_found_is_drawn(which, request, tmp_
     assert len(drawn[0].lines[known].get_xdata()) == known  # after a line from each to where it was predicted
     plt.close(figure)
     batch, _ = next(training_batches(data, args, 0, 1))
-    plt.close(draw_views(batch, peclr(), args, seed=0))
+    assert draw_views(batch, peclr(), args, seed=0).axes[1].collections
 
 
 def test_if_one_video_is_left_to_learn_from_its_stretches_are_the_groups(labels, tmp_path):

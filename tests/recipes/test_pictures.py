@@ -6,10 +6,8 @@ import torch
 pytest.importorskip("matplotlib", reason="the recipes need matplotlib")
 pytest.importorskip("torchvision", reason="the recipes need torchvision")
 
-from matplotlib import pyplot as plt
-
 import equicon as eq
-from equicon.data import Boxed
+from equicon.data import Boxed, KeypointSample
 from equicon.hands import SyntheticHands
 from equicon.recipes import draw_views
 
@@ -22,15 +20,26 @@ def test_each_image_has_its_views_and_what_they_were_before(labelled):
     batch = hands if labelled else Boxed(hands.image, torch.tensor([[0.0, 0, 31, 31]]).expand(2, 4))
     figure = draw_views(batch, eq.presets.peclr(), ARGS, seed=3)
     assert len(figure.axes) == 2 * 5
-    names = ["image", "view 1", "view 2", "view 1, brought back", "view 2, brought back"]
-    assert [axis.get_title() for axis in figure.axes[:5]] == names
-    assert [axis.images[0].get_array().shape for axis in figure.axes[:5]] == [(32, 32, 3), *4 * [(24, 24, 3)]]
-    assert {len(axis.lines) for axis in figure.axes} == {20 if labelled else 0}
-    if labelled:  # what was brought back is where it was, in pixels of the views
+    names = ["picture 1", "view 1", "view 2", "view 1, brought back", "view 2, brought back"]
+    assert [axis.get_title("left") for axis in figure.axes[:5]] == names
+    sides = [axis.images[0].get_array().shape[0] for axis in figure.axes[:5]]
+    assert sides == [32, 24, 24, 32, 32]
+    bones = {len(axis.lines) for axis in figure.axes[1:3]}
+    assert bones == {20 if labelled else 0}
+    if labelled:  # what was brought back is where it was
         for before, after in ((0, 3), (0, 4)):
-            for ours, theirs in zip(figure.axes[before].lines, figure.axes[after].lines, strict=True):
-                assert ours.get_xdata() - 4 == pytest.approx(theirs.get_xdata(), abs=1e-2)  # the hand's square
-    plt.close(figure)
+            # The first line of the picture is the frame.
+            for ours, theirs in zip(figure.axes[before].lines[1:], figure.axes[after].lines, strict=True):
+                assert ours.get_xdata() == pytest.approx(theirs.get_xdata(), abs=1e-2)
+
+
+def test_keypoints_without_a_label_are_not_drawn():
+    xy = torch.tensor([[[5.0, 6.0], [20.0, 9.0], [0.0, 0.0]]])
+    visible, box = torch.tensor([[2, 1, 0]], dtype=torch.uint8), torch.tensor([[0.0, 0.0, 31.0, 31.0]])
+    image = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    figure = draw_views(KeypointSample(image, xy, visible, box, torch.tensor([0])), eq.presets.peclr(), ARGS, seed=0)
+    (dots,) = figure.axes[0].collections
+    assert dots.get_offsets().tolist() == xy[0, :2].tolist()
 
 
 def test_the_seed_decides_the_views():
@@ -39,8 +48,6 @@ def test_the_seed_decides_the_views():
     views = [figure.axes[1].images[0].get_array() for figure in figures]
     assert (views[0] == views[1]).all()
     assert (views[0] != views[2]).any()
-    for figure in figures:
-        plt.close(figure)
 
 
 def test_views_show_what_lies_outside_as_asked_or_nothing_of_it():
@@ -51,7 +58,6 @@ def test_views_show_what_lies_outside_as_asked_or_nothing_of_it():
         args = argparse.Namespace(**vars(ARGS) | {"inside": inside, "padding_mode": padding_mode})
         figure = draw_views(white, augment, args, seed=1)
         shown[inside, padding_mode] = min(axis.images[0].get_array().min() for axis in figure.axes[1:3])
-        plt.close(figure)
     assert shown[False, "zeros"] == 0
     assert shown[False, "reflection"] == pytest.approx(1)
     assert shown[True, "zeros"] == pytest.approx(1, abs=1e-3)

@@ -54,6 +54,15 @@ def test_values_above_what_float32_and_float64_hold():
     assert turn.warp(masks, mode="nearest").equal(masks.rot90(1, (2, 3)))
 
 
+def test_masks_of_more_pixels_than_float32_can_number():
+    side, count = 4097, 4097**2
+    assert count > 2**24
+    masks = (torch.arange(count) % 251).to(torch.uint8).view(1, 1, side, side)
+    shift = torch.tensor([[[1.0, 0.0, -4090.0], [0.0, 1.0, -4090.0]]], dtype=torch.float64)
+    corner = eq.Affine.from_pixels(shift, (side, side), (7, 7))
+    assert corner.warp(masks, (7, 7), mode="nearest").equal(masks[..., 4090:, 4090:])
+
+
 def test_outside_of_a_mask_is_zero_or_what_is_padded():
     masks = torch.full((1, 1, 4, 4), 2**40 + 1)
     away = eq.Affine.from_linear(torch.eye(2)[None], torch.tensor([[10.0, 0.0]]))

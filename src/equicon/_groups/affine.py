@@ -18,20 +18,21 @@ from equicon._checks import (
     type_error,
     value_error,
 )
-from equicon._groups.batch import MatrixBatch
+from equicon._groups.bounds import crop_matrix
 from equicon._groups.crop_around import around_boxes, around_points, check_labelled
 from equicon._groups.inside import check_holds, magnified
 from equicon._groups.labels import PlaneMap, size_or
+from equicon._groups.path import PathBatch
 from equicon._hints import FIX_MATRIX
 from equicon._plane.frames import unit_matrix
-from equicon._plane.matrix import affine_matrix, at_least_float32, inverse_affine, matmul, polar_angle
+from equicon._plane.matrix import affine_matrix, at_least_float32, determinant, inverse_affine, matmul, polar_angle
 from equicon._plane.values import check_affine_values
 from equicon._torch import collate_by
 
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
-class Affine(MatrixBatch, PlaneMap):
+class Affine(PathBatch, PlaneMap):
     """A batch of affine group elements: what was done to each image, and how to undo it.
 
     Laws: ``(f @ g) @ h = f @ (g @ h)``, ``g.inverse() @ g = identity``, and ``(g @ h).points(p) =
@@ -163,12 +164,29 @@ class Affine(MatrixBatch, PlaneMap):
 
         Examples:
             >>> joints = torch.tensor([[[10.0, 10.0], [20.0, 10.0]]])
-            >>> Affine.from_points(joints, (64, 64)).points(joints, (64, 64), (11, 11))
-            tensor([[[-0.5000,  5.0000],
-                     [10.5000,  5.0000]]])
+            >>> Affine.from_points(joints, (64, 64)).points(joints, (64, 64), (11, 11))[0, 1]
+            tensor([10.5000,  5.0000])
         """
         check_labelled(xy, known)
         return cls._of(around_points(xy, check_size("source", source), check_factor("margin", margin), known))
+
+    @classmethod
+    def from_crop(cls, boxes: Tensor, source: tuple[int, int]) -> Self:
+        """Map sources to crops, pixel by pixel: ``(g @ Affine.from_crop(boxes, size).inverse()).warp(crops, view)``.
+
+        Args:
+            boxes: (B, 4) whole numbers, half open, as ``read_box`` returns. A crop is ``image[:, y1:y2, x1:x2]``.
+            source: (H, W) of the source.
+
+        Raises:
+            ValueError: If a shape is wrong. On the CPU also if a box is empty or leaves the source.
+            TypeError: If boxes are not whole numbers.
+
+        Examples:
+            >>> Affine.from_crop(torch.tensor([[10, 20, 42, 52]]), (64, 64)).pixels((64, 64), (32, 32))[0, :2, 2]
+            tensor([-10., -20.])
+        """
+        return cls._of(crop_matrix(boxes, check_size("source", source)))
 
     @classmethod
     def cat(cls, affines: Sequence["Affine"]) -> Self:
@@ -206,6 +224,11 @@ class Affine(MatrixBatch, PlaneMap):
         # Rounding may give half a turn either sign.
         return degrees.masked_fill(degrees.abs() >= 180, 180.0)
 
+    @property
+    def reflects(self) -> Tensor:
+        """Whether each element mirrors the picture, (B,) of type bool. There, left and right swap (``swap_sides``)."""
+        return determinant(self.linear) < 0
+
     def __matmul__(self, other: "Affine") -> "Affine":
         """Compose: the right operand acts first."""
         return self._after(other) if isinstance(other, Affine) else NotImplemented
@@ -219,9 +242,8 @@ class Affine(MatrixBatch, PlaneMap):
         """Invert in closed form, which never waits for the device.
 
         Examples:
-            >>> Affine.from_linear(2 * torch.eye(2)[None]).inverse().linear
-            tensor([[[0.5000, -0.0000],
-                     [-0.0000, 0.5000]]])
+            >>> Affine.from_linear(2 * torch.eye(2)[None]).inverse().linear[0, 0]
+            tensor([0.5000, -0.0000])
         """
         return Affine._of(inverse_affine(self.matrix))
 

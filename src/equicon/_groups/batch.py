@@ -5,7 +5,7 @@ from typing import Any, NoReturn, Self
 import torch
 from torch import Tensor
 
-from equicon._checks import check_matrix_type, describe, type_error
+from equicon._checks import check_int, check_matrix_type, describe, type_error
 from equicon._plane.matrix import rows
 
 
@@ -70,6 +70,23 @@ class MatrixBatch:
     def __getitem__(self, index: Any) -> Self:
         """Select part of the batch by an int, a slice, a list or a tensor (N,). An int gives a batch of one."""
         return self._of(rows(self.matrix, index))
+
+    def repeat_interleave(self, repeats: int) -> Self:
+        """Repeat each element, for embeddings of single frames of clips that were moved as a whole.
+
+        Args:
+            repeats: How often, at least 1. The first element is that of the first ``repeats`` frames, and so on.
+
+        Raises:
+            ValueError: If repeats is below 1.
+            TypeError: If repeats is not a whole number.
+
+        Examples:
+            >>> views, g = RandomRotation(45)(torch.rand(2, 5, 3, 64, 64))  # two clips of five frames
+            >>> len(g), len(g.repeat_interleave(5))
+            (2, 10)
+        """
+        return self._of(self.matrix.repeat_interleave(check_int("repeats", repeats, low=1), 0))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} elements, {self.dtype}, {self.device})"

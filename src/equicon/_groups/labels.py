@@ -15,17 +15,17 @@ from equicon._checks import (
     readable,
     value_error,
 )
-from equicon._devices import without_autocast
+from equicon._groups.bounds import BoundsMap
+from equicon._groups.fields import FieldMap, check_place
 from equicon._hints import FIX_BOXES
 from equicon._plane.frames import covered, extent_matrix, grid, map_points, pixel_matrix, pixel_points, unit_points
 from equicon._plane.matrix import at_least_float32, matmul
 from equicon._plane.values import check_intrinsics
-from equicon._views.masks import from_words, to_words
-from equicon._views.view import make_view
+from equicon._views.filled import check_fill, filled_view
 from equicon._views.warp import Mode, PaddingMode
 
 
-class PlaneMap:
+class PlaneMap(FieldMap, BoundsMap):
     """A batch of maps of the plane, given by matrices in the unit frame, that move pictures and labels."""
 
     matrix: Tensor
@@ -55,26 +55,32 @@ class PlaneMap:
         antialias: bool = True,
         mode: Mode = "bilinear",
         padding_mode: PaddingMode = "zeros",
+        fill: float = 0.0,
     ) -> Tensor:
-        """Warp pictures, with one resampling per image.
+        """Warp pictures or clips, with one resampling per image.
 
         The result is that of Kornia's warp. Where the map shrinks an image, the image is read from a pyramid.
 
         Args:
             images: (B, C, H, W), uint8 or floating; with ``nearest`` also masks of whole numbers and bool. uint8 gives
-                float32 in [0, 1]; half precision is computed in float32 and given back in its own type.
+                float32 in [0, 1]; half precision is computed in float32 and given back in its own type. Clips are
+                (B, T, C, H, W): one element moves all frames of a clip.
             size: (h, w) of the views; the source's by default.
             antialias: Whether to low-pass filter an image that the map shrinks. The filter follows the shrink, up to
                 twice the ratio of the sizes.
             mode: ``bilinear``, or ``nearest`` for masks. ``nearest`` is never anti-aliased, and masks of whole numbers
                 or bool keep their type and their values.
             padding_mode: What lies outside the source: ``zeros``, ``border`` or ``reflection``.
+            fill: The value of what lies outside, in place of zero, with ``zeros``. It is in the units of the views: of
+                uint8 pictures in [0, 1]. Where a bilinear read lies partly outside, both are mixed. The type of masks
+                must hold it.
 
         Returns:
-            Views (B, C, h, w).
+            Views (B, C, h, w), or (B, T, C, h, w) of clips.
 
         Raises:
-            ValueError: If shapes, batch sizes or devices do not fit, or a mode is not known.
+            ValueError: If shapes, batch sizes or devices do not fit, a mode is not known, or the views cannot hold
+                fill.
             TypeError: If mode is ``bilinear``, and images are bool or of a whole-number type other than uint8.
 
         Examples:
@@ -82,30 +88,19 @@ class PlaneMap:
             torch.Size([2, 3, 24, 24])
         """
         check_choice("mode", mode, get_args(Mode))
-        check_images(images, masks=mode == "nearest")
+        check_images(images, masks=mode == "nearest", clips=True)
         check_batch("images", images, self.matrix, "the map")
-        if images.device != self.matrix.device:
-            raise value_error(
-                "images",
-                f"images on {self.matrix.device}",
-                f"images on {images.device}",
-                "Move the map with .to(device).",
-            )
+        check_place("images", images, self.matrix)
         check_choice("padding_mode", padding_mode, get_args(PaddingMode))
-        view = size_or("size", size, (images.shape[-2], images.shape[-1]))
-        whole = mode == "nearest" and not images.is_floating_point()
-        words = to_words(images) if whole else images
-        with without_autocast(images.device):
-            views = make_view(
-                words,
-                self.matrix,
-                view,
-                dtype=torch.float32 if words.dtype == torch.uint8 else words.dtype,
-                antialias=antialias,
-                mode=mode,
-                padding_mode=padding_mode,
-            )
-        return from_words(views, images.dtype) if whole else views
+        return filled_view(
+            images,
+            self.matrix,
+            size_or("size", size, (images.shape[-2], images.shape[-1])),
+            antialias=antialias,
+            mode=mode,
+            padding_mode=padding_mode,
+            fill=check_fill(fill, images, mode, padding_mode),
+        )
 
     def coverage(self, source: tuple[int, int], view: tuple[int, int] | None = None) -> Tensor:
         """Compute for each pixel of a view the share that shows the source: the part of its bilinear read on pixels.

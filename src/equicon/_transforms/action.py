@@ -1,29 +1,25 @@
 """``Action``: the parameters drawn for each image, to be applied and replayed."""
 
 from dataclasses import dataclass
-from typing import Any, final, get_args
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from equicon._checks import (
     check_batch,
-    check_choice,
-    check_floating,
     check_images,
     check_int,
-    check_size,
     describe,
     type_error,
     value_error,
 )
-from equicon._devices import without_autocast
 from equicon._groups.affine import Affine, check_affine
 from equicon._plane.matrix import affine_matrix
+from equicon._transforms.apply import apply_action
 from equicon._transforms.filter import Filter
-from equicon._transforms.looks import warn_of_looks
 from equicon._views.color import ColorMap, Normalization
-from equicon._views.view import Backend, check_output, choose, make_view
+from equicon._views.view import Backend, choose
 from equicon._views.warp import PaddingMode
 
 
@@ -36,7 +32,7 @@ class Action:
     colours, then runs the filters in the order given, then normalises. This order does not depend on the order of the
     transforms that drew the action. ``second @ first`` applies ``first`` first. ``action[index]`` selects part of the
     batch; if an index occurs twice, so does its image. ``action[i](x[i])`` equals ``action(x)[i]``, except for
-    ``Appearance``, which draws for the whole batch.
+    ``Appearance``, which draws for the whole batch. On clips (B, T, C, H, W), a draw holds for all frames of a clip.
 
     Args:
         affine: The map from the source (or the frame) to the view. The loss needs it.
@@ -84,17 +80,51 @@ class Action:
         return Action(affine, color, tuple(f[index] for f in self.filters), self.normalization)
 
     def repeat_interleave(self, repeats: int) -> "Action":
-        """Repeat each image's action, for images that belong together: one draw for all frames of a clip.
+        """Repeat each image's action, for images that belong together and are not stacked as clips (B, T, C, H, W).
 
         Args:
             repeats: How often, at least 1. The first action is that of the first ``repeats`` images, and so on.
 
         Examples:
-            >>> clips = torch.rand(2, 5, 3, 64, 64)  # two clips of five frames
-            >>> views = RandomRotation(45).sample(2).repeat_interleave(5)(clips.flatten(0, 1)).unflatten(0, (2, 5))
+            >>> frames = torch.rand(10, 3, 64, 64)  # of two clips of five frames
+            >>> views = RandomRotation(45).sample(2).repeat_interleave(5)(frames)
         """
         repeats = check_int("repeats", repeats, low=1)
-        return self[torch.arange(self.affine.matrix.shape[0], device=self.affine.device).repeat_interleave(repeats)]
+        return self._with(self.affine.repeat_interleave(repeats), repeats)
+
+    def path(self, to: "Action", steps: int) -> "Action":
+        """Move the view of each clip from this action's to another one's, as ``Affine.path`` does.
+
+        Only the geometry moves. Colour, filters and normalisation are this action's in all frames.
+
+        Args:
+            to: An action of as many draws. Only its ``affine`` counts.
+            steps: Number of frames of each clip, at least 1. The first frame has this action, the last one ``to``'s.
+
+        Returns:
+            An action of B · steps draws, for clips (B, steps, C, H, W).
+
+        Raises:
+            ValueError: If batch sizes or devices do not fit, or steps is below 1.
+            TypeError: If ``to`` is not an ``Action``, or steps is not a whole number.
+
+        Examples:
+            >>> clips, augment = torch.rand(2, 5, 3, 64, 64), RandomAffine(45, 0.1, (0.8, 1.2))
+            >>> moving = augment.sample(2).path(augment.sample(2), 5)
+            >>> moving(clips, size=(32, 32)).shape, len(moving.affine)
+            (torch.Size([2, 5, 3, 32, 32]), 10)
+        """
+        if not isinstance(to, Action):
+            raise type_error("to", "an equicon.Action", describe(to), "Draw one: transform.sample(batch_size).")
+        steps = check_int("steps", steps, low=1)
+        return self._with(self.affine.path(to.affine, steps), steps)
+
+    def _with(self, affine: Affine, repeats: int) -> "Action":
+        """Repeat everything but the map, which is given for each of the images."""
+        index = torch.arange(self.affine.matrix.shape[0], device=self.affine.device).repeat_interleave(repeats)
+        color = None if self.color is None else self.color[index]
+        filters = tuple(drawn._repeat(index, repeats) for drawn in self.filters)
+        return Action(affine, color, filters, self.normalization)
 
     def to(self, device: torch.device | str) -> "Action":
         """Move to a device without waiting for it."""
@@ -142,86 +172,42 @@ class Action:
         dtype: torch.dtype | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,
         padding_mode: PaddingMode = "zeros",
+        rgb_first: bool = False,
     ) -> Tensor:
         """Make the views: one interpolation, one colour map, then the filters, then the normalisation.
+
+        For clips, an action of B draws holds for all frames of a clip, noise and erased rectangles included. An action
+        of B · T draws, such as from ``path``, has one for each frame.
 
         On a CPU, a few pixels of each image are checked. A ``UserWarning`` says if their values are not those that
         colour or ``Normalize`` expect. ``equicon.testing.check_pipeline`` checks more, on any device.
 
         Args:
-            images: (B, C, H, W), uint8 or floating in [0, 1].
+            images: (B, C, H, W), or clips (B, T, C, H, W), uint8 or floating in [0, 1].
             size: (h, w) of the views; the source's by default.
             frame: Applied before the action, such as a crop around the hand (``Affine.from_points``). It is part of the
-                same interpolation.
+                same interpolation. For clips, B elements, or B · T.
             anchor: (B, 2), a point of the source in pixels, such as a joint, for transforms that use one
-                (``RandomErasing``).
+                (``RandomErasing``). For clips, (B, 2), or (B · T, 2).
             dtype: Type of the views. By default float32 for uint8 images, else the images' own. Under autocast, give
                 the encoder's type.
-            memory_format: Memory format of the views. Give ``torch.channels_last`` if the encoder uses it.
+            memory_format: Memory format of the views, and of each frame of a clip. Give ``torch.channels_last`` if the
+                encoder uses it.
             padding_mode: What lies outside the source: ``zeros``, ``border`` (the outermost pixels repeated) or
                 ``reflection`` (about their centres). ``inside`` makes an action whose views show nothing outside.
+            rgb_first: Whether images of more than three channels begin with red, green and blue, on which colour then
+                acts, and on these alone. Geometry, filters and ``Normalize`` always act on all channels.
 
         Returns:
-            Views (B, C, h, w).
+            Views (B, C, h, w), or (B, T, C, h, w) of clips.
 
         Raises:
             ValueError: If shapes, batch sizes or devices do not fit, or memory_format or padding_mode is not known.
             TypeError: If images are of an integer type other than uint8, frame is not an ``Affine``, or dtype is not
                 float16, bfloat16, float32 or float64.
         """
-        check_images(images)
-        return self._apply(images, size, frame, anchor, dtype, memory_format, padding_mode)
-
-    def _apply(
-        self,
-        images: Tensor,
-        size: tuple[int, int] | None,
-        frame: Affine | None,
-        anchor: Tensor | None,
-        dtype: torch.dtype | None,
-        memory_format: torch.memory_format,
-        padding_mode: PaddingMode,
-    ) -> Tensor:
-        # Transforms check the images and then call this method, not the object: in a compiled graph, torch 2.11 cannot
-        # call an object that was made in the graph.
-        check_batch("images", images, self, "the Action")
-        warn_of_looks(images, self.color, self.normalization)
-        total = self.affine
-        if frame is not None:
-            check_batch("frame", check_affine("frame", frame), images, "images")
-            total = total._after(frame.to(total.device))
-        if images.device != total.device:
-            raise value_error(
-                "images", f"images on {total.device}", f"images on {images.device}", "Move the Action with .to(device)."
-            )
-        source = (images.shape[-2], images.shape[-1])
-        view = source if size is None else check_size("size", size)
-        if anchor is not None:
-            check_floating("anchor", anchor, "(B, 2), pixels of the source", last=(2,), ndim=2)
-            check_batch("anchor", anchor, images, "images")
-            from_host = anchor.device.type == "cpu"
-            anchor = total.points(anchor.to(total.device, non_blocking=from_host), source, view)
-        check_choice("padding_mode", padding_mode, get_args(PaddingMode))
-        computed = torch.promote_types(images.dtype, torch.float32)
-        kept = check_output(dtype or (images.dtype if images.is_floating_point() else computed), memory_format)
-        filters, normalization = self.filters, self.normalization
-        with without_autocast(images.device):
-            views = make_view(
-                images,
-                total.matrix,
-                view,
-                dtype=computed if filters else kept,
-                color=self.color,
-                normalization=None if filters else normalization,
-                memory_format=torch.contiguous_format if filters else memory_format,
-                padding_mode=padding_mode,
-            )
-            for drawn in filters:
-                views = drawn._run(views, anchor)
-            if filters and normalization is not None:
-                normalization.check(views)
-                views = normalization.apply(views)
-        return views.to(kept, memory_format=memory_format)
+        check_images(images, clips=True)
+        return apply_action(self, images, size, frame, anchor, dtype, memory_format, padding_mode, rgb_first)
 
     def inside(
         self, source: tuple[int, int], view: tuple[int, int] | None = None, frame: Affine | None = None
@@ -266,7 +252,7 @@ class Action:
         The environment variable ``EQUICON_BACKEND`` asks for one of them.
 
         Args:
-            images: (B, C, H, W), as they would be given to the ``Action``.
+            images: (B, C, H, W), or clips (B, T, C, H, W), as they would be given to the ``Action``.
 
         Raises:
             ValueError: If ``EQUICON_BACKEND`` is none of the three, or cannot make these views. The message says why.
@@ -275,7 +261,8 @@ class Action:
             >>> RandomRotation(45).sample(4).backend(torch.rand(4, 3, 64, 64))
             'torch'
         """
-        return choose(check_images(images), self.affine.matrix, self.color)
+        images = check_images(images, clips=True)
+        return choose(images[:, 0] if images.ndim == 5 else images, self.affine.matrix, self.color)
 
 
 def geometry(linear: Tensor, translation: Tensor | None = None) -> Action:

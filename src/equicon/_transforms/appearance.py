@@ -2,8 +2,8 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, final
+from dataclasses import dataclass, replace
+from typing import Any, Self, final
 
 import torch
 from torch import Tensor
@@ -27,6 +27,9 @@ class Appearance(EquivariantTransform):
     torch's global generators are seeded with the action's seed before the call, and restored after it. So an ``Action``
     replays the operation on the same batch. The operation decides which numbers it draws for each image and which for
     the whole batch. So part of the action, ``action[i]``, draws other numbers than the whole action.
+
+    For clips (B, T, C, H, W), the operation is called once for each of T frames, with the B pictures of that frame and
+    the same seed. So the frames of a clip share what the operation draws for each image.
 
     Do not wrap geometry: the returned matrix would not contain it. A ``UserWarning`` says if the operation is known to
     move pixels, or to draw once for the whole batch, as torchvision's augmentations do.
@@ -61,13 +64,32 @@ class Appearance(EquivariantTransform):
 @final
 @dataclass(frozen=True)
 class Wrapped(Filter):
-    """Runs a module on all views, with the global generators seeded by its own seed."""
+    """Runs a module on all views, with the global generators seeded by its own seed.
+
+    ``frames`` views in a row belong to one clip. The module is then called with the first frame of all clips, with the
+    second, and so on, and draws the same for each.
+    """
 
     module: Callable[[Tensor], Any]
     seed: int
+    frames: int = 1
+
+    @override
+    def _select(self, index: Any) -> Self:
+        return replace(super()._select(index), frames=1)  # what is left need not be whole clips
+
+    @override
+    def _repeat(self, index: Tensor, repeats: int) -> Self:
+        return replace(super()._repeat(index, repeats), frames=self.frames * repeats)
 
     @override
     def apply(self, views: Tensor, anchor: Tensor | None = None) -> Tensor:
+        if self.frames > 1:
+            each = views.unflatten(0, (-1, self.frames)).unbind(1)
+            return torch.stack([self._call(frame) for frame in each], 1).flatten(0, 1)
+        return self._call(views)
+
+    def _call(self, views: Tensor) -> Tensor:
         with seeded(views.device, self.seed):
             result = self.module(views.clone())
         if not isinstance(result, Tensor):

@@ -25,6 +25,7 @@ from equicon._checks import (
 )
 from equicon._groups.affine import Affine
 from equicon._transforms.action import Action
+from equicon._transforms.apply import apply_action
 from equicon._views.warp import PaddingMode
 
 
@@ -97,6 +98,7 @@ class EquivariantTransform(ABC):
         dtype: torch.dtype | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,
         padding_mode: PaddingMode = "zeros",
+        rgb_first: bool = False,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Affine]:
         """Draw an action and apply it.
@@ -105,17 +107,21 @@ class EquivariantTransform(ABC):
         colour or ``Normalize`` expect. ``equicon.testing.check_pipeline`` checks more, on any device.
 
         Args:
-            images: (B, C, H, W), uint8 or floating in [0, 1].
+            images: (B, C, H, W), or clips (B, T, C, H, W), uint8 or floating in [0, 1]. All frames of a clip have one
+                draw.
             size: (h, w) of the views; the source's by default.
-            frame: Applied before the action, such as a crop around the hand.
-            anchor: (B, 2), a point of the source in pixels, for transforms that use one (``RandomErasing``).
+            frame: Applied before the action, such as a crop around the hand. For clips, B elements, or B · T.
+            anchor: (B, 2), a point of the source in pixels, for transforms that use one (``RandomErasing``). For clips,
+                (B, 2), or (B · T, 2).
             dtype: Type of the views. By default float32 for uint8 images, else the images' own.
             memory_format: Memory format of the views. Give ``torch.channels_last`` if the encoder uses it.
             padding_mode: What lies outside the source: ``zeros``, ``border`` or ``reflection``.
+            rgb_first: Whether images of more than three channels begin with red, green and blue, on which colour acts.
             generator: Source of randomness; None takes torch's global CPU generator.
 
         Returns:
-            Views (B, C, h, w), and the ``Affine`` from the source (or the frame) to the views.
+            Views (B, C, h, w), and the ``Affine`` from the source (or the frame) to the views. For clips, views
+            (B, T, C, h, w), and an ``Affine`` of B elements: ``g.points`` moves points (B, T, K, 2) of all frames.
 
         Raises:
             ValueError: If shapes, batch sizes or devices do not fit, or memory_format or padding_mode is not known.
@@ -125,9 +131,10 @@ class EquivariantTransform(ABC):
         Examples:
             >>> views, g = RandomRotation(45)(torch.rand(4, 3, 64, 64), size=(32, 32))
         """
-        check_images(images)
+        check_images(images, clips=True)
         action = self.sample(images.shape[0], generator=generator, device=images.device)
-        return action._apply(images, size, frame, anchor, dtype, memory_format, padding_mode), action.affine
+        given = (size, frame, anchor, dtype, memory_format, padding_mode, rgb_first)
+        return apply_action(action, images, *given), action.affine
 
 
 @final

@@ -23,6 +23,9 @@ class Filter(ABC):
     ``[]`` act on each of them. Two filters are equal only if they are the same object, since ``==`` of tensors has no
     single answer.
 
+    For clips (B, T, C, H, W), ``apply`` gets all frames as one batch. The rows of each field are repeated for it, so
+    the frames of a clip share what was drawn.
+
     Args:
         applied: (B,) of type bool: which images the filter is applied to. None means all.
 
@@ -73,7 +76,14 @@ class Filter(ABC):
     @final
     def __getitem__(self, index: Any) -> Self:
         """Select part of the batch, as ``Affine[...]`` does."""
+        return self._select(index)
+
+    def _select(self, index: Any) -> Self:
         return self._each(lambda tensor: rows(tensor, index), lambda value: value[index])
+
+    def _repeat(self, index: Tensor, repeats: int) -> Self:
+        """Repeat each image's parameters for the frames of a clip: ``index`` (B · repeats,) is that of their images."""
+        return self._select(index)
 
     @final
     def _run(self, views: Tensor, anchor: Tensor | None) -> Tensor:

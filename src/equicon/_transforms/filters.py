@@ -92,7 +92,7 @@ class RandomErasing(EquivariantTransform):
     """Paint over a rectangle of each image. With an ``anchor``, such as a joint, this is the paper's cut-out.
 
     Without an anchor the rectangle lies anywhere inside the view. With an anchor it is centred there, and cut off at
-    the borders of the view.
+    the borders of the view. The frames of a clip share the rectangle, which follows the anchor if each frame has one.
 
     Args:
         scale: (lowest, highest) share of the view's area, in (0, 1].

@@ -17,9 +17,12 @@ _SAMPLED = 16
 """The least number of rows and columns that are checked in each image."""
 
 
-def warn_of_looks(images: Tensor, color: ColorMap | None, normalization: Normalization | None) -> None:
+def warn_of_looks(
+    images: Tensor, color: ColorMap | None, normalization: Normalization | None, rgb_first: bool = False
+) -> None:
     """Warn of images that are channels last, or whose values are not those that colour and ``Normalize`` expect.
 
+    Where red, green and blue come first, only these are expected in [0, 1], and not, for example, the depth after them.
     It checks a few pixels of each image, and only where they can be read without waiting: on a CPU, in a call that is
     not compiled or transformed. Python shows the warning once for each line that calls, even if its numbers differ.
     """
@@ -27,11 +30,15 @@ def warn_of_looks(images: Tensor, color: ColorMap | None, normalization: Normali
         return
     fault = fault_of_shape(images)
     if not fault and (color is not None or normalization is not None) and readable(images):
-        height, width = images.shape[2:]
-        few = images[:, :, :: max(height // _SAMPLED, 1), :: max(width // _SAMPLED, 1)]
+        height, width = images.shape[-2:]
+        few = images[..., :: max(height // _SAMPLED, 1), :: max(width // _SAMPLED, 1)]
+        if rgb_first:
+            few = few[..., :3, :, :]
+            if normalization is not None:
+                normalization = Normalization(normalization.mean[:3], normalization.std[:3])
         fault = next(faults_of_values(few, color, normalization), "")
     if fault:
-        # Level 4 is the caller of EquivariantTransform.__call__ or Action.__call__, which call Action._apply.
+        # Level 4 is the caller of EquivariantTransform.__call__ or Action.__call__, which call apply_action.
         warnings.warn(_Warning(f"images: {fault}"), UserWarning, stacklevel=4)
 
 
@@ -96,12 +103,14 @@ def fault_of_normalization(normalization: Normalization | None) -> str:
 
 
 def fault_of_shape(images: Tensor) -> str:
-    """Describe the fault if images came as (B, H, W, C) instead of (B, C, H, W); "" if not."""
-    height, width, last = images.shape[1:]
+    """Describe the fault if images (B, C, H, W), or clips (B, T, C, H, W), came with the channels last; "" if not."""
+    height, width, last = images.shape[-3:]
     if last in (3, 4) and height > 4 and width > 4:
+        clips = images.ndim == 5
         return (
-            f"expected (B, C, H, W), got {tuple(images.shape)}: {height} channels of {width} × {last} pixels, which "
-            "look like channels last. Write images.permute(0, 3, 1, 2)."
+            f"expected {'(B, T, C, H, W)' if clips else '(B, C, H, W)'}, got {tuple(images.shape)}: {height} channels "
+            f"of {width} × {last} pixels, which look like channels last. "
+            f"Write images.permute({'0, 1, 4, 2, 3' if clips else '0, 3, 1, 2'})."
         )
     return ""
 

@@ -24,7 +24,8 @@ _OTHER = 0x1E3779B9  # any number: it turns the first hash into a second one
 class RandomGaussianNoise(EquivariantTransform):
     """Add Gaussian noise to each pixel and channel, without a clamp. An ``Action`` replays the same noise.
 
-    Each image has a seed of its own. The noise is a function of the seed, so it is the same on every device.
+    Each image has a seed of its own. The noise is a function of the seed, so it is the same on every device. The frames
+    of a clip share the seed, and so the noise.
 
     Args:
         std: Standard deviation in [0, 1e4], for images in [0, 1].

@@ -57,8 +57,8 @@ class ColorJitter(EquivariantTransform):
     """Change brightness, contrast, saturation and hue of each image.
 
     The four maps commute, so their order does not matter. Colours are clamped once, at the end. Contrast is relative to
-    the mean grey of the warped view. Hue is a rotation of the chroma plane of YIQ, which keeps luminance. It is close
-    but not equal to the shift of hue in HSV that torchvision and Kornia do.
+    the mean grey of the warped view; in a clip, to that of each frame. Hue is a rotation of the chroma plane of YIQ,
+    which keeps luminance. It is close but not equal to the shift of hue in HSV that torchvision and Kornia do.
 
     Convention: positive hue moves red towards yellow, as in torchvision; 1 is the full circle.
 

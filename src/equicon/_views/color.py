@@ -32,7 +32,7 @@ class ColorMap:
 
     The 6 × 6 matrix acts on (r, g, b, mean r, mean g, mean b). It moves the means together with the pixels, so a chain
     of maps is a product of matrices. Colours are clamped to [0, 1] once, at the end of the chain. Libraries that apply
-    one operation after another clamp after each.
+    one operation after another clamp after each. The mean is that of each view; for a clip, that of each frame.
 
     Args:
         matrix: (B, 6, 6).
@@ -89,14 +89,21 @@ class ColorMap:
         """Compose: ``other`` acts first."""
         return ColorMap(matmul(self.matrix, other.matrix), self.uses_mean or other.uses_mean)
 
-    def check(self, images: Tensor) -> None:
-        """Check that images (B, C, H, W) have three channels."""
-        if images.shape[1] != 3:
-            fix = "If they are channels last, write images.permute(0, 3, 1, 2). Else leave colour out of the chain."
+    def check(self, images: Tensor, rgb_first: bool = False) -> None:
+        """Check that images (B, C, H, W), or clips (B, T, C, H, W), have three channels, or begin with them."""
+        channels = images.shape[-3]
+        if channels != 3 and not (rgb_first and channels > 3):
+            order = "0, 1, 4, 2, 3" if images.ndim == 5 else "0, 3, 1, 2"
+            begin = "If the first three are red, green and blue, write rgb_first=True. " if channels > 3 else ""
+            fix = (
+                f"{begin}If they are channels last, write images.permute({order}). Else leave colour out of the chain."
+            )
             raise value_error("images", "3 channels for a colour transform", images, fix)
 
     def apply(self, views: Tensor) -> Tensor:
-        """Apply to views (B, 3, h, w) in [0, 1]."""
+        """Apply to views (B, 3, h, w) in [0, 1]. Channels after the first three stay as they are."""
+        if views.shape[1] > 3:
+            return torch.cat([self.apply(views[:, :3]), views[:, 3:]], 1)
         matrix, pixels = self.matrix.to(views.dtype), views.flatten(2)
         if concrete(views):
             mapped = product(matrix[:, :3, :3], pixels)
@@ -136,8 +143,8 @@ class Normalization:
             raise value_error("std", f"{len(self.mean)} numbers, as in mean", f"{len(self.std)}")
 
     def check(self, images: Tensor) -> None:
-        """Check that images (B, C, H, W) have as many channels as the mean."""
-        if images.shape[1] != len(self.mean):
+        """Check that images (B, C, H, W), or clips (B, T, C, H, W), have as many channels as the mean."""
+        if images.shape[-3] != len(self.mean):
             raise value_error("images", f"{len(self.mean)} channels, as in mean", images)
 
     def apply(self, views: Tensor) -> Tensor:

@@ -1,28 +1,35 @@
-"""Masks of whole numbers, split into words that a warp by ``nearest`` moves without rounding.
+"""Masks, of which a view shows the nearest pixels: their numbers are copied, and never rounded.
 
-A warp computes in floating types. Above 2²⁴, float32 does not hold every whole number; above 2⁵³, float64 does not. But
-both hold 16 bits. So wider masks are warped as several channels of 16 bits, which all read the same pixel.
+A warp computes in floating types. Above 2²⁴, float32 does not hold every whole number; above 2⁵³, float64 does not. So
+the warp moves the numbers of the pixels, once for all channels, and then the values are looked up.
 """
 
 import torch
 from torch import Tensor
 
+from equicon._checks import Size, readable
+from equicon._views.view import make_view
+from equicon._views.warp import PaddingMode
 
-def to_words(masks: Tensor) -> Tensor:
-    """Split masks (B, C, H, W) of whole numbers or bool into words of 16 bits (B, k·C, H, W)."""
-    if masks.dtype.itemsize == 1:
-        return masks.to(torch.int16)
-    wide = masks.long()  # by arithmetic, since vmap of torch 2.11 cannot view bits as another type
-    return torch.cat([(wide >> bits & 0xFFFF).int() for bits in _bits(masks.dtype)], 1)
+_AT_A_TIME = 8  # pictures whose numbers of pixels a CPU looks up at a time, so that these stay in its cache
 
 
-def from_words(words: Tensor, dtype: torch.dtype) -> Tensor:
-    """Join words (B, k·C, h, w) to masks (B, C, h, w) of the type that they were split from."""
-    if dtype.itemsize == 1:
-        return words.to(dtype)
-    parts = words.long().chunk(dtype.itemsize // 2, 1)
-    return torch.stack([part << bits for part, bits in zip(parts, _bits(dtype), strict=True)]).sum(0).to(dtype)
-
-
-def _bits(dtype: torch.dtype) -> range:
-    return range(0, 8 * dtype.itemsize, 16)
+def nearest_view(masks: Tensor, matrix: Tensor, size: Size, padding_mode: PaddingMode, fill: float) -> Tensor:
+    """Make views (B, C, h, w) of masks (B, C, H, W), of any type, with ``fill`` where there is no pixel."""
+    if readable(matrix) and len(masks) > _AT_A_TIME:
+        parts = zip(masks.split(_AT_A_TIME), matrix.split(_AT_A_TIME), strict=True)
+        return torch.cat([nearest_view(some, m, size, padding_mode, fill) for some, m in parts])
+    height, width = masks.shape[-2:]
+    dtype = torch.promote_types(masks.dtype if masks.is_floating_point() else torch.uint8, torch.float32)
+    if height * width >= 2**24:
+        dtype = torch.float64
+    count = torch.arange(1, height * width + 1, device=masks.device, dtype=dtype)
+    pixels = count.view(1, 1, height, width).expand(masks.shape[0], -1, -1, -1)
+    found = make_view(pixels, matrix, size, dtype=dtype, mode="nearest", padding_mode=padding_mode).long()
+    kept = masks.dtype
+    if kept in (torch.uint16, torch.uint32, torch.uint64):  # torch lacks most operations for them; int64 holds the bits
+        masks, fill = masks.long(), int(fill) - 2**64 if fill >= 2**63 else int(fill)
+    # Number 0 is what lies outside.
+    known = torch.cat([torch.full_like(masks[..., :1, 0], fill), masks.flatten(2)], 2)
+    views = known.gather(2, found.flatten(2).expand(-1, masks.shape[1], -1))
+    return views.reshape(*masks.shape[:2], *size).to(kept)

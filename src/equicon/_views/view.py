@@ -114,11 +114,10 @@ def make_view(
     mode: Mode = "bilinear",
     padding_mode: PaddingMode = "zeros",
 ) -> Tensor:
-    """Make views (B, C, h, w) of images by unit-frame matrices (B, 3, 3)."""
-    if color is not None:
-        color.check(images)
-    if normalization is not None:
-        normalization.check(images)
+    """Make views (B, C, h, w) of images by unit-frame matrices (B, 3, 3).
+
+    The caller has checked that colour and normalisation suit the number of channels.
+    """
     source = (images.shape[-2], images.shape[-1])
     last = last_level(source, size) if antialias and mode == "bilinear" else 0
     backend = choose(images, matrix, color, mode)

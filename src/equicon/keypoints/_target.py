@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from equicon._checks import check_batch, check_images, value_error
 from equicon._groups.affine import Affine
+from equicon._labels.sides import swap_sides
 from equicon.data import KeypointSample
 
 
@@ -98,10 +98,7 @@ def keypoint_target(sample: KeypointSample, images: Tensor, g: Affine, flip: Ten
     if flip is not None:
         if flip.shape != visible.shape[1:]:
             raise value_error("flip", f"one keypoint for each of {visible.shape[1]}", flip)
-        flip = flip.to(xy.device)
-        mirrored = (torch.linalg.det(g.matrix[:, :2, :2]) < 0)[:, None]
-        xy = torch.where(mirrored[..., None], xy[:, flip], xy)
-        visible = torch.where(mirrored, visible[:, flip], visible)
+        xy, visible = (swap_sides(values, flip, where=g.reflects) for values in (xy, visible))
     x, y = xy.unbind(-1)
     inside = (x >= -0.5) & (x <= size[1] - 0.5) & (y >= -0.5) & (y <= size[0] - 0.5)
     return KeypointTarget(images, xy, visible * inside)

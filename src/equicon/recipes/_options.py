@@ -130,8 +130,8 @@ def add_schedule(training: Any, recipes: Recipes, *, epochs: str, lr: str, clip:
     training.add_argument("--clip", type=number(), default=clip, metavar="NORM", help=long)
 
 
-def add_consistency(parser: argparse.ArgumentParser) -> None:
-    """Add the group of pictures without labels."""
+def add_consistency(parser: argparse.ArgumentParser) -> Any:
+    """Add the group of pictures without labels, and give it."""
     group = parser.add_argument_group(
         "pictures without labels",
         "The model also learns to agree with its own average on other views of them. The average is what is kept. "
@@ -150,6 +150,7 @@ def add_consistency(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--agree", type=number(above=0.0), default=0.1, metavar="SHARE", help=near)
     decay = "share of the average that a step keeps"
     group.add_argument("--average", type=number(), default=0.99, metavar="SHARE", help=decay)
+    return group
 
 
 def add_machine(parser: argparse.ArgumentParser, *, precise: str) -> None:
@@ -217,6 +218,8 @@ def add_prediction(parser: argparse.ArgumentParser, *, batch_size: int) -> None:
     """Add how the images of a program that predicts are read, and where it predicts."""
     size = "images to predict at a time"
     parser.add_argument("--batch-size", type=whole(1), default=batch_size, metavar="N", help=size)
+    views = "views of each picture to average over: the plain one, and others that are slightly turned, scaled, shifted"
+    parser.add_argument("--views", type=whole(1), default=1, metavar="N", help=views)
     workers = "processes that read images; 0: the main process reads them"
     parser.add_argument("--workers", type=whole(0), default=0, metavar="N", help=workers)
     device = "device to predict on, such as cpu, cuda or cuda:1"

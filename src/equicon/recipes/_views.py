@@ -47,7 +47,6 @@ def draw_action(
     images: Tensor,
     frame: eq.Affine,
     args: argparse.Namespace,
-    generator: torch.Generator | None = None,
 ) -> eq.Action:
     """Draw transforms. With ``--inside``, magnify each view until it shows nothing outside its image.
 
@@ -56,9 +55,8 @@ def draw_action(
         images: The images (B, 3, H, W).
         frame: The frame around the hand in each image.
         args: The options of ``pretrain_freihand.py``.
-        generator: The source of randomness. None takes torch's global generator.
     """
-    action = augment.sample(len(images), generator=generator, device=images.device)
+    action = augment.sample(len(images), device=images.device)
     if not args.inside:
         return action
     return action.inside((images.shape[-2], images.shape[-1]), (args.size, args.size), frame)

@@ -101,6 +101,19 @@ def test_predictions_of_a_table_are_a_table(whole, mouse, tmp_path):
     assert len(rows) == 3 + 24
 
 
+def test_several_views_are_averaged_and_written_down(evaluated, whole, coco, tmp_path):
+    words = [str(whole / "best.pt"), "--data", str(coco), "--device", "cpu", "--batch-size", "7", "--views"]
+    found = []
+    for name, views in (("one", 1), ("three", 3), ("again", 3)):
+        evaluate_keypoints.main([*words, str(views), "--out", str(tmp_path / name)])
+        found.append(result(tmp_path / name, "evaluation.json"))
+    assert [each["views"] for each in found] == [1, 3, 3]
+    assert found[0] == result(evaluated, "evaluation.json")
+    assert found[1] == found[2]
+    assert found[1]["model"] != found[0]["model"]
+    assert found[1]["mean pose"] == found[0]["mean pose"]
+
+
 def test_other_keypoints_are_refused(whole, tmp_path, hands):
     from equicon.data import write_deeplabcut
 

@@ -81,6 +81,18 @@ def test_a_video_gets_a_table_and_a_video(whole, hands, tmp_path):
     assert (painted[3].image.float() - plain[3].image.float()).abs().max() > 60
 
 
+def test_a_video_may_be_seen_in_several_views(whole, hands, tmp_path):
+    pytest.importorskip("av", reason="videos need PyAV")
+    write_video(tmp_path / "a.mp4", hands[0][:3], rate=10)
+    found = []
+    for views in (1, 3):
+        words = [str(whole / "best.pt"), str(tmp_path / "a.mp4"), "--views", str(views), "--device", "cpu"]
+        predict_keypoints.main([*words, "--out", str(tmp_path / str(views))])
+        found.append(torch.tensor(list(table(tmp_path / str(views) / "predictions.csv").values())))
+    assert found[0].shape == found[1].shape == (3, 18)
+    assert 0 < float((found[0] - found[1]).abs().max()) < 24  # less than half of the picture
+
+
 def test_painting_covers_keypoints_and_little_else():
     picture = torch.zeros(3, 60, 80, dtype=torch.uint8)
     xy = torch.tensor([[20.0, 30.0], [50.0, 30.0], [500.0, -70.0]])

@@ -1,0 +1,1 @@
+"""Averages of predictions over several views of a picture."""

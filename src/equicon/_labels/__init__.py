@@ -1,0 +1,1 @@
+"""Labels that change when a picture is mirrored."""
