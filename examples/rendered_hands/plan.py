@@ -93,7 +93,9 @@ class FineTune:
         fraction: The share of the labels.
         rate: The learning rate of everything but the encoder.
         encoder_rate: The learning rate of the encoder, as a multiple of ``rate``.
-        patient: Whether the rate may fall only after as many images as pre-training sees.
+        cosine: Whether it has ``Preset.tune_steps`` steps, and rates that fall along a cosine. Otherwise it lowers its
+            rates where it gains no more, which is quicker, and good enough to choose settings.
+        patient: Whether it has as many steps more as pre-training has, for all its images.
         both: Whether it also learns from as many labels of ``wild``.
     """
 
@@ -101,6 +103,7 @@ class FineTune:
     fraction: float
     rate: float
     encoder_rate: float = 1.0
+    cosine: bool = False
     patient: bool = False
     both: bool = False
 
@@ -108,7 +111,7 @@ class FineTune:
     def key(self) -> str:
         """Name the piece, for files and for people."""
         slow = f", encoder at {self.encoder_rate:g}" if self.encoder_rate != 1 else ""
-        long = ", for as long as pre-training too" if self.patient else ""
+        long = (", cosine" if self.cosine else "") + (", for as long as pre-training too" if self.patient else "")
         labels = "labels of both domains" if self.both else "labels"
         return f"{100 * self.fraction:g} % of {labels}, rate {self.rate:g}{slow}{long}, after {self.start.key}"
 
@@ -196,7 +199,7 @@ def tuned(method: str, fraction: float, preset: Preset, done: Results) -> list[F
     if best is None:
         return []
     one = runs[best][0]
-    return [replace(one, start=start, fraction=fraction) for start in starts(method, preset, done)]
+    return [replace(one, start=start, fraction=fraction, cosine=True) for start in starts(method, preset, done)]
 
 
 def patient(preset: Preset, done: Results) -> list[FineTune]:
@@ -260,11 +263,11 @@ def _wanted(preset: Preset, done: Results) -> Iterator[Piece]:
         choices += [encoder_rates(method, fraction, preset, done) for method in METHODS]
         runs_of = [run for runs in choices for each in runs.values() for run in each]
         yield from (run for run in runs_of if run.start.key in begun)
-    for fraction in FRACTIONS:
-        every = [run for method in ("none", *METHODS) for run in tuned(method, fraction, preset, done)]
-        yield from sorted((run for run in every if run.start.key in begun), key=lambda run: run.start.seed)
     for changes, methods in QUESTIONS.values():
         yield from (run for change in changes for method in methods for run in asked(method, change, preset, done))
+    for fraction in (FRACTIONS[1], FRACTIONS[0], FRACTIONS[2]):
+        every = [run for method in ("none", *METHODS) for run in tuned(method, fraction, preset, done)]
+        yield from sorted((run for run in every if run.start.key in begun), key=lambda run: run.start.seed)
     yield from patient(preset, done)
     for change, methods in FURTHER.items():
         for method in methods:

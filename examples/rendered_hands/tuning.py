@@ -1,4 +1,4 @@
-"""Fine-tuning, from an encoder or from scratch, until it gains no more."""
+"""Fine-tuning, from an encoder or from scratch."""
 
 import copy
 import math
@@ -14,21 +14,21 @@ from torch import nn
 import equicon as eq
 from equicon.hands import Hand, Pose25D, PoseErrors, bone_length, pose_errors, pose_loss, pose_target
 from equicon.recipes import CLIP_NORM, REFINE_RATE
-from equicon.training import Batches, load_state, plain_state, seed_of, write_state
+from equicon.training import Batches, learning_rate, load_state, plain_state, seed_of, write_state
 
 LOSS_WEIGHTS = (10.0, 1.0, 0.2)
 DROP, PATIENCE = 0.3, 3
-"""Fine-tuning multiplies its rates by ``DROP`` after ``PATIENCE`` validations without a gain."""
+"""Without a cosine, fine-tuning multiplies its rates by ``DROP`` after ``PATIENCE`` validations without a gain."""
 LATEST = (0.7, 0.85)
-"""The shares of all steps after which fine-tuning lowers its rates at the latest, for the first and the second time."""
+"""The shares of all steps after which it lowers its rates at the latest, for the first and the second time."""
 
 
 def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, Any]:
     """Fine-tune a 2.5D model from an encoder and a share of the labels, and test it on both domains.
 
-    The rate is lowered twice. Fine-tuning ends when, at the lowest rate, the error on hands kept for this has not
-    fallen for a while. It goes on from the best model so far when it lowers the rate, and that model is tested at the
-    end.
+    The model with the least error on hands kept for this is tested. The rates fall along a cosine. Without one, they
+    are lowered twice, each time going on from the best model so far. Then fine-tuning ends when, at the lowest rate,
+    the error has not fallen for a while.
     """
     seed = piece.start.seed
     begun, width = build(preset)
@@ -43,8 +43,7 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
     chosen = torch.randperm(len(data.image), generator=torch.Generator().manual_seed(seed))[:known]
     data = some(data, chosen)  # the probes of this seed use the same labels
     repeated = -(-preset.tune_batch // known)
-    patience = 2 * preset.steps * preset.batch // preset.tune_batch if piece.patient else 0
-    last = preset.tune_steps + patience
+    last = preset.tune_steps + (2 * preset.steps * preset.batch // preset.tune_batch if piece.patient else 0)
     drawn = iter(Batches(known * repeated, preset.tune_batch, seed, 0, last))
     colour = eq.presets.peclr().transforms[-1]
     augment = eq.Compose(
@@ -59,7 +58,9 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
     best, drops, since, course = (math.inf, 0, copy.deepcopy(model.state_dict())), 0, 0, []
     for step in range(last):
         for group in optimizer.param_groups:
-            group["lr"] = piece.rate * DROP**drops * min(1.0, (step + 1) / preset.tune_every) * group["times"]
+            steady = learning_rate(step, last, peak=1.0, warmup=preset.tune_every / last)
+            warming = min(1.0, (step + 1) / preset.tune_every)
+            group["lr"] = piece.rate * group["times"] * (steady if piece.cosine else warming * DROP**drops)
         batch = some(data, torch.tensor(next(drawn), device="cpu") % known)
         torch.manual_seed(seed_of(seed, 2, step))
         images, g = augment(batch.image, size=(preset.size, preset.size), memory_format=torch.channels_last)
@@ -78,8 +79,10 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
         since += 1
         if course[-1] < best[0]:
             best, since = (course[-1], step + 1, copy.deepcopy(model.state_dict())), 0
-        late = drops < len(LATEST) and step + 1 >= patience + LATEST[drops] * preset.tune_steps
-        if late or (since >= PATIENCE and step >= patience):
+        if piece.cosine:
+            continue
+        late = drops < len(LATEST) and step + 1 >= LATEST[drops] * preset.tune_steps
+        if late or since >= PATIENCE:
             if drops == len(LATEST):
                 break
             drops, since = drops + 1, 0

@@ -32,7 +32,7 @@ class PathBatch(MatrixBatch):
             steps: Number of elements on each path, at least 1. From 2 on, both ends are among them; 1 gives the start.
 
         Returns:
-            The elements of the first path, then those of the second, and so on: B · steps in all.
+            The paths, one after the other, as B · steps elements.
 
         Raises:
             ValueError: If batch sizes or devices do not fit, or steps is below 1.

@@ -12,6 +12,7 @@ import equicon as eq
 from equicon.hands import Pose25D, bone_length, pose_errors
 from equicon.metrics import epe, procrustes_align
 from equicon.probes import Features
+from equicon.training import learning_rate
 
 plan, work = load("rendered_hands/plan.py"), load("rendered_hands/work.py")
 common, sizes, tuning = (load(f"rendered_hands/{name}.py") for name in ("common", "sizes", "tuning"))
@@ -154,7 +155,7 @@ def test_the_labels_of_both_domains_are_twice_as_many(out):
 
 
 @pytest.mark.slow
-def test_fine_tuning_ends_when_nothing_is_gained_and_not_before_its_time(out, monkeypatch):
+def test_fine_tuning_lowers_its_rates_where_nothing_is_gained_or_along_a_cosine(out, monkeypatch):
     start = plan.Pretrain("none")
     work.run(start, TOY, out, "cpu", 1)
     errors = iter([9.0, 8.0, *[8.5] * 3, 7.0, *[7.5] * 3, *[9.0] * 3])
@@ -176,10 +177,14 @@ def test_fine_tuning_ends_when_nothing_is_gained_and_not_before_its_time(out, mo
     assert (found["steps"], found["best"], found["chosen by"]) == (12, 6, 7.0)
     assert rates == pytest.approx([1e-3] * 5 + [3e-4] * 4 + [9e-5] * 3)
     assert next(errors, None) is None
+    # Along a cosine, it does not end before its time. A patient one has as many images more as 10 steps saw, each twice.
     monkeypatch.setattr(tuning, "test", lambda model, data: real(model, data)._replace(mm=1.0))
-    preset = replace(TOY, tune_steps=100, steps=10)
-    found = work.run(plan.FineTune(start, 1.0, 1e-3, patient=True), preset, out, "cpu", 1)
-    assert found["steps"] == 21 + 2 * tuning.PATIENCE  # as many images first as 10 steps saw, each twice
+    preset = replace(TOY, tune_steps=8, steps=10)
+    for patient, steps in ((False, 8), (True, 28)):
+        rates.clear()
+        found = work.run(plan.FineTune(start, 1.0, 1e-3, cosine=True, patient=patient), preset, out, "cpu", 1)
+        assert (found["steps"], found["best"], found["drops"]) == (steps, 1, 0)
+        assert rates == pytest.approx([learning_rate(k, steps, peak=1e-3, warmup=1 / steps) for k in range(steps)])
 
 
 def test_a_typical_hand_is_one_of_those_known_and_most_are_like_it():
