@@ -177,7 +177,7 @@ def test_fine_tuning_lowers_its_rates_where_nothing_is_gained_or_along_a_cosine(
     assert (found["steps"], found["best"], found["chosen by"]) == (12, 6, 7.0)
     assert rates == pytest.approx([1e-3] * 5 + [3e-4] * 4 + [9e-5] * 3)
     assert next(errors, None) is None
-    # Along a cosine, it does not end before its time. A patient one has as many images more as 10 steps saw, each twice.
+    # Along a cosine, it does not end early. A patient one has as many images more as 10 steps saw, each twice.
     monkeypatch.setattr(tuning, "test", lambda model, data: real(model, data)._replace(mm=1.0))
     preset = replace(TOY, tune_steps=8, steps=10)
     for patient, steps in ((False, 8), (True, 28)):
