@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from common import DOMAINS, MORE, SETS, encoder_file, hands, render
-from plan import METHODS, FineTune, Piece, Pretrain, settings
+from plan import METHODS, FineTune, Piece, Pretrain, settings, tuned
 from sizes import Preset, preset_of
 from work import run
 
@@ -43,7 +43,6 @@ WHAT = {
     "exact": "A quarter-width ResNet-18 pre-trained by contrastive learning with points that move exactly",
     "pose": "A 2.5D model of right hands, fine-tuned with all labels of both domains",
 }
-POSE_RATE = 1e-3
 CHECKED = {"labels": 400, "hands": 200}
 
 
@@ -91,12 +90,18 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def pose(preset: Preset, done: dict[str, Any]) -> FineTune:
-    """Choose where the 2.5D model starts: from the pre-training of the first seed with the least error of its probe."""
+    """Choose where the 2.5D model starts: from the pre-training of the first seed with the least error of its probe.
+
+    Its rates are those that this method chose with 10 % of the labels.
+    """
     starts = [start for method in METHODS if (start := settings(method, preset, done)) and start.key in done]
     if not starts:
         sys.exit("--results: no method has a pre-training with its chosen settings yet. Run reproduce.py first.")
     best = min(starts, key=lambda start: float(done[start.key]["chosen by"]))
-    return FineTune(best, 1.0, POSE_RATE, both=True)
+    runs = tuned(best.method, 1.0, preset, done)
+    if not runs:
+        sys.exit(f"--results: the rates of fine-tuning are not chosen yet for {best.method}. Run reproduce.py first.")
+    return replace(runs[0], both=True)
 
 
 def made(piece: Piece, preset: Preset, args: argparse.Namespace, results: dict[str, Any]) -> dict[str, Any]:
