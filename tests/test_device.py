@@ -119,3 +119,19 @@ def test_no_step_of_keypoints_waits(head):
         losses = keypoint_loss(model(target.images), target)
         assert {loss.device.type for loss in losses.values()} == {"cuda"}
         assert not copies.waiting, copies.waiting[0]
+
+
+def test_no_clip_path_or_swap_waits():
+    chain = eq.Compose([eq.RandomAffine(45, 0.1), eq.RandomGrayscale(0.3), eq.RandomGaussianNoise(0.1)])
+    with FakeTensorMode(allow_non_fake_inputs=True), Copies() as copies:
+        clips = fake(4, 6, 4, 64, 80, dtype=torch.uint8)
+        start, end = (chain.sample(4, device="cuda") for _ in range(2))
+        moving = start.path(end, 6)
+        frame = eq.Affine.from_boxes(fake(24, 4), (64, 80))
+        views = moving(clips, size=(32, 32), frame=frame, rgb_first=True)
+        assert start(clips, size=(32, 32), rgb_first=True).shape == views.shape == (4, 6, 4, 32, 32)
+        g, xy = moving.affine, fake(24, 17, 2)
+        for pairs in ("coco", torch.arange(17)):
+            xy = eq.swap_sides(g.points(xy, (64, 80)), pairs, where=g.reflects)
+        assert xy.device.type == start.affine.warp(clips, fill=0.5).device.type == "cuda"
+        assert not copies.waiting, copies.waiting[0]

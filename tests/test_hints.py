@@ -45,9 +45,9 @@ TABLE = {
     "one grey image": (lambda: G.warp(zeros(1, 8, 8)), ValueError, "Add the batch dimension: images[None]."),
     "one image, channels last": (lambda: G.warp(zeros(8, 8, 3)), ValueError, "images.permute(2, 0, 1)[None]"),
     "one plane": (lambda: G.warp(zeros(8, 8)), ValueError, "images[None, None]"),
-    "labels, bilinear": (lambda: G.warp(zeros(2, 1, 8, 8, dtype=LONG)), TypeError, "warp(masks, mode='nearest')"),
+    "labels, bilinear": (lambda: G.warp(zeros(2, 1, 8, 8, dtype=LONG)), TypeError, "Masks go through Affine.masks"),
     "labels to a transform": (
-        lambda: eq.RandomRotation(9)(zeros(2, 1, 8, 8, dtype=BOOL)), TypeError, "warp(masks, mode='nearest')"
+        lambda: eq.RandomRotation(9)(zeros(2, 1, 8, 8, dtype=BOOL)), TypeError, "Masks go through Affine.masks"
     ),
     # points, boxes, matrices
     "points with a third": (lambda: G.points(zeros(2, 17, 3)), ValueError, "xy[..., :2]"),

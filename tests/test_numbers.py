@@ -149,7 +149,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "swap_sides": (lambda pairs: eq.swap_sides(POINTS, pairs), (((0, 1),),)),
     "visible": (lambda s, v: G.visible(POINTS, s, v), ((8, 9), (4, 5))),
     "clip_boxes": (lambda s, v: list(G.clip_boxes(POINTS.flatten(1), s, v)), ((8, 9), (4, 5))),
-    "seen": (G.seen, ((8, 9), (4, 5))),
+    "footprint": (G.footprint, ((8, 9), (4, 5))),
     "read_box": (G.read_box, ((8, 9), (4, 5))),
     "from_crop": (lambda s: eq.Affine.from_crop(torch.tensor([[1, 2, 5, 6]]), s).matrix, ((8, 9),)),
     "coverage": (G.coverage, ((8, 9), (4, 5))),

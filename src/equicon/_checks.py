@@ -210,7 +210,7 @@ def check_images(images: Any, *, masks: bool = False, clips: bool = False) -> Te
     if images.ndim != 4 and not (clips and images.ndim == 5):
         raise value_error("images", f"a batch of shape {shape}", images, fix_images(images))
     if images.dtype.is_complex or not (masks or images.dtype == torch.uint8 or images.is_floating_point()):
-        fix = "For masks, call Affine.warp(masks, mode='nearest'). Divide a picture by its type's largest value."
+        fix = "Masks go through Affine.masks. Divide a picture by its type's largest value."
         raise type_error("images", "uint8, or a floating type with values in [0, 1]", images, fix)
     if 0 in images.shape[1:]:
         frame = "one frame, " if images.ndim == 5 else ""

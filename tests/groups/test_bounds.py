@@ -151,7 +151,7 @@ def test_shares_of_a_partition_of_the_source_sum_to_what_is_seen(seed, source, v
     boxes = torch.stack([torch.stack([xs[i], ys[j], xs[i + 1], ys[j + 1]]) for i in range(4) for j in range(4)])
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     total = (g.clip_boxes(boxes.expand(4, -1, -1), source, view).share * areas).sum(1)
-    assert_close(total, size_of(g.seen(source, view)).nan_to_num(0.0), atol=1e-7, rtol=1e-7)
+    assert_close(total, size_of(g.footprint(source, view)).nan_to_num(0.0), atol=1e-7, rtol=1e-7)
 
 
 @settings(max_examples=30)
@@ -234,7 +234,7 @@ def test_points_lines_and_boxes_that_nobody_knows():
 @given(seeds, sizes, sizes)
 def test_the_polygon_is_convex_and_holds_just_what_is_visible(seed, source, view):
     g = random_affine(seed, 4, WIDE)
-    corners = g.seen(source, view)
+    corners = g.footprint(source, view)
     assert corners.shape == (4, 8, 2)
     xy = torch.rand(4, 200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) * 1.2 - 0.1
     xy = xy * torch.tensor(source[::-1]) - 0.5
@@ -259,20 +259,20 @@ def test_the_polygon_is_convex_and_holds_just_what_is_visible(seed, source, view
 @given(seeds, sizes, sizes)
 def test_a_view_sees_of_its_source_what_the_source_sees_of_the_view(seed, source, view):
     g = random_affine(seed, 4, WIDE)
-    there = size_of(g.points(g.seen(source, view), source, view))
-    assert_close(there, size_of(g.inverse().seen(view, source)), equal_nan=True, atol=1e-7, rtol=1e-7)
+    there = size_of(g.points(g.footprint(source, view), source, view))
+    assert_close(there, size_of(g.inverse().footprint(view, source)), equal_nan=True, atol=1e-7, rtol=1e-7)
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_the_area_of_the_polygon_is_the_coverage(name):
     g, source, view = drawn(name), (48, 64), (60, 56)
-    share = size_of(g.points(g.seen(source, view), source, view)) / math.prod(view)
+    share = size_of(g.points(g.footprint(source, view), source, view)) / math.prod(view)
     assert_close(share, g.coverage(source, view).mean((1, 2, 3)), atol=0.01, rtol=0)
 
 
 def test_a_view_that_shows_nothing_has_no_polygon():
     away = eq.Affine.from_linear(torch.eye(2).expand(2, 2, 2), torch.tensor([[0.0, 0.0], [9.0, 0.0]]))
-    assert away.seen((8, 8)).isnan().flatten(1).all(1).tolist() == [False, True]
+    assert away.footprint((8, 8)).isnan().flatten(1).all(1).tolist() == [False, True]
 
 
 # --- how they are called
@@ -282,7 +282,7 @@ def everything(g: eq.Affine, xy: torch.Tensor, boxes: torch.Tensor) -> list[torc
     return [
         g.visible(xy, SOURCE, VIEW),
         *g.clip_boxes(boxes, SOURCE, VIEW),
-        g.seen(SOURCE, VIEW),
+        g.footprint(SOURCE, VIEW),
         *(g.read_box(SOURCE, (8, 9), padding_mode=how) for how in ("zeros", "border", "reflection")),
         g.reflects,
         (g @ eq.Affine.from_crop(g.read_box(SOURCE), SOURCE).inverse()).matrix,
@@ -318,7 +318,7 @@ def test_all_compiles_whole():
         g = eq.Affine._of(matrix)
         crop = eq.Affine.from_crop(g.read_box(SOURCE, VIEW), SOURCE)
         return [
-            g.visible(xy, SOURCE, VIEW), *g.clip_boxes(boxes, SOURCE, VIEW), g.seen(SOURCE, VIEW),
+            g.visible(xy, SOURCE, VIEW), *g.clip_boxes(boxes, SOURCE, VIEW), g.footprint(SOURCE, VIEW),
             g.read_box(SOURCE, (8, 9), padding_mode="reflection"), g.reflects, crop.matrix,
         ]  # fmt: skip
 
@@ -343,7 +343,7 @@ def test_boxes_and_shares_and_polygons_have_gradients():
 
     def run(matrix: torch.Tensor, boxes: torch.Tensor) -> tuple[torch.Tensor, ...]:
         g = eq.Affine._of(matrix)
-        return (*g.clip_boxes(boxes[:, :3], SOURCE, VIEW), g.seen(SOURCE, VIEW))
+        return (*g.clip_boxes(boxes[:, :3], SOURCE, VIEW), g.footprint(SOURCE, VIEW))
 
     assert torch.autograd.gradcheck(run, (matrix.requires_grad_(), boxes.requires_grad_()))
     found = eq.Affine._of(matrix).clip_boxes(boxes, SOURCE, VIEW)
@@ -382,10 +382,22 @@ def test_bad_input_is_named():
         g.visible(torch.ones(2, 5, 2, dtype=torch.int64), SOURCE)
     with pytest.raises(ValueError, match=r"xy: expected a batch of 2, like the map, got a batch of 3"):
         g.visible(torch.rand(3, 5, 2), SOURCE)
+    points, boxes, meta = torch.rand(2, 5, 2), torch.rand(2, 4).cumsum(-1), eq.Affine.identity(2).to("meta")
+    for call in (g.visible, g.points):
+        with pytest.raises(ValueError, match=r"xy: expected xy on cpu, got xy on meta\. Move one of the two with \.to"):
+            call(points.to("meta"), SOURCE)
+    with pytest.raises(ValueError, match=r"xy: expected xy on meta, got xy on cpu"):
+        meta.points(points)
+    for call in (g.clip_boxes, g.boxes):
+        with pytest.raises(ValueError, match=r"boxes: expected boxes on cpu, got boxes on meta"):
+            call(boxes.to("meta"), SOURCE)
+    with pytest.raises(ValueError, match=r"K: expected K on cpu, got K on meta"):
+        g.intrinsics(torch.eye(3, device="meta").expand(2, 3, 3), SOURCE)
     with pytest.raises(ValueError, match=r"boxes: expected a batch of 2"):
         g.clip_boxes(torch.rand(3, 4), SOURCE)
-    with pytest.raises(ValueError, match=r"boxes: expected x1 <= x2 and y1 <= y2, got \[5\.0, .*\] at index 1\. If"):
-        g.clip_boxes(torch.tensor([[0.0, 0, 1, 1], [5.0, 0, 1, 1]]), SOURCE)
+    turned = torch.tensor([[[0.0, 0, 1, 1], [0.0, 0, 1, 1]], [[5.0, 0, 1, 1], [0.0, 0, 1, 1]]])
+    with pytest.raises(ValueError, match=r"boxes: expected x1 <= x2 and y1 <= y2, got .* at index \[1, 0\]\. If"):
+        g.clip_boxes(turned, SOURCE)
     for call in (
         g.seen,
         g.read_box,
@@ -395,7 +407,7 @@ def test_bad_input_is_named():
         with pytest.raises(ValueError, match=r"source: expected a whole number of at least 1"):
             call((0, 3))
     with pytest.raises(ValueError, match=r"view: expected a whole number of at least 1"):
-        g.seen(SOURCE, (4, 0))
+        g.footprint(SOURCE, (4, 0))
     with pytest.raises(ValueError, match=r"padding_mode: expected one of zeros, border, reflection, got str 'reflect'"):
         g.read_box(SOURCE, padding_mode="reflect")
     with pytest.raises(TypeError, match=r"antialias: expected True or False, got int 1"):

@@ -79,7 +79,7 @@ def wrong(method: str) -> dict[str, tuple[Any, type[Exception], str]]:
         "elsewhere": (
             good.to("meta"),
             ValueError,
-            rf"{name}: expected {name} on cpu, got {name} on meta\. Move the map",
+            rf"{name}: expected {name} on cpu, got {name} on meta\. Move one of the two",
         ),
     }
     if method in ("heatmaps", "vectors"):

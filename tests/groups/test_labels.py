@@ -73,5 +73,5 @@ def test_points_and_boxes_are_one_or_any_number_to_an_element():
 
 
 def test_images_elsewhere_are_refused():
-    with pytest.raises(ValueError, match=r"images: expected images on cpu, got images on meta\. Move the map"):
+    with pytest.raises(ValueError, match=r"images: expected images on cpu, got images on meta\. Move one of the two"):
         eq.Affine.identity(1).warp(torch.rand(1, 3, 4, 4, device="meta"))

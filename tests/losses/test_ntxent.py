@@ -343,6 +343,7 @@ def test_autocast_does_not_round_it_nor_its_gradient(chunk_size):
         (lambda: eq.nt_xent(pair(4, 8)[0], pair(3, 8)[0]), ValueError, r"z2: expected the shape of z1, \(4, 8\)"),
         (lambda: eq.nt_xent(pair(4, 8)[0], pair(4, 6)[0]), ValueError, r"z2: expected the shape of z1, \(4, 8\)"),
         (lambda: eq.nt_xent(torch.rand(4, 2, 2), torch.rand(4, 2, 2)), ValueError, r"Flatten each with z.flatten\(1\)"),
+        (lambda: eq.nt_xent(torch.rand(4, 2, 5, 5), torch.rand(4, 2, 5, 5)), ValueError, r"Heatmaps, .* as base_loss"),
         (
             lambda: eq.nt_xent(torch.rand(0, 4), torch.rand(0, 4)),
             ValueError,

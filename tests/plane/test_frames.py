@@ -82,3 +82,13 @@ def test_between_pixels_is_the_extent_of_the_places_between_the_pixels_of_a_leve
     assert_close(
         _frames.map_points(_frames.after(axes, matrix), xy), _frames.apply(axes, _frames.map_points(matrix, xy))
     )
+
+
+def test_a_picture_ends_half_a_pixel_beyond_its_outermost_centres():
+    size, nan = (4, 6), torch.nan
+    left, top, right, bottom = _frames.edges(size)
+    assert _frames.unit_points(torch.tensor([[left, top], [right, bottom]]), size).tolist() == [[-1.5, -1], [1.5, 1]]
+    inside = torch.tensor([[left, top], [right, bottom], [left, bottom], [5.0, 3.0]])
+    beside = torch.tensor([[-0.6, 0.0], [5.6, 0.0], [0.0, -0.6], [0.0, 3.6], [4.0, 5.0], [nan, 1.0], [1.0, nan]])
+    assert _frames.within(inside, size).all()
+    assert not _frames.within(beside, size).any()

@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from equicon._plane.matrix import inverse_affine
-from equicon._plane.values import check_affine_values, check_intrinsics, has_inverse, is_affine
+from equicon._plane.values import check_affine_values, check_intrinsics, check_upright, has_inverse, is_affine
 
 powers = st.floats(-44, 38)
 
@@ -65,3 +66,16 @@ def test_the_error_says_which_type_must_hold_the_inverse():
         check_affine_values("m", matrices(1e-30, 0.0, 0.0, 1e-30))
     with pytest.raises(ValueError, match="m: expected finite numbers"):
         check_affine_values("m", matrices(math.inf, 0.0, 0.0, 1.0))
+
+
+@pytest.mark.parametrize("index", [(1,), (1, 2), (0, 1, 2)])
+def test_a_box_that_is_turned_is_named_by_all_its_indices(index):
+    boxes = torch.tensor([1.0, 2.0, 1.0, 5.0]).repeat(*(3,) * len(index), 1)
+    boxes[..., 0, :] = torch.nan
+    check_upright("boxes", boxes)
+    for axis in (0, 1):
+        wrong = boxes.clone()
+        wrong[(*index, axis)] = 9.0
+        with pytest.raises(ValueError, match=re.escape(f"at index {list(index)}. If these are")):
+            check_upright("boxes", wrong)
+    check_upright("boxes", boxes.new_zeros(0, 4))

@@ -31,7 +31,7 @@ CASES = {
     "boxes as sizes": (
         ValueError,
         {"boxes": torch.tensor([[[9.0, 9, 4, 4]]] * 2)},
-        r"^boxes\[0\]: expected x1 <= x2 and y1 <= y2, got \[9.0, 9.0, 4.0, 4.0\]. .*add the first two",
+        r"^boxes\[0\]: expected x1 <= x2 and y1 <= y2, got \[9.0, 9.0, 4.0, 4.0\] at index \[0\]. .*add the first two",
     ),
     "one box each": (ValueError, {"boxes": torch.rand(2, 4)}, r"^boxes\[0\]: expected a tensor of shape \(M, 4\)"),
     "soft masks": (TypeError, {"masks": torch.rand(2, 16, 20)}, r"^masks\[0\]: .*whole numbers, .*bool: masks > 0.5"),

@@ -335,6 +335,21 @@ def test_bad_input_is_refused():
         ),
         (lambda: action.path(action.affine, 3), TypeError, "to: expected an equicon.Action, .* transform.sample"),
         (lambda: action.path(action[:2], 3), ValueError, "to: expected a batch of 3, like the map, got a batch of 2"),
+        (
+            lambda: action.path(action, 4).affine.points(torch.rand(3, 4, 5, 2)),
+            ValueError,
+            r"xy: expected a batch of 12, like the map, got a batch of 3\. For clips, write xy\.flatten\(0, 1\)",
+        ),
+        (
+            lambda: action.path(action, 4).affine.masks(CLIPS[:, :, 0]),
+            ValueError,
+            r"masks: expected a batch of 12, .* For clips, write masks\.flatten\(0, 1\)",
+        ),
+        (
+            lambda: eq.ColorJitter(0.4)(CLIPS.transpose(1, 2)),
+            ValueError,
+            r"3 channels for a colour .* channels come before the frames, write images\.transpose\(1, 2\)",
+        ),
         (lambda: action.path(action, 0), ValueError, "steps: expected a whole number of at least 1, got int 0"),
         (lambda: eq.ColorJitter(0.4)(CLIPS[:, :, :1]), ValueError, r"3 channels for a colour .* \(3, 4, 1, 30, 36\)"),
         (

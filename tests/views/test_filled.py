@@ -130,7 +130,7 @@ def test_a_fill_that_the_views_cannot_hold_is_refused():
         (torch.uint8, 256, nearest, r"a whole number in \[0, 255\], which uint8 holds, got int 256"),
         (torch.int8, -129, nearest, r"a whole number in \[-128, 127\], which int8 holds, got int -129"),
         (torch.int64, 2**63, nearest, r"a whole number in \[-9223372036854775808, 9223372036854775807\], which int64"),
-        (torch.int16, 0.5, nearest, r"a whole number in .* got float 0\.5\. Convert the masks to a type that holds it"),
+        (torch.int16, 0.5, nearest, r"a whole number in .* got float 0\.5\. Convert to a type that holds it"),
         (torch.bool, 2, nearest, r"a whole number in \[0, 1\], which bool holds, got int 2"),
         (torch.uint8, 114, {}, r"a number in \[0, 1\], like the views of uint8 pictures, got int 114\. Divide by 255"),
         (torch.half, 1e5, {}, r"a number in \[-65504, 65504\], got float 100000"),

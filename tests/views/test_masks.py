@@ -113,10 +113,20 @@ def test_masks_agree_with_kornia_where_it_holds_them():
 @pytest.mark.parametrize("dtype", [torch.bool, torch.int16, torch.int64, torch.complex64], ids=str)
 def test_other_ways_of_reading_say_what_a_mask_wants(dtype):
     masks = torch.zeros(1, 1, 4, 4, dtype=dtype)
-    with pytest.raises(TypeError, match=r"images: expected uint8, or a floating type .* mode='nearest'"):
+    with pytest.raises(TypeError, match=r"images: expected uint8, or a floating type .*Masks go through Affine\.masks"):
         eq.Affine.identity(1).warp(masks)
-    with pytest.raises(TypeError, match=r"images: expected uint8, or a floating type .*warp\(masks, mode='nearest'\)"):
+    with pytest.raises(TypeError, match=r"images: expected uint8, or a floating type .*Masks go through Affine\.masks"):
         eq.RandomRotation(45)(masks)
     if dtype.is_complex:
         with pytest.raises(TypeError, match="images: expected uint8, or a floating type"):
             eq.Affine.identity(1).warp(masks, mode="nearest")
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.uint32, torch.float16], ids=str)
+def test_many_masks_move_as_each_alone(dtype):
+    masks = any_values(torch.bool if dtype == torch.float16 else dtype, 11, 2, 13, 17).to(dtype)
+    g = random_affine(3, 11)
+    found = g.masks(masks, (9, 12), fill=1)
+    assert found.dtype == dtype
+    for i in range(11):
+        assert found[i].equal(g[i].masks(masks[i : i + 1], (9, 12), fill=1)[0])

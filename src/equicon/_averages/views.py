@@ -1,12 +1,12 @@
 """``average_views``: predict on several views of each picture, bring the predictions home, and average them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from equicon._averages.evaluation import evaluating
 from equicon._averages.moments import Moments
 from equicon._checks import check_images, check_int, check_progress, describe, type_error, value_error
 from equicon._groups.affine import Affine
@@ -67,7 +67,7 @@ def average_views(
     the mean is the prediction of that view.
 
     Convention: the mean is in the frame of the source, or in ``frame`` if there is one. For points, it is the unit
-    frame.
+    frame. Maps cover what a view shows that nothing moved, as those of ``Heatmaps`` do.
 
     Args:
         model: Maps views (B, C, h, w) to predictions (B, ...), a floating tensor. If yours returns more, wrap it:
@@ -112,7 +112,7 @@ def average_views(
         came = type(representation).__name__
         raise value_error("pairs", "None, since the representation is neither Points nor Heatmaps", f"some with {came}")
     found: Moments | None = None
-    with _evaluating(model, representation), torch.no_grad():
+    with evaluating(model, representation), torch.no_grad():
         for _ in range(n) if progress is None else progress(range(n)):
             views, g = augment(images, size=size, frame=frame, padding_mode=padding_mode, generator=generator)
             home = representation._bring_back(g, _predict(model, views), "g", "model(views)")
@@ -157,18 +157,3 @@ def _swap_back(home: Tensor, pairs: str | Sequence[tuple[int, int]] | Tensor, g:
     if home.ndim > 2:
         return swap_sides(home, pairs, where=g.reflects)
     return swap_sides(home.unflatten(1, (-1, 2)), pairs, where=g.reflects).flatten(1)
-
-
-@contextmanager
-def _evaluating(*parts: object) -> Iterator[None]:
-    """Put modules in evaluation mode, and each of theirs back in its own mode afterwards."""
-    modules = [module for part in parts if isinstance(part, nn.Module) for module in part.modules()]
-    modes = [(module, module.training) for module in modules]
-    try:
-        for part in parts:
-            if isinstance(part, nn.Module):
-                part.eval()
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode  # module by module: a frozen batch norm may have been in evaluation mode before

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from equicon._checks import (
     Size,
-    check_batch,
     check_bool,
     check_choice,
     check_floating,
@@ -18,11 +17,13 @@ from equicon._checks import (
     type_error,
     value_error,
 )
-from equicon._groups.polygons import area, as_cut, corners_of, cut, hull, rectangle
+from equicon._groups.fields import check_mapped
+from equicon._groups.polygons import area, as_cut, box_around, corners_of, cut, rectangle
 from equicon._groups.reads import read_boxes
 from equicon._hints import FIX_BOXES
-from equicon._plane.frames import map_points, pixel_matrix, pixel_points, unit_points
+from equicon._plane.frames import edges, map_points, pixel_matrix, pixel_points, unit_points, within
 from equicon._plane.matrix import affine_matrix, at_least_float32, inverse_affine
+from equicon._plane.values import check_upright
 from equicon._views.warp import PaddingMode
 
 
@@ -71,10 +72,10 @@ class BoundsMap:
             >>> shift.visible(torch.tensor([[[10.0, 10.0], [40.0, 10.0], [-10.0, 10.0]]]), (64, 64))
             tensor([[ True, False, False]])
         """
-        _check_labels("xy", xy, 2, self.matrix)
+        check_labels("xy", xy, 2, self.matrix)
         source, view = _sizes(source, view)
         xy = at_least_float32(xy)
-        return _within(xy, source) & _within(self._moved(xy, source, view), view)
+        return within(xy, source) & within(self._moved(xy, source, view), view)
 
     def clip_boxes(self, boxes: Tensor, source: tuple[int, int], view: tuple[int, int] | None = None) -> ClippedBoxes:
         """Move boxes, and cut off what the view cannot see: what lies outside of it, or outside the source.
@@ -100,18 +101,16 @@ class BoundsMap:
             >>> turn.clip_boxes(torch.tensor([[-0.5, -0.5, 31.5, 31.5]]), (64, 64)).share  # the upper left quarter
             tensor([0.8284])
         """
-        _check_labels("boxes", boxes, 4, self.matrix)
+        check_labels("boxes", boxes, 4, self.matrix)
         source, view = _sizes(source, view)
         boxes = at_least_float32(boxes)
         x1, y1, x2, y2 = boxes.unbind(-1)
-        if readable(boxes) and (bad := first_bad(~((x1 > x2) | (y1 > y2)).flatten())) is not None:
-            box = f"{boxes.flatten(0, -2)[bad].tolist()} at index {bad}"
-            raise value_error("boxes", "x1 <= x2 and y1 <= y2", box, FIX_BOXES)
-        left, top, right, bottom = _edges(source)
+        check_upright("boxes", boxes)
+        left, top, right, bottom = edges(source)
         met = (x1 <= right) & (x2 >= left) & (y1 <= bottom) & (y2 >= top)
         held = [x1.clamp(left, right), y1.clamp(top, bottom), x2.clamp(left, right), y2.clamp(top, bottom)]
         corners = self._moved(corners_of(torch.stack(held, -1)), source, view)
-        polygons, some = cut(corners, *_edges(view))
+        polygons, some = cut(corners, *edges(view))
         some = some & met
 
         flat = (x1 == x2) | (y1 == y2)
@@ -121,12 +120,12 @@ class BoundsMap:
         share = (in_source * part / whole.masked_fill(whole == 0, 1.0)).clamp(0, 1)
         solid = (held[2] > held[0]) & (held[3] > held[1])
         some = some & (flat | (solid & (part > 0)))
-        found = torch.where(some[..., None], hull(polygons), _nearest(corners, view))
+        found = torch.where(some[..., None], box_around(polygons), _nearest(corners, view))
         # NaN compares as False, so a box with NaN has the share 0.
         share = torch.where(some, torch.where(flat, 1.0, share), 0.0)
         return ClippedBoxes(found.masked_fill(boxes.isnan().any(-1, keepdim=True), float("nan")), share)
 
-    def seen(self, source: tuple[int, int], view: tuple[int, int] | None = None) -> Tensor:
+    def footprint(self, source: tuple[int, int], view: tuple[int, int] | None = None) -> Tensor:
         """Compute the polygons that views show of their source.
 
         A polygon is the view's rectangle, brought back to the source and cut by the source's rectangle. Both
@@ -145,12 +144,12 @@ class BoundsMap:
 
         Examples:
             >>> shift = Affine.from_linear(torch.eye(2)[None], torch.tensor([[1.0, 0.0]]))  # by half of the side
-            >>> shift.seen((64, 64))[0, :5].tolist()
+            >>> shift.footprint((64, 64))[0, :5].tolist()
             [[-0.5, -0.5], [31.5, -0.5], [31.5, 63.5], [-0.5, 63.5], [-0.5, 63.5]]
         """
         source, view = _sizes(source, view)
         back = pixel_matrix(inverse_affine(self.matrix), view, source)
-        polygons, some = cut(rectangle(back, *_edges(view)), *_edges(source))
+        polygons, some = cut(rectangle(back, *edges(view)), *edges(source))
         return polygons.masked_fill(~some[:, None, None], float("nan"))
 
     def read_box(
@@ -220,12 +219,13 @@ def crop_matrix(boxes: Tensor, source: Size) -> Tensor:
     return affine_matrix(torch.eye(2, device=boxes.device, dtype=torch.float32) * scale[..., None], translation)
 
 
-def _check_labels(argument: str, value: Tensor, width: int, matrix: Tensor) -> None:
+def check_labels(argument: str, value: Tensor, width: int, matrix: Tensor) -> None:
+    """Check for labels (B, ..., width), such as points or boxes, one batch entry for each matrix (B, 3, 3)."""
     check_floating(argument, value, f"(B, ..., {width})", last=(width,))
     if value.ndim < 2:
         fix = f"Add the batch dimension: {argument}[None]."
         raise value_error(argument, f"a tensor of shape (B, ..., {width})", value, fix)
-    check_batch(argument, value, matrix, "the map")
+    check_mapped(argument, value, matrix)
 
 
 def _sizes(source: tuple[int, int], view: tuple[int, int] | None) -> tuple[Size, Size]:
@@ -233,21 +233,11 @@ def _sizes(source: tuple[int, int], view: tuple[int, int] | None) -> tuple[Size,
     return source, source if view is None else check_size("view", view)
 
 
-def _edges(size: Size) -> tuple[float, float, float, float]:
-    """Return left, top, right and bottom of a picture, in its pixels."""
-    return -0.5, -0.5, size[1] - 0.5, size[0] - 0.5
-
-
-def _within(xy: Tensor, size: Size) -> Tensor:
-    (x, y), (left, top, right, bottom) = xy.unbind(-1), _edges(size)
-    return (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
-
-
 def _nearest(corners: Tensor, view: Size) -> Tensor:
     """Return boxes (..., 4) without area, for corners (..., 4, 2) of which a view sees nothing."""
-    left, top, right, bottom = _edges(view)
+    left, top, right, bottom = edges(view)
     x, y = (v.clamp(*span) for v, span in zip(corners.unbind(-1), ((left, right), (top, bottom)), strict=True))
-    box = hull(torch.stack([x, y], -1))
+    box = box_around(torch.stack([x, y], -1))
     (mx, my) = corners.mean(-2).unbind(-1)
     middle = torch.stack([mx.clamp(left, right), my.clamp(top, bottom)], -1)
     # A turned box may pass by a corner of the view, and the upright box around it not.

@@ -153,15 +153,18 @@ def check_field(argument: str, value: object, matrix: Tensor, *, floating: bool 
         raise type_error(argument, "a floating type", value, "Convert it with .float().")
     if value.is_complex():
         raise type_error(argument, "bool, whole numbers or a floating type", value, "Move .real and .imag.")
-    check_batch(argument, value, matrix, "the map")
-    check_place(argument, value, matrix)
+    check_mapped(argument, value, matrix)
 
 
-def check_place(argument: str, value: Tensor, matrix: Tensor) -> None:
-    """Check that a tensor is on the device of the map."""
+def check_mapped(argument: str, value: Tensor, matrix: Tensor) -> None:
+    """Check that a tensor has one entry for each map, and that it is on their device."""
+    if (found := value.shape[0]) != (wanted := matrix.shape[0]):
+        clips = value.ndim > 2 and found * value.shape[1] == wanted  # such as those of a path
+        fix = f"For clips, write {argument}.flatten(0, 1)." if clips else ""
+        check_batch(argument, found, wanted, "the map", fix)
     if value.device != matrix.device:
         expected, came = (f"{argument} on {tensor.device}" for tensor in (matrix, value))
-        raise value_error(argument, expected, came, "Move the map with .to(device).")
+        raise value_error(argument, expected, came, "Move one of the two with .to(device).")
 
 
 def _move(matrix: Tensor, field: Tensor, size: tuple[int, int] | None, mode: Mode, fill: float = 0) -> Tensor:

@@ -2,25 +2,22 @@
 
 from typing import get_args
 
-import torch
 from torch import Tensor
 
 from equicon._checks import (
-    check_batch,
     check_choice,
     check_floating,
     check_images,
     check_size,
     describe,
-    readable,
     value_error,
 )
-from equicon._groups.bounds import BoundsMap
-from equicon._groups.fields import FieldMap, check_place
-from equicon._hints import FIX_BOXES
+from equicon._groups.bounds import BoundsMap, check_labels
+from equicon._groups.fields import FieldMap, check_mapped
+from equicon._groups.polygons import box_around, corners_of
 from equicon._plane.frames import covered, extent_matrix, grid, map_points, pixel_matrix, pixel_points, unit_points
 from equicon._plane.matrix import at_least_float32, matmul
-from equicon._plane.values import check_intrinsics
+from equicon._plane.values import check_intrinsics, check_upright
 from equicon._views.filled import check_fill, filled_view
 from equicon._views.warp import Mode, PaddingMode
 
@@ -89,8 +86,7 @@ class PlaneMap(FieldMap, BoundsMap):
         """
         check_choice("mode", mode, get_args(Mode))
         check_images(images, masks=mode == "nearest", clips=True)
-        check_batch("images", images, self.matrix, "the map")
-        check_place("images", images, self.matrix)
+        check_mapped("images", images, self.matrix)
         check_choice("padding_mode", padding_mode, get_args(PaddingMode))
         return filled_view(
             images,
@@ -139,10 +135,7 @@ class PlaneMap(FieldMap, BoundsMap):
             >>> Affine.identity(1).points(torch.tensor([[[0.0, 0.0]]]), (4, 4), (2, 2))
             tensor([[[-0.2500, -0.2500]]])
         """
-        check_floating("xy", xy, "(B, ..., 2)", last=(2,))
-        if xy.ndim < 2:
-            raise value_error("xy", "a tensor of shape (B, ..., 2)", xy, "Add the batch dimension: xy[None].")
-        check_batch("xy", xy, self.matrix, "the map")
+        check_labels("xy", xy, 2, self.matrix)
         if source is None:
             if view is not None:
                 raise value_error("view", "None where source is None", describe(view), "Give source, or neither.")
@@ -169,17 +162,9 @@ class PlaneMap(FieldMap, BoundsMap):
             >>> Affine.identity(1).boxes(torch.tensor([[0.0, 0.0, 3.0, 3.0]]), (8, 8), (4, 4))
             tensor([[-0.2500, -0.2500,  1.2500,  1.2500]])
         """
-        check_floating("boxes", boxes, "(B, ..., 4)", last=(4,))
-        if boxes.ndim < 2:
-            raise value_error("boxes", "a tensor of shape (B, ..., 4)", boxes, "Add the batch dimension: boxes[None].")
-        check_batch("boxes", boxes, self.matrix, "the map")
-        x1, y1, x2, y2 = boxes.unbind(-1)
-        if readable(boxes) and bool((turned := (x1 > x2) | (y1 > y2)).any()):
-            box = f"{boxes[turned][0].tolist()} at index {turned.nonzero()[0].tolist()}"
-            raise value_error("boxes", "x1 <= x2 and y1 <= y2", box, FIX_BOXES)
-        corners = torch.stack([x1, y1, x2, y1, x2, y2, x1, y2], -1).unflatten(-1, (4, 2))
-        moved = self.points(corners, source, view)
-        return torch.cat([moved.amin(-2), moved.amax(-2)], -1)
+        check_labels("boxes", boxes, 4, self.matrix)
+        check_upright("boxes", boxes)
+        return box_around(self.points(corners_of(boxes), source, view))
 
     def intrinsics(self, K: Tensor, source: tuple[int, int], view: tuple[int, int] | None = None) -> Tensor:
         """Move pinhole intrinsics: to project with the result is to project with K and then move the points.
@@ -202,7 +187,7 @@ class PlaneMap(FieldMap, BoundsMap):
             tensor([50.0000,  0.0000, 15.5000])
         """
         check_floating("K", K, "(B, 3, 3)", last=(3, 3), ndim=3)
-        check_batch("K", K, self.matrix, "the map")
+        check_mapped("K", K, self.matrix)
         check_intrinsics("K", K)
         return matmul(self.pixels(source, view), at_least_float32(K))
 

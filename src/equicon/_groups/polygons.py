@@ -12,7 +12,7 @@ def corners_of(boxes: Tensor) -> Tensor:
     return torch.stack([x1, y1, x2, y1, x2, y2, x1, y2], -1).reshape(*boxes.shape[:-1], 4, 2)
 
 
-def hull(points: Tensor) -> Tensor:
+def box_around(points: Tensor) -> Tensor:
     """Return the smallest upright boxes (..., 4) around points (..., N, 2)."""
     return torch.cat([points.amin(-2), points.amax(-2)], -1)
 

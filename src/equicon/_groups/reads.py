@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from equicon._checks import Size
-from equicon._groups.polygons import cut, hull, rectangle
+from equicon._groups.polygons import box_around, cut, rectangle
 from equicon._plane.frames import pixel_matrix
 from equicon._plane.matrix import determinant, inverse_affine
 from equicon._views.warp import PaddingMode, last_level, levels
@@ -27,7 +27,7 @@ def read_boxes(matrix: Tensor, source: Size, view: Size, antialias: bool, paddin
         x, y = slack[:, None].unbind(-1)
         shown, some = cut(places, -1 - x, -1 - y, width + x, height + y)
         places = torch.where(some[:, None, None], shown, places.mean(1, keepdim=True))
-    box = hull(places)
+    box = box_around(places)
     first, final = box[:, :2] - slack, box[:, 2:] + slack
     # A shrink that rounding may lift over a threshold counts as above it.
     level = levels(matrix * (1 - 1e-4), source, view, last)

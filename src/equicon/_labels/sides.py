@@ -1,7 +1,6 @@
 """Swap left and right in the labels of mirrored pictures."""
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -9,20 +8,18 @@ from torch import Tensor
 
 from equicon._checks import check_batch, check_int, describe, plain, readable, type_error, value_error
 
-SIDE_PAIRS: Mapping[str, tuple[tuple[int, int], ...]] = MappingProxyType(
-    {
-        "coco": ((1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16)),
-        "human36m": ((1, 4), (2, 5), (3, 6), (11, 14), (12, 15), (13, 16)),
-        "300w": (
-            *((i, 16 - i) for i in range(8)),
-            *((i, 43 - i) for i in range(17, 22)),
-            *((31, 35), (32, 34)),
-            *((36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46)),
-            *((48, 54), (49, 53), (50, 52), (55, 59), (56, 58)),
-            *((60, 64), (61, 63), (65, 67)),
-        ),
-    }
-)
+SIDE_PAIRS: Mapping[str, tuple[tuple[int, int], ...]] = {
+    "coco": ((1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16)),
+    "human36m": ((1, 4), (2, 5), (3, 6), (11, 14), (12, 15), (13, 16)),
+    "300w": (
+        *((i, 16 - i) for i in range(8)),
+        *((i, 43 - i) for i in range(17, 22)),
+        *((31, 35), (32, 34)),
+        *((36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46)),
+        *((48, 54), (49, 53), (50, 52), (55, 59), (56, 58)),
+        *((60, 64), (61, 63), (65, 67)),
+    ),
+}
 """The pairs of keypoints (i, j) that trade places in a mirror, by the name of the keypoints, for ``swap_sides``.
 
 - ``coco``: the 17 keypoints of COCO's persons: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles, the
@@ -47,7 +44,8 @@ def swap_sides(
     Law: to swap twice changes nothing.
 
     Args:
-        values: (B, K, ...) of any type: for each of K keypoints its xy, xyz, visibility, heatmap or mask.
+        values: (B, K, ...) of any type: for each of K keypoints its xy, xyz, visibility, heatmap or mask. The second
+            dimension is swapped, so labels of clips (B, T, K, ...) need ``values.transpose(1, 2)``.
         pairs: Pairs (i, j) of keypoints that trade places, counted from 0. Or a name in ``SIDE_PAIRS``: ``coco``,
             ``human36m`` or ``300w``. Or int64 (K,): for each keypoint the one that takes its place, as the ``flip`` of
             a data set.
@@ -77,7 +75,7 @@ def swap_sides(
     else:
         # Not an index: on an accelerator its numbers would have to be copied there.
         parts = values.unbind(1)
-        swapped = torch.stack([parts[k] for k in _partners(pairs, len(parts))], 1) if parts else values
+        swapped = torch.stack([parts[k] for k in _partners(pairs, values)], 1) if parts else values
     if where is None:
         return swapped
     if not isinstance(where, Tensor) or where.dtype != torch.bool:
@@ -96,7 +94,8 @@ def _permutation(flip: Tensor, values: Tensor) -> Tensor:
     if flip.dtype != torch.int64:
         raise type_error("pairs", "int64, if it is a tensor", flip, "Write pairs of keypoints as (i, j).")
     if flip.shape != (count,):
-        raise value_error("pairs", f"one entry for each of {count} keypoints", flip, "Or write pairs (i, j).")
+        fix = "Write pairs (i, j) as pairs.tolist()." if flip.ndim == 2 else "Or write pairs (i, j)."
+        raise value_error("pairs", f"one entry for each of {count} keypoints", flip, fix)
     if readable(flip):
         given = flip.tolist()
         for k, other in enumerate(given):
@@ -106,14 +105,15 @@ def _permutation(flip: Tensor, values: Tensor) -> Tensor:
     return flip.to(values.device, non_blocking=flip.device.type == "cpu")
 
 
-def _partners(pairs: Any, count: int) -> list[int]:
-    """Check pairs or a name, and list for each of ``count`` keypoints the one that takes its place."""
+def _partners(pairs: Any, values: Tensor) -> list[int]:
+    """Check pairs or a name, and list for each keypoint of values (B, K, ...) the one that takes its place."""
+    count = values.shape[1]
     if isinstance(pairs, str):
         if pairs not in SIDE_PAIRS:
             raise value_error("pairs", f"one of {', '.join(SIDE_PAIRS)}, or pairs (i, j)", describe(pairs))
         if count != _COUNTS[pairs]:
-            fix = "Write the pairs of your own keypoints as (i, j)."
-            raise value_error("values", f"the {_COUNTS[pairs]} keypoints of {pairs}", f"{count} keypoints", fix)
+            expected = f"the name of pairs for {count} keypoints, the second dimension of values"
+            raise value_error("pairs", expected, f"{pairs}, for {_COUNTS[pairs]}", _fix_place(values, _COUNTS[pairs]))
         pairs = SIDE_PAIRS[pairs]
     given = plain(pairs)
     if not isinstance(given, tuple) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in given):
@@ -128,3 +128,15 @@ def _partners(pairs: Any, count: int) -> list[int]:
             raise value_error(f"pairs[{n}]", "each keypoint in one pair at most", f"({i}, {j})", "Leave out one.")
         partners[i], partners[j] = j, i
     return partners
+
+
+def _fix_place(values: Tensor, count: int) -> str:
+    """Suggest how to bring ``count`` keypoints to the second dimension."""
+    shape = values.shape
+    if len(shape) == 2 and shape[0] == count:
+        return "Add the batch dimension: values[None]."
+    if len(shape) == 2 and shape[1] in (2 * count, 3 * count):
+        return f"Write values.unflatten(1, ({count}, {shape[1] // count}))."
+    if len(shape) > 2 and shape[2] == count:
+        return "For clips, write values.transpose(1, 2), and transpose the result back."
+    return "Write the pairs of your own keypoints as (i, j)."

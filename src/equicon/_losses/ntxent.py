@@ -141,7 +141,9 @@ def _check_embeddings(argument: str, z: Any) -> None:
     if not isinstance(z, Tensor):
         raise type_error(argument, "embeddings (B, D)", describe(z))
     if z.ndim != 2 or 0 in z.shape:
-        raise value_error(argument, "embeddings of shape (B, D), both above 0", z, "Flatten each with z.flatten(1).")
+        maps = " For Heatmaps, do so in a function, and pass it as base_loss." if z.ndim == 4 else ""
+        fix = f"Flatten each with z.flatten(1).{maps}"
+        raise value_error(argument, "embeddings of shape (B, D), both above 0", z, fix)
     if not z.is_floating_point():
         raise type_error(argument, "embeddings of a floating type", z)
 

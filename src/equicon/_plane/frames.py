@@ -38,6 +38,17 @@ def half_spans(size: Size) -> tuple[float, float]:
     return -axes.offset_x, -axes.offset_y
 
 
+def edges(size: Size) -> tuple[float, float, float, float]:
+    """Return left, top, right and bottom of an image in its pixels: half a pixel beyond the outermost centres."""
+    return -0.5, -0.5, size[1] - 0.5, size[0] - 0.5
+
+
+def within(xy: Tensor, size: Size) -> Tensor:
+    """Tell which points (..., 2), in pixels of an image, lie on it. NaN does not."""
+    (x, y), (left, top, right, bottom) = xy.unbind(-1), edges(size)
+    return (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
+
+
 def pixel_from_unit(size: Size) -> Axes:
     """Return the map from an image's units to its pixels."""
     return _invert(unit_from_pixel(size))

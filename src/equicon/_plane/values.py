@@ -1,4 +1,4 @@
-"""Checks of matrix values: whether a finite matrix can be an affine map or a camera.
+"""Checks of values: whether a finite matrix can be an affine map or a camera, and whether boxes are upright.
 
 A matrix can be finite and still have no inverse that its type can hold: in float32, the determinant of 1e-30 times the
 identity is 0. Values are checked only where they are ``readable``. NumPy checks them, because on a small array it takes
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equicon._checks import readable, value_error
+from equicon._hints import FIX_BOXES
 from equicon._plane.matrix import at_least_float32
 
 _OFF = 1e-3  # largest relative error of a determinant; matrices of practical use stay a hundred times below it
@@ -55,6 +56,16 @@ def check_intrinsics(argument: str, K: Tensor) -> None:
     is checked.
     """
     check_affine_values(argument, K.reshape(-1, 3, 3))
+
+
+def check_upright(argument: str, boxes: Tensor) -> None:
+    """Check that boxes (..., 4) have x1 <= x2 and y1 <= y2, if they are ``readable``. NaN passes."""
+    if not readable(boxes):
+        return
+    turned = (boxes[..., :2] > boxes[..., 2:]).any(-1)
+    if bool(turned.any()):
+        came = f"{boxes[turned][0].tolist()} at index {turned.nonzero()[0].tolist()}"
+        raise value_error(argument, "x1 <= x2 and y1 <= y2", came, FIX_BOXES)
 
 
 def _linear(m: NDArray[np.floating]) -> tuple[NDArray[np.floating], ...]:

@@ -17,8 +17,9 @@ class Heatmaps(Representation):
     """The prediction is K maps (K, h, w) that cover the view; ``g`` moves them as it moves pictures.
 
     Maps are interpolated, without a low-pass filter, so a peak keeps its amplitude. Values may be negative, such as
-    logits. What lies outside a map is 0. To bring maps home is to move them by ``g⁻¹``: they come back as maps of the
-    source, in their own size, or of the frame if the views were made with one.
+    logits. What lies outside a map is 0. To bring maps home is to move them by ``g⁻¹``: they come back in their own
+    size, as maps of what a view shows that nothing moved. That is the whole source if it has the view's ratio of height
+    to width, else the part of it that ``size=`` cuts out; and the frame if the views were made with one.
 
     Laws: ``act(e, z) = z`` and ``canonicalize(g, z) = act(g⁻¹, z)``. Where the views saw a map, and up to the error of
     the interpolation, which is small for smooth maps: ``canonicalize(g, act(g, z)) ≈ z`` and ``act(g @ h, z) ≈

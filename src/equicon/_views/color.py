@@ -95,9 +95,10 @@ class ColorMap:
         if channels != 3 and not (rgb_first and channels > 3):
             order = "0, 1, 4, 2, 3" if images.ndim == 5 else "0, 3, 1, 2"
             begin = "If the first three are red, green and blue, write rgb_first=True. " if channels > 3 else ""
-            fix = (
-                f"{begin}If they are channels last, write images.permute({order}). Else leave colour out of the chain."
-            )
+            last = f"If they are channels last, write images.permute({order})."
+            if images.ndim == 5 and images.shape[1] == 3 != images.shape[-1]:
+                last = "If the channels come before the frames, write images.transpose(1, 2)."
+            fix = f"{begin}{last} Else leave colour out of the chain."
             raise value_error("images", "3 channels for a colour transform", images, fix)
 
     def apply(self, views: Tensor) -> Tensor:
@@ -145,7 +146,8 @@ class Normalization:
     def check(self, images: Tensor) -> None:
         """Check that images (B, C, H, W), or clips (B, T, C, H, W), have as many channels as the mean."""
         if images.shape[-3] != len(self.mean):
-            raise value_error("images", f"{len(self.mean)} channels, as in mean", images)
+            fix = f"Give Normalize {images.shape[-3]} numbers, one for each channel." if images.shape[-3] <= 16 else ""
+            raise value_error("images", f"{len(self.mean)} channels, as in mean", images, fix)
 
     def apply(self, views: Tensor) -> Tensor:
         """Apply to views (B, C, h, w)."""

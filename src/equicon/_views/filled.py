@@ -26,7 +26,7 @@ def check_fill(fill: Any, images: Tensor, mode: Mode, padding_mode: PaddingMode 
         low, high = (0, 1) if dtype == torch.bool else (torch.iinfo(dtype).min, torch.iinfo(dtype).max)
         if number != int(number) or not low <= number <= high:
             expected = f"a whole number in [{low}, {high}], which {str(dtype).removeprefix('torch.')} holds"
-            raise value_error("fill", expected, number, "Convert the masks to a type that holds it.")
+            raise value_error("fill", expected, number, "Convert to a type that holds it, such as .to(torch.int64).")
         return int(number)
     if dtype == torch.uint8:
         if not 0 <= value <= 1:

@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from equicon._averages.evaluation import evaluating
 from equicon._checks import Size, check_images, check_size, describe, type_error, value_error
 from equicon.backbones._family import BackboneInfo, Blocks, Family, within
 from equicon.backbones._timm import find_family as of_timm
@@ -126,15 +127,10 @@ def _children(module: nn.Module) -> Blocks:
 @torch.no_grad()
 def _try(module: Any, size: Size) -> BackboneInfo:
     """Try a module of the user's own with an image of zeros."""
-    modes = [(each, each.training) for each in module.modules()]
     like = next(module.parameters(), torch.zeros((), device="cpu"))
-    module.eval()
-    try:
-        images = torch.zeros(1, 3, *size, device=like.device, dtype=like.dtype)
+    images = torch.zeros(1, 3, *size, device=like.device, dtype=like.dtype)
+    with evaluating(module):
         pooled, found = module(images), module.forward_map(images)
-    finally:
-        for each, mode in modes:
-            each.training = mode
     for name, value, shape in (("module(images)", pooled, "(B, width)"), ("forward_map", found, "(B, channels, h, w)")):
         if not isinstance(value, Tensor) or value.ndim != len(shape.split(",")):
             raise value_error(name, f"a tensor {shape}", describe(value))

@@ -24,6 +24,7 @@ from equicon._checks import (
     type_error,
     value_error,
 )
+from equicon._plane.frames import edges
 from equicon._views.warp import PaddingMode
 from equicon.data._boxes import Boxed
 from equicon.data._cutting import cut_box
@@ -100,8 +101,7 @@ class VideoFrames(Dataset[Boxed]):
         self.padding_mode = padding_mode
         self._decoder = VideoDecoder(Path(video))
         self.frame_rate, self.frame_size = self._decoder.rate, self._decoder.size
-        height, width = self.frame_size
-        self._box = torch.tensor([-0.5, -0.5, width - 0.5, height - 0.5], dtype=torch.float32, device="cpu")
+        self._box = torch.tensor(edges(self.frame_size), dtype=torch.float32, device="cpu")
 
     @property
     def groups(self) -> Tensor:

@@ -19,7 +19,7 @@ from equicon._checks import (
     value_error,
 )
 from equicon._groups.affine import Affine
-from equicon._plane.frames import pixel_points
+from equicon._plane.frames import edges, pixel_points
 from equicon._transforms.photometric import Normalize
 from equicon._weights import load_weights
 from equicon.backbones import build_backbone
@@ -219,7 +219,6 @@ class KeypointPredictor:
     def frame(self, count: int, source: tuple[int, int], device: torch.device, boxes: Tensor | None) -> Affine:
         """Make the maps from pictures to the squares about their boxes."""
         if boxes is None:
-            height, width = source
-            boxes = torch.tensor([[-0.5, -0.5, width - 0.5, height - 0.5]], device=device).expand(count, 4)
+            boxes = torch.tensor([edges(source)], device=device).expand(count, 4)
         check_floating("boxes", boxes, "(B, 4)", last=(4,), ndim=2)
         return Affine.from_boxes(boxes, source, self.task.margin)

@@ -7,6 +7,7 @@ from torch import Tensor
 from equicon._checks import check_batch, check_images, value_error
 from equicon._groups.affine import Affine
 from equicon._labels.sides import swap_sides
+from equicon._plane.frames import within
 from equicon.data import KeypointSample
 
 
@@ -99,6 +100,4 @@ def keypoint_target(sample: KeypointSample, images: Tensor, g: Affine, flip: Ten
         if flip.shape != visible.shape[1:]:
             raise value_error("flip", f"one keypoint for each of {visible.shape[1]}", flip)
         xy, visible = (swap_sides(values, flip, where=g.reflects) for values in (xy, visible))
-    x, y = xy.unbind(-1)
-    inside = (x >= -0.5) & (x <= size[1] - 0.5) & (y >= -0.5) & (y <= size[0] - 0.5)
-    return KeypointTarget(images, xy, visible * inside)
+    return KeypointTarget(images, xy, visible * within(xy, size))

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from equicon._averages.evaluation import evaluating
 from equicon._checks import check_batch, check_floating, check_progress, describe, first_bad, type_error, value_error
 
 _BATCH = "tuples (views, xy), or with xyz, visible and groups after it, or None for them"
@@ -81,21 +82,15 @@ def extract_features(
         raise type_error("encoder", "a torch.nn.Module", describe(encoder))
     check_progress(progress)
     device = next((parameter.device for parameter in encoder.parameters()), None)
-    modes = [(module, module.training) for module in encoder.modules()]
     found: list[Features] = []
-    encoder.eval()
-    try:
-        with torch.no_grad():
-            for batch in batches if progress is None else progress(batches):
-                views, *labels = _check_batch(batch)
-                z = encoder(views if device is None else views.to(device, non_blocking=True))
-                checked = check_features(Features(z, *labels), "batches: ")
-                if found:
-                    check_alike(checked, found[0], "batches: ", "the first batch", Features._fields[2:])
-                found.append(_stored(checked))
-    finally:
-        for module, mode in modes:
-            module.training = mode  # module by module: a frozen batch norm may have been in evaluation mode before
+    with evaluating(encoder), torch.no_grad():
+        for batch in batches if progress is None else progress(batches):
+            views, *labels = _check_batch(batch)
+            z = encoder(views if device is None else views.to(device, non_blocking=True))
+            checked = check_features(Features(z, *labels), "batches: ")
+            if found:
+                check_alike(checked, found[0], "batches: ", "the first batch", Features._fields[2:])
+            found.append(_stored(checked))
     if not found:
         raise value_error("batches", "at least one batch", "none", "An iterator can be used once only.")
     parts = ([part for part in field if part is not None] for field in zip(*found, strict=True))

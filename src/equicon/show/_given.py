@@ -18,8 +18,8 @@ from equicon._checks import (
     type_error,
     value_error,
 )
-from equicon._hints import FIX_BOXES
 from equicon._plane.matrix import at_least_float32
+from equicon._plane.values import check_upright
 from equicon._transforms.looks import fault_of_shape, fault_of_values
 
 Given: TypeAlias = Tensor | Sequence[Tensor]
@@ -101,8 +101,8 @@ def _read(image: tuple[str, Any], points: tuple[str, Any], boxes: tuple[str, Any
             value = check_floating(name, value, f"({letter}, {last})", last=(last,), ndim=2)
             value = at_least_float32(value).detach().cpu()
         labels.append(value)
-    if labels[1] is not None and bool((turned := (labels[1][:, :2] > labels[1][:, 2:]).any(1)).any()):
-        raise value_error(boxes[0], "x1 <= x2 and y1 <= y2", f"{labels[1][turned][0].tolist()}", FIX_BOXES)
+    if labels[1] is not None:
+        check_upright(boxes[0], labels[1])
     size = (picture.shape[-2], picture.shape[-1])
     return Picture(picture, labels[0], labels[1], None if masks[1] is None else _read_mask(*masks, size))
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from equicon._checks import Size
+from equicon._plane.frames import edges, within
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -135,7 +136,8 @@ def _draw(axes: "Axes", panel: Panel, style: Style) -> None:
             _polygon(axes, corners, PALETTE[k % len(PALETTE)], "-", 1.8)
     if panel.labels.points is not None and panel.labels.seen is not None:
         _points(axes, panel.labels.points, panel.labels.seen, size, style, panel.named)
-    axes.set(xlim=(-0.5, size[1] - 0.5), ylim=(size[0] - 0.5, -0.5), xticks=[], yticks=[])
+    left, upper, right, lower = edges(size)
+    axes.set(xlim=(left, right), ylim=(lower, upper), xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(edgecolor=PALETTE[5] if panel.marked else FAINT, linewidth=2.2 if panel.marked else 0.6)
     shade = "#B04000" if panel.marked else INK
@@ -200,11 +202,6 @@ def _points(axes: "Axes", xy: Tensor, seen: Tensor, size: Size, style: Style, na
                 zorder=4, family=FONT, weight="bold", clip_on=True,
             )  # fmt: skip
             text.set_path_effects(_halo(0.4))
-
-
-def within(xy: Tensor, size: Size) -> Tensor:
-    """Tell which points (..., 2) lie on the pixels of a picture. NaN does not."""
-    return ((xy >= -0.5) & (xy <= xy.new_tensor([size[1] - 0.5, size[0] - 0.5]))).all(-1)
 
 
 def colours_of(count: int, skeleton: Sequence[tuple[int, int]]) -> tuple[list[str], list[str]]:

@@ -7,11 +7,13 @@ from torch import Tensor
 
 from equicon._checks import Size
 from equicon._groups.affine import Affine
+from equicon._groups.polygons import corners_of
+from equicon._plane.frames import edges, within
 from equicon._transforms.action import Action
 from equicon._views.warp import PaddingMode
 from equicon.show._captions import lines_of, mirrored, words_of
 from equicon.show._given import Picture
-from equicon.show._panel import Labels, Panel, within
+from equicon.show._panel import Labels, Panel
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Row:
         labels = Labels(
             points,
             None if points is None else within(points, picture.size),
-            None if boxes is None else _corners(boxes),
+            None if boxes is None else corners_of(boxes),
             picture.mask,
         )
         return Panel(self._image(), labels, f"picture {number}", caption, outline=outline, named=True)
@@ -60,7 +62,7 @@ class Row:
         labels = Labels(
             None if points is None else g.points(points[None], source, view)[0],
             None if points is None else g.visible(points[None], source, view)[0],
-            None if boxes is None else _corners(g.boxes(boxes[None], source, view)[0]),
+            None if boxes is None else corners_of(g.boxes(boxes[None], source, view)[0]),
             None if mask is None else g.masks(mask[None], view)[0],
         )
         outside = 1 - float(g.coverage(source, view).mean())
@@ -97,12 +99,6 @@ def _shown(image: Tensor) -> Tensor:
     return torch.clamp(colours.cpu(), 0, 1)
 
 
-def _corners(boxes: Tensor) -> Tensor:
-    """Give the corners (M, 4, 2) of boxes (M, 4), in turn."""
-    x1, y1, x2, y2 = boxes.unbind(1)
-    return torch.stack([x1, y1, x2, y1, x2, y2, x1, y2], 1).view(-1, 4, 2)
-
-
 def _edge(size: Size) -> Tensor:
     """Give the corners (1, 4, 2) of a picture in its own pixels."""
-    return _corners(torch.tensor([[-0.5, -0.5, size[1] - 0.5, size[0] - 0.5]], device="cpu"))
+    return corners_of(torch.tensor([edges(size)], device="cpu"))
