@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
-from views.backends import DEVICE
+from warp_backends import DEVICE
 
 METHODS = ["masks", "heatmaps", "vectors", "depth"]
 methods = pytest.mark.parametrize("method", METHODS)

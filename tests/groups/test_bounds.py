@@ -399,7 +399,7 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match=r"boxes: expected x1 <= x2 and y1 <= y2, got .* at index \[1, 0\]\. If"):
         g.clip_boxes(turned, SOURCE)
     for call in (
-        g.seen,
+        g.footprint,
         g.read_box,
         lambda s: g.visible(torch.rand(2, 2), s),
         lambda s: g.clip_boxes(torch.rand(2, 4), s),

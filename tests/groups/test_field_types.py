@@ -10,7 +10,7 @@ from groups.fields import METHODS, field_of, gaussians, methods
 from registry import random_affine
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.testing import assert_close
-from views.backends import DEVICE
+from warp_backends import DEVICE
 
 import equicon as eq
 

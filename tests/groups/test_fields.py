@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from registry import TRANSFORMS, random_affine
 from torch import Tensor
 from torch.testing import assert_close
-from views.backends import DEVICE, EXACT, backends, force
+from warp_backends import DEVICE, EXACT, backends, force
 
 import equicon as eq
 
