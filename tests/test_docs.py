@@ -73,6 +73,8 @@ def runs_here(code: str) -> bool:
 def test_docstring_examples(module):
     if module is eq.training:
         pytest.importorskip("torchvision", reason="a run needs the extra")
+    if module is eq.show:
+        pytest.importorskip("matplotlib", reason="pictures need the extra")
     names = {name: getattr(home, name) for home in PUBLIC for name in home.__all__}
     names |= {"torch": torch, "argparse": argparse, "Path": Path}
     torch.manual_seed(0)
