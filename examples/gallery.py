@@ -19,11 +19,12 @@ from equicon.training import need
 
 need("matplotlib", "PIL")
 
-from _gallery.labels import draw_boxes, draw_intrinsics, draw_points
+from _gallery.fields import draw_fields
+from _gallery.labels import draw_boxes, draw_clip_boxes, draw_intrinsics, draw_points
 from _gallery.looks import draw_erasing, draw_jitter, draw_normalize
-from _gallery.representations import WAYS, draw_way, draw_ways_home
+from _gallery.representations import WAYS, draw_heatmaps, draw_way, draw_ways_home
 from _gallery.style import WIDTH, Sheet
-from _gallery.transforms import ROWS, draw_row, tell_crop, tell_similarity
+from _gallery.transforms import ROWS, draw_path, draw_row, tell_crop, tell_similarity
 from _gallery.views import draw_coverage, draw_frame, draw_inside, draw_interpolation, draw_padding, draw_preset
 
 import equicon as eq
@@ -32,6 +33,7 @@ from equicon.training import Help, escape_stdout, interruptible, whole
 # What shows a public name has that name.
 PICTURES: dict[str, Callable[[int], Sheet]] = {
     **{name: partial(draw_row, row) for name, row in ROWS.items()},
+    "path": draw_path,
     "ColorJitter": draw_jitter,
     "Normalize": draw_normalize,
     "RandomErasing": draw_erasing,
@@ -44,8 +46,11 @@ PICTURES: dict[str, Callable[[int], Sheet]] = {
     "coverage": draw_coverage,
     "labels_points": draw_points,
     "labels_boxes": draw_boxes,
+    "labels_clip_boxes": draw_clip_boxes,
+    "labels_fields": draw_fields,
     "labels_intrinsics": draw_intrinsics,
     **{name: partial(draw_way, name) for name in WAYS},
+    "Heatmaps": draw_heatmaps,
     "ways_home": draw_ways_home,
 }
 

@@ -3,11 +3,12 @@
 from typing import Any
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 
 import equicon as eq
 from _gallery.hands import render, seeded
-from _gallery.style import INK, VIEWS, Sheet, halo, numbers, outline, skeleton
+from _gallery.style import FINGERS, INK, VIEWS, Sheet, halo, numbers, outline, skeleton
 from _gallery.transforms import tell_rotation
 from equicon.hands import project
 
@@ -60,6 +61,44 @@ def draw_boxes(width: int) -> Sheet:
         outline(axes, boxed(upright[i]), VIEWS[1])
         outline(axes, boxed(torch.cat([moved[i].amin(0), moved[i].amax(0)])), "white", ":", 1.2)
     return sheet
+
+
+def draw_clip_boxes(width: int) -> Sheet:
+    """Draw what remains of two boxes in views that cut them, and what each view shows and reads of the source."""
+    sheet = Sheet.of(4, 1, width=width)
+    hand = render(29, side=2 * sheet.size[0], context=1.6).times(3)
+    action = eq.RandomAffine(45, 0.4, (1.4, 2.4)).sample(3, generator=seeded(35))
+    views, g = action(hand.image, size=sheet.size), action.affine
+    fingers = hand.xy[:, 1:].unflatten(1, (5, 4))[:, [1, 4]]  # the index and the little one
+    boxes = torch.cat([fingers.amin(2), fingers.amax(2)], -1)
+    left = g.clip_boxes(boxes, hand.size, sheet.size)
+    corners = torch.stack([boxed(box) for box in boxes.flatten(0, 1)]).unflatten(0, (3, 2))
+    turned = g.points(corners, hand.size, sheet.size)
+    small = eq.Affine.identity(3)  # from the source to its panel
+    shown = small.points(g.footprint(hand.size, sheet.size), hand.size, sheet.size)
+    read = small.boxes(g.read_box(hand.size, sheet.size) - 0.5, hand.size, sheet.size)
+    axes = sheet.show(0, 0, hand.shrunk(sheet.size)[0], "source", "solid: shown; dotted: read")
+    for i, shade in enumerate(VIEWS):
+        outline(axes, boxed(read[i]), shade, ":", 1.4)
+        outline(axes, shown[i], shade)
+        there = sheet.show(0, i + 1, views[i], f"view {i + 1}", "", shade)
+        for k, finger in enumerate((FINGERS[1], FINGERS[4])):
+            outline(there, turned[i, k], "white", "--", 1.0)
+            if (share := float(left.share[i, k])) > 0:
+                outline(there, boxed(left.boxes[i, k]), finger)
+                _beside(there, left.boxes[i, k], f"{100 * share:.0f} %", sheet.size[0])
+    for box, finger in zip(small.boxes(boxes, hand.size, sheet.size)[0], (FINGERS[1], FINGERS[4]), strict=True):
+        outline(axes, boxed(box), finger)
+    return sheet
+
+
+def _beside(axes: Axes, box: Tensor, text: str, side: int) -> None:
+    """Write beside a box (4,): below it, or above it if there is no room below."""
+    x1, y1, x2, y2 = box.tolist()
+    below = y2 < 0.88 * side
+    x, y = min(max((x1 + x2) / 2, 0.13 * side), 0.87 * side), y2 + 0.03 * side if below else y1 - 0.03 * side
+    style: dict[str, Any] = {"size": 7.0, "weight": "bold", "ha": "center", "va": "top" if below else "bottom"}
+    axes.text(x, y, text, color=INK, path_effects=halo(2.2), **style)
 
 
 def draw_intrinsics(width: int) -> Sheet:

@@ -3,10 +3,12 @@
 from typing import Any
 
 import torch
+from matplotlib.colors import to_rgb
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 import equicon as eq
+from _gallery.fields import glowing, heatmaps_of
 from _gallery.hands import Shown, render, seeded
 from _gallery.style import FAINT, VIEWS, Sheet, skeleton
 
@@ -54,6 +56,27 @@ def draw_way(name: str, width: int) -> Sheet:
         axes = sheet.plane(0, 2 + column, 1.15 * float(z.abs().max()), title, f"cosine {alike:.2f}")
         for points, shade, line in zip(z.unflatten(1, (21, 2)), VIEWS, (2.6, 1.0), strict=False):
             skeleton(axes, points, shade, width=line)
+    return sheet
+
+
+def draw_heatmaps(width: int) -> Sheet:
+    """Draw the heatmaps of two views of one picture, both on one plane, and the same after ``canonicalize``."""
+    sheet, way = Sheet.of(4, 1, width=width), eq.Heatmaps()
+    hand = render(54, side=2 * sheet.size[0]).times(2)
+    action = eq.RandomAffine(45, 0.15, (0.6, 1.0)).sample(2, generator=seeded(11))
+    views, g = action(hand.image, size=sheet.size), action.affine
+    source = eq.Affine.identity(2).points(hand.xy, hand.size, sheet.size)
+    before = way.act(g, heatmaps_of(source, sheet.size, 0.03 * sheet.size[0]))
+    for i in range(2):
+        sheet.show(0, i, glowing(before[i], 0.5 * views[i]), f"view {i + 1}", "its heatmaps", VIEWS[i])
+    stages = {"heatmaps": before, "after canonicalize": way.canonicalize(g, before)}
+    for column, (title, z) in enumerate(stages.items()):
+        alike = cosine_similarity(*z.flatten(1).split(1)).item()
+        ink = torch.tensor(to_rgb(VIEWS[0]))[:, None, None]
+        axes = sheet.show(0, 2 + column, 1 - z[0].amax(0) * (1 - ink), title, f"cosine {alike:.2f}")
+        for heatmap in z[1]:
+            if heatmap.amax() > 0.5:  # half of the peak
+                axes.contour(heatmap.numpy(), [0.5], colors=VIEWS[1], linewidths=1.0)
     return sheet
 
 

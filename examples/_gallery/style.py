@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
@@ -124,8 +125,8 @@ def joints(axes: Axes, xy: Tensor, color: str | None = None) -> None:
 
 
 def outline(axes: Axes, corners: Tensor, color: str, linestyle: str = "-", width: float = 1.5) -> None:
-    """Draw a quadrilateral (4, 2)."""
-    closed = corners[[0, 1, 2, 3, 0]]
+    """Draw a polygon (N, 2)."""
+    closed = torch.cat([corners, corners[:1]])
     effects = halo(width + 0.9) if linestyle == "-" else []
     axes.plot(closed[:, 0], closed[:, 1], color=color, linestyle=linestyle, linewidth=width, path_effects=effects)
 

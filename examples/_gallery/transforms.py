@@ -184,3 +184,19 @@ def draw_row(row: Row, width: int) -> Sheet:
         for quad, shade in zip(seen_by(action.affine, sheet.size, sheet.size), VIEWS, strict=True):
             outline(axes[0], quad, shade)
     return sheet
+
+
+def draw_path(width: int) -> Sheet:
+    """Draw five frames of a clip, on the path from one draw to another."""
+    augment = eq.RandomAffine(60, 0.2, (0.5, 1.4))
+    start, end = (augment.sample(1, generator=seeded(seed)) for seed in (3, 8))
+    moving = start.path(end, 5)
+    sheet = Sheet.of(5, 1, width=width)
+    hand = render(54, side=2 * sheet.size[0]).times(5)
+    views, g = moving(hand.image, size=sheet.size), moving.affine
+    lines = g.points(lattice_of(hand.size).expand(5, -1, 2, 2), hand.size, sheet.size)
+    for i, xy in enumerate(g.points(hand.xy, hand.size, sheet.size)):
+        axes = sheet.show(0, i, views[i], f"frame {i + 1}", tell_similarity(moving, i))
+        lattice(axes, lines[i])
+        skeleton(axes, xy, width=1.0)
+    return sheet

@@ -2,15 +2,13 @@
 
 from typing import get_args
 
-import torch
 from matplotlib.axes import Axes
-from torch import Tensor
 
 import equicon as eq
-from _gallery.hands import Shown, Size, corners_of, render, seeded, seen_by
+from _gallery.fields import mask_of, painted
+from _gallery.hands import Size, corners_of, render, seeded, seen_by
 from _gallery.style import VIEWS, Sheet, outline, skeleton
 from _gallery.transforms import Tell
-from equicon.hands import BONES
 
 
 def draw_padding(width: int) -> Sheet:
@@ -29,27 +27,6 @@ def draw_padding(width: int) -> Sheet:
     return sheet
 
 
-def mask_of(hand: Shown, thickness: float) -> Tensor:
-    """Paint a mask (1, 1, H, W) of whole numbers, one for each finger, along the bones."""
-    y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in hand.size), indexing="ij")
-    mask = torch.zeros(hand.size, dtype=torch.uint8)
-    for parent, child in BONES:
-        a, b = hand.xy[0, parent], hand.xy[0, child]
-        along = b - a
-        share = (((x - a[0]) * along[0] + (y - a[1]) * along[1]) / (along @ along)).clamp(0, 1)
-        far = torch.hypot(x - a[0] - share * along[0], y - a[1] - share * along[1])
-        mask[far < thickness] = (child - 1) // 4 + 1
-    return mask[None, None]
-
-
-def painted(mask: Tensor) -> Tensor:
-    """Show a mask (h, w) of 0 to 5 as colours (3, h, w)."""
-    colors = torch.tensor(
-        [[0.1, 0.1, 0.1], [0.9, 0.62, 0], [0.94, 0.89, 0.26], [0.34, 0.71, 0.91], [0, 0.72, 0.52], [0.88, 0.47, 0.72]]
-    )
-    return colors[mask.long()].permute(2, 0, 1)
-
-
 def draw_interpolation(width: int) -> Sheet:
     """Draw a picture and a mask that are magnified, and a picture that is shrunk, in each mode."""
     sheet = Sheet.of(4, 1, 1, width=width)
@@ -60,7 +37,7 @@ def draw_interpolation(width: int) -> Sheet:
     for i, mode in enumerate(get_args(eq.Mode)):
         view = g.warp(coarse.image / 255, sheet.size, mode=mode)[0]
         sheet.show(0, i + 1, view, f'mode="{mode}"', "magnified by 4", VIEWS[1])
-    mask = g.warp(mask_of(coarse, 0.04 * coarse.size[0]), sheet.size, mode="nearest")[0, 0]
+    mask = g.masks(mask_of(coarse, 0.04 * coarse.size[0]), sheet.size)[0]
     sheet.show(0, 3, painted(mask), "a mask, nearest", "keeps its values", VIEWS[1])
 
     fine, few = render(56, side=sheet.size[0], wild=True, context=3.0), (sheet.size[0] // 4, sheet.size[1] // 4)

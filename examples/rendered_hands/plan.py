@@ -1,5 +1,6 @@
 """The pieces of ``reproduce.py``: which runs the study needs, as functions of what is known so far."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from statistics import mean
@@ -264,7 +265,8 @@ def _wanted(preset: Preset, done: Results) -> Iterator[Piece]:
         runs_of = [run for runs in choices for each in runs.values() for run in each]
         yield from (run for run in runs_of if run.start.key in begun)
     for changes, methods in QUESTIONS.values():
-        yield from (run for change in changes for method in methods for run in asked(method, change, preset, done))
+        for change in ("", *changes):  # the first is the control; if its rate is the first too, it chose a temperature
+            yield from (run for method in methods for run in asked(method, change, preset, done))
     for fraction in (FRACTIONS[1], FRACTIONS[0], FRACTIONS[2]):
         every = [run for method in ("none", *METHODS) for run in tuned(method, fraction, preset, done)]
         yield from sorted((run for run in every if run.start.key in begun), key=lambda run: run.start.seed)
@@ -276,12 +278,12 @@ def _wanted(preset: Preset, done: Results) -> Iterator[Piece]:
             yield from (run for run in longer if run.start.key in done)
 
 
-def count(preset: Preset) -> int:
-    """Count the pieces of a whole study. The number does not depend on what is chosen."""
-    done: dict[str, dict[str, float]] = {}
-    while todo := missing(ready(preset, done), done):
-        done |= {piece.key: {"chosen by": 0.0} for piece in todo}
-    return len(done)
+def count(preset: Preset, done: Results) -> int:
+    """Count the pieces of a whole study. It may change by a few as long as settings are not chosen."""
+    known: dict[str, Mapping[str, Any]] = dict(done)
+    while todo := missing(ready(preset, known), known):
+        known |= {piece.key: {"chosen by": math.inf} for piece in todo}
+    return len(ready(preset, known))
 
 
 def missing(pieces: Iterable[Piece], done: Results) -> list[Piece]:

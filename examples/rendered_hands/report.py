@@ -69,7 +69,7 @@ def tables(preset: Preset, results: Mapping[str, Any]) -> str:
     run = [done[piece.key] for piece in finished(ready(preset, done), done)]
     minutes = sum(piece["minutes"] for piece in run)
     said = (
-        f"Preset `{results['preset']}`: {machines_of(results)}; {len(run)} of {count(preset)} pieces, "
+        f"Preset `{results['preset']}`: {machines_of(results)}; {len(run)} of {count(preset, done)} pieces, "
         f"{minutes:.0f} minutes in all of them together."
     )
     parts = [f"{said} Mean ± standard deviation over {preset.seeds} seeds.", short_table(preset, done)]

@@ -90,8 +90,9 @@ def reproduce(args: argparse.Namespace) -> None:
             work(args, preset, results)
     except OSError as error:
         sys.exit(str(error))
-    if todo(args, preset, results["pieces"]):
-        print(f"{len(results['pieces'])} of {count(preset)} pieces are done. Give the same command to go on.")
+    done = results["pieces"]
+    if todo(args, preset, done):
+        print(f"{len(done)} of {count(preset, done)} pieces are done. Give the same command to go on.")
         return
     print(write_report(args.out, preset, results))
 
@@ -109,13 +110,13 @@ def todo(args: argparse.Namespace, preset: Preset, done: Results) -> list[Piece]
 
 def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> None:
     """Run the missing pieces, and record each when it ends."""
-    done, left = results["pieces"], args.pieces or count(preset)
+    done, left = results["pieces"], args.pieces or count(preset, results["pieces"])
     threads = max(1, (os.cpu_count() or 1) // preset.processes) if args.device == "cpu" else 0
     if not todo(args, preset, done):
         return
     results["sessions"].append(describe_session(Path(__file__).parent, args.device))
     running: dict[Future[dict[str, Any]], Piece] = {}
-    bar = tqdm(total=count(preset), initial=len(done), desc="pieces")
+    bar = tqdm(total=count(preset, done), initial=len(done), desc="pieces")
     with ProcessPoolExecutor(preset.processes, get_context("spawn")) as pool, bar:
         try:
             while True:
@@ -141,7 +142,7 @@ def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> N
             pool.shutdown(wait=False, cancel_futures=True)
             for child in active_children():  # otherwise, workers would finish their pieces
                 child.terminate()
-            said = f"\nStopped after {len(done)} of {count(preset)} pieces. Give the same command to go on."
+            said = f"\nStopped after {len(done)} of {count(preset, done)} pieces. Give the same command to go on."
             print(said, file=sys.stderr)
             sys.exit(128 + signal.SIGINT)
 

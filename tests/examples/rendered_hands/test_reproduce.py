@@ -22,7 +22,9 @@ def test_goes_on_with_the_pieces_that_are_missing(tmp_path, capsys, monkeypatch)
     monkeypatch.setattr(reproduce, "ProcessPoolExecutor", lambda number, context: ThreadPoolExecutor(1))
     main(tmp_path, "--pieces", "2")
     printed = capsys.readouterr()
-    assert f"2 of {plan.count(sizes.PRESETS['toy'])} pieces are done. Give the same command to go on." in printed.out
+    assert (
+        f"2 of {plan.count(sizes.PRESETS['toy'], {})} pieces are done. Give the same command to go on." in printed.out
+    )
     assert "pieces:" in printed.err
     before = json.loads((tmp_path / "results.json").read_text())
     main(tmp_path, "--pieces", "1")
@@ -43,7 +45,7 @@ def test_ctrl_c_says_how_far_it_came(tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit) as stopped:
         main(tmp_path)
     assert stopped.value.code == 130
-    count = plan.count(sizes.PRESETS["toy"])
+    count = plan.count(sizes.PRESETS["toy"], {})
     assert f"Stopped after 0 of {count} pieces. Give the same command to go on." in capsys.readouterr().err
 
 
