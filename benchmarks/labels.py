@@ -22,10 +22,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # otherwise the import asks PyPI for a newer version
-
-import albumentations as A
-import cv2
 import kornia.augmentation as K
 import torch
 from torch import Tensor
@@ -102,7 +98,10 @@ def with_torchvision(made: dict[str, Tensor]) -> tuple[Work, Work]:
 
 
 def with_albumentations(made: dict[str, Tensor]) -> tuple[Work, Work]:
-    def chain(**params: Any) -> A.Compose:
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # otherwise the import asks PyPI for a newer version
+    import albumentations as A  # of the extra peers, so that --help works without it
+
+    def chain(**params: Any) -> Any:
         shift = dict.fromkeys("xy", (-0.1, 0.1))
         move = A.Affine((0.8, 1.2), shift, rotate=(-30, 30), keep_ratio=True, p=1)
         return A.Compose([move, A.HorizontalFlip()], **params)
@@ -191,6 +190,8 @@ def show(batch: int, rounds: int, found: dict[str, dict[str, float]]) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     torch.set_num_threads(1)
+    import cv2
+
     cv2.setNumThreads(1)
     versions = {name: version(name) for name in PACKAGES} | {"OpenCV": cv2.__version__}
     print(f"{date.today()}, {platform.machine()}, 1 thread, {', '.join(' '.join(one) for one in versions.items())}")
