@@ -88,7 +88,7 @@ def test_labels_of_all_libraries_are_timed(monkeypatch, capsys, tmp_path):
     pytest.importorskip("albumentations", reason="the benchmark needs it")
     labels = load_anew("benchmarks/labels.py", monkeypatch)
     monkeypatch.setattr(labels.torch, "set_num_threads", lambda count: None)  # a setting of the whole process
-    monkeypatch.setattr(labels.cv2, "setNumThreads", lambda count: None)
+    monkeypatch.setattr(pytest.importorskip("cv2"), "setNumThreads", lambda count: None)
     monkeypatch.setattr(labels, "milliseconds", lambda work, batch: work() is not None and 1.0)
     labels.main(["--batches", "2", "--rounds", "1", "--save", str(tmp_path / "new" / "labels.json")])
     said = capsys.readouterr().out
