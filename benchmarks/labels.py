@@ -30,6 +30,7 @@ from torchvision.transforms import v2
 from tqdm import tqdm
 
 import equicon as eq
+from equicon.recipes import cpu_name
 
 SIDE = 224
 SIZE = (SIDE, SIDE)
@@ -131,12 +132,6 @@ ROWS: dict[str, Callable[[dict[str, Tensor]], tuple[Work, Work]]] = {
 }
 
 
-def cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    return next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), platform.processor())
-
-
 def milliseconds(work: Work, batch: int) -> float:
     """Measure the CPU time of a picture. Few pictures are taken again, until there are 64."""
     times = max(1, 64 // batch)
@@ -201,8 +196,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         show(batch, args.rounds, measured[str(batch)])
     if args.save is not None:
         args.save.parent.mkdir(parents=True, exist_ok=True)
-        machine = f"{os.cpu_count()} cores, {cpu_name()}"
-        told = {"date": str(date.today()), "machine": machine, "threads": 1, "rounds": args.rounds}
+        told = {"date": str(date.today()), "machine": cpu_name(), "threads": 1, "rounds": args.rounds}
         text = json.dumps({**told, "versions": versions, "milliseconds": measured}, indent=1)
         args.save.write_text(text + "\n", encoding="utf-8")
         print(f"written to {args.save}")

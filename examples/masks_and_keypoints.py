@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     action = augment.sample(2, generator=torch.Generator().manual_seed(args.seed))
 
     g = action.affine @ frame  # from the source to the view
-    moved_masks = g.warp(masks[:, None], view, mode="nearest")  # labels are not blended
+    moved_masks = g.masks(masks, view)  # labels are not blended
     moved_xy = g.points(hands.xy, source, view)
     moved_boxes = g.boxes(boxes, source, view)
     moved_K = g.intrinsics(hands.K, source, view)
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # A joint that is visible in the view lies on the moved mask.
     columns, rows = moved_xy.round().long().unbind(-1)
     seen = ((moved_xy >= 0) & (moved_xy <= torch.tensor([view[1] - 1, view[0] - 1]))).all(-1)
-    on_mask = torch.cat([moved_masks[i, 0, rows[i][seen[i]], columns[i][seen[i]]] > 0 for i in range(2)])
+    on_mask = torch.cat([moved_masks[i, rows[i][seen[i]], columns[i][seen[i]]] > 0 for i in range(2)])
     print(f"{on_mask.float().mean():.0%} of the visible joints lie on the moved masks")
 
     # The same generator draws the same action, and then two more.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from plan import Pretrain
+from plan import CHANGES, Piece, Pretrain
 from sizes import Preset
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -43,8 +43,16 @@ def source(name: str, preset: Preset) -> SyntheticHands:
     return SyntheticHands(number, preset.size, side="right", **words)
 
 
-def render(preset: Preset, folder: Path, device: str, names: Iterable[str] = SETS) -> None:
-    """Render the hands that all pieces share, once."""
+def sets_of(piece: Piece) -> list[str]:
+    """List the sets that a piece reads."""
+    names = ["labelled", "choosing", *DOMAINS]
+    if isinstance(piece, Pretrain):
+        return [CHANGES[piece.change].hands, *names]
+    return names + [*MORE] * piece.both
+
+
+def render(preset: Preset, folder: Path, device: str, names: Iterable[str]) -> None:
+    """Render sets of hands that are not in a folder yet. Pieces share them."""
     for name in names:
         path = folder / f"{name}.pt"
         if path.exists():

@@ -218,31 +218,22 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """The questions of the paper and our own: which changes they need, and for which methods."""
 
 
-def asked(method: str, change: str, preset: Preset, done: Results) -> list[Pretrain]:
-    """List the short runs of a method with a change; ``""`` is no change.
+def asked(method: str, change: str, preset: Preset, done: Results, *, short: bool = True) -> list[Pretrain]:
+    """List the runs of a method with a change, short or of the whole length, with two seeds; ``""`` is no change.
 
     The list is empty while its settings are unknown.
     """
     base = settings(method, preset, done)
-    return [] if base is None else [replace(base, seed=s, short=True, change=change) for s in chooses(preset)]
+    return [] if base is None else [replace(base, seed=s, short=short, change=change) for s in chooses(preset)]
 
 
 FURTHER: dict[str, tuple[str, ...]] = dict.fromkeys((LONGER, MORE_HANDS), ("exact", "simclr"))
 """What might carry further: changes to the whole pre-training, each with the methods to compare."""
 
 
-def further(method: str, change: str, preset: Preset, done: Results) -> list[Pretrain]:
-    """List the whole pre-trainings of a method with a change, with two seeds.
-
-    The list is empty while its settings are unknown.
-    """
-    base = settings(method, preset, done)
-    return [] if base is None else [replace(base, seed=seed, change=change) for seed in chooses(preset)]
-
-
 def further_tuned(method: str, change: str, fraction: float, preset: Preset, done: Results) -> list[FineTune]:
-    """List the fine-tunings that start from ``further``, at the rates chosen without the change."""
-    begun = further(method, change, preset, done)
+    """List the fine-tunings that start from whole runs with a change, at the rates chosen without it."""
+    begun = asked(method, change, preset, done, short=False)
     usual = tuned(method, fraction, preset, done)[: len(begun)]
     return [replace(run, start=start) for run, start in zip(usual, begun, strict=False)]
 
@@ -273,7 +264,7 @@ def _wanted(preset: Preset, done: Results) -> Iterator[Piece]:
     yield from patient(preset, done)
     for change, methods in FURTHER.items():
         for method in methods:
-            yield from further(method, change, preset, done)
+            yield from asked(method, change, preset, done, short=False)
             longer = [run for part in FRACTIONS[:2] for run in further_tuned(method, change, part, preset, done)]
             yield from (run for run in longer if run.start.key in done)
 

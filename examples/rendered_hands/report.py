@@ -17,6 +17,7 @@ from found import (
     finished,
     found,
     frozen,
+    of_share,
     shares_of,
 )
 from matplotlib import pyplot as plt
@@ -30,7 +31,6 @@ from plan import (
     chooses,
     count,
     encoder_rates,
-    further,
     further_tuned,
     patient,
     rates,
@@ -38,7 +38,6 @@ from plan import (
     starts,
     temperatures,
     tune_rates,
-    tuned,
 )
 from sizes import Preset
 
@@ -231,29 +230,21 @@ def question_tables(preset: Preset, done: Results) -> list[str]:
 
 def further_table(domain: str, preset: Preset, done: Results) -> str:
     """Write what changes to the whole pre-training bring, each beside the same seeds without the change."""
-    shares, seeds = shares_of(preset), chooses(preset)
+    shares = shares_of(preset)
+    measures = ("mm", "pa_mm")
     header = [f"frozen, {shares[-1]}: {TITLES[measure]}" for measure in ("px", "mm")]
-    header += [f"fine-tuned, {share}: {TITLES[measure]}" for share in shares[:-1] for measure in ("mm", "pa_mm")]
+    header += [f"fine-tuned, {share}: {TITLES[measure]}" for share in shares[:-1] for measure in measures]
     wanted = [(method, "") for method in NAMES]
     wanted += [(method, change) for change, methods in FURTHER.items() for method in methods]
     rows: dict[str, list[str]] = {}
     for method, change in wanted:
-        begun = further(method, change, preset, done) if change else starts(method, preset, done)[: len(seeds)]
-        known = finished(begun, done)
-        cells = [[found(run, done, domain, shares[-1], measure) for run in known] for measure in ("px", "mm")]
-        for fraction in FRACTIONS[:2]:
-            if SHARES[fraction] not in shares[:-1]:
-                continue
-            runs = (
-                further_tuned(method, change, fraction, preset, done)
-                if change
-                else tuned(method, fraction, preset, done)
-            )
-            runs = finished(runs[: len(seeds)], done)
-            cells += [
-                [found(run, done, domain, SHARES[fraction], measure) for run in runs] for measure in ("mm", "pa_mm")
-            ]
-        label = ", ".join([NAMES[method], *([change] if change else [])])
-        formats = [FORMATS["px"], FORMATS["mm"], *([FORMATS["mm"], FORMATS["pa_mm"]] * (len(shares) - 1))]
-        rows[label] = [spread(values, shown) for values, shown in zip(cells, formats, strict=True)]
-    return table(f"What carries further, on {domain} hands, {len(seeds)} seeds", header, rows)
+        known = finished(asked(method, change, preset, done, short=False), done)
+        cells = [
+            spread([found(run, done, domain, shares[-1], measure) for run in known], FORMATS[measure])
+            for measure in ("px", "mm")
+        ]
+        for share in shares[:-1]:
+            runs = finished(further_tuned(method, change, of_share(share), preset, done), done)
+            cells += [spread([found(run, done, domain, share, m) for run in runs], FORMATS[m]) for m in measures]
+        rows[", ".join([NAMES[method], *([change] if change else [])])] = cells
+    return table(f"What carries further, on {domain} hands, {len(chooses(preset))} seeds", header, rows)

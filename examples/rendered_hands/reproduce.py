@@ -40,7 +40,8 @@ from equicon.training import need
 need("torchvision", "tqdm", "matplotlib")
 
 import torch
-from common import encoder_file, render
+from common import encoder_file, render, sets_of
+from found import finished
 from plan import FineTune, Piece, Results, count, missing, ready
 from report import write_report
 from sizes import PRESETS, Preset
@@ -85,14 +86,13 @@ def reproduce(args: argparse.Namespace) -> None:
     try:
         with Checkpoints(args.out).held():
             begun = {"preset": args.preset, "sizes": preset.written, "sessions": [], "pieces": {}}
-            results = open_results(args.out, begun)  # before hands of these sizes are rendered
-            render(preset, args.out / "hands", args.device)
+            results = open_results(args.out, begun)
             work(args, preset, results)
     except OSError as error:
         sys.exit(str(error))
     done = results["pieces"]
     if todo(args, preset, done):
-        print(f"{len(done)} of {count(preset, done)} pieces are done. Give the same command to go on.")
+        print(f"{so_far(preset, done)} pieces are done. Give the same command to go on.")
         return
     print(write_report(args.out, preset, results))
 
@@ -108,6 +108,11 @@ def todo(args: argparse.Namespace, preset: Preset, done: Results) -> list[Piece]
     return [*lost, *(piece for piece in left if not (isinstance(piece, FineTune) and piece.start in lost))]
 
 
+def so_far(preset: Preset, done: Results) -> str:
+    """Say how many pieces are done, of how many. Results of earlier plans do not count."""
+    return f"{len(finished(ready(preset, done), done))} of {count(preset, done)}"
+
+
 def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> None:
     """Run the missing pieces, and record each when it ends."""
     done, left = results["pieces"], args.pieces or count(preset, results["pieces"])
@@ -116,13 +121,14 @@ def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> N
         return
     results["sessions"].append(describe_session(Path(__file__).parent, args.device))
     running: dict[Future[dict[str, Any]], Piece] = {}
-    bar = tqdm(total=count(preset, done), initial=len(done), desc="pieces")
+    bar = tqdm(total=count(preset, done), initial=len(finished(ready(preset, done), done)), desc="pieces")
     with ProcessPoolExecutor(preset.processes, get_context("spawn")) as pool, bar:
         try:
             while True:
                 begun = set(running.values())
                 for piece in todo(args, preset, done):
                     if left and len(running) < preset.processes and piece not in begun:
+                        render(preset, args.out / "hands", args.device, sets_of(piece))
                         # Workers inherit the blocked signal. Only this process gets Ctrl-C, and then it ends them.
                         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
                         running[pool.submit(run, piece, preset, args.out, args.device, threads)] = piece
@@ -137,12 +143,12 @@ def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> N
                     piece = running.pop(future)
                     done[piece.key] = future.result() | {"session": len(results["sessions"]) - 1}
                     write_results(args.out, results)
-                    bar.update(len(done) - bar.n)
+                    bar.update(len(finished(ready(preset, done), done)) - bar.n)
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             for child in active_children():  # otherwise, workers would finish their pieces
                 child.terminate()
-            said = f"\nStopped after {len(done)} of {count(preset, done)} pieces. Give the same command to go on."
+            said = f"\nStopped after {so_far(preset, done)} pieces. Give the same command to go on."
             print(said, file=sys.stderr)
             sys.exit(128 + signal.SIGINT)
 

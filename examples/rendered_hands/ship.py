@@ -21,7 +21,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from common import DOMAINS, MORE, SETS, encoder_file, hands, render
+from common import DOMAINS, encoder_file, hands, render, sets_of
 from plan import METHODS, FineTune, Piece, Pretrain, settings, tuned
 from sizes import Preset, preset_of
 from work import run
@@ -64,11 +64,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     results = json.loads(args.results.read_bytes())
     preset, done = preset_of(results, "--results", args.results), results["pieces"]
     preset = replace(preset, tune_steps=preset.tune_steps * 3 // 2)  # for the labels of both domains
-    render(preset, args.out / "hands", args.device, [*SETS, *MORE])
     chosen = {method: settings(method, preset, done) for method in METHODS}
     pieces: dict[str, Piece] = {name: start for name, start in chosen.items() if start} | {"pose": pose(preset, done)}
     sums = {}
     for name, piece in pieces.items():
+        render(preset, args.out / "hands", args.device, sets_of(piece))
         found = made(piece, preset, args, results)
         card: dict[str, Any] = {
             "what": WHAT[name],

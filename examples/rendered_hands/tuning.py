@@ -57,10 +57,11 @@ def tune(piece: FineTune, preset: Preset, out: Path, device: str) -> dict[str, A
     optimizer = torch.optim.AdamW(groups, piece.rate, weight_decay=1e-4, fused=True)
     best, drops, since, course = (math.inf, 0, copy.deepcopy(model.state_dict())), 0, 0, []
     for step in range(last):
+        rate = piece.rate * DROP**drops * min(1.0, (step + 1) / preset.tune_every)
+        if piece.cosine:
+            rate = learning_rate(step, last, peak=piece.rate, warmup=preset.tune_every / last)
         for group in optimizer.param_groups:
-            steady = learning_rate(step, last, peak=1.0, warmup=preset.tune_every / last)
-            warming = min(1.0, (step + 1) / preset.tune_every)
-            group["lr"] = piece.rate * group["times"] * (steady if piece.cosine else warming * DROP**drops)
+            group["lr"] = rate * group["times"]
         batch = some(data, torch.tensor(next(drawn), device="cpu") % known)
         torch.manual_seed(seed_of(seed, 2, step))
         images, g = augment(batch.image, size=(preset.size, preset.size), memory_format=torch.channels_last)

@@ -18,10 +18,11 @@ from equicon._checks import (
     type_error,
     value_error,
 )
+from equicon._groups.arguments import size_or
 from equicon._groups.bounds import crop_matrix
 from equicon._groups.crop_around import around_boxes, around_points, check_labelled
 from equicon._groups.inside import check_holds, magnified
-from equicon._groups.labels import PlaneMap, size_or
+from equicon._groups.labels import PlaneMap
 from equicon._groups.path import PathBatch
 from equicon._hints import FIX_MATRIX
 from equicon._plane.frames import unit_matrix
@@ -221,8 +222,7 @@ class Affine(PathBatch, PlaneMap):
         rotation, and the angle is that of the rotation.
         """
         degrees = torch.rad2deg(polar_angle(self.linear)[0])
-        # Rounding may give half a turn either sign.
-        return degrees.masked_fill(degrees.abs() >= 180, 180.0)
+        return degrees.masked_fill(degrees.abs() >= 180, 180.0)  # rounding may give half a turn either sign
 
     @property
     def reflects(self) -> Tensor:

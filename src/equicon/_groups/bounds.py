@@ -9,7 +9,6 @@ from equicon._checks import (
     Size,
     check_bool,
     check_choice,
-    check_floating,
     check_size,
     describe,
     first_bad,
@@ -17,7 +16,7 @@ from equicon._checks import (
     type_error,
     value_error,
 )
-from equicon._groups.fields import check_mapped
+from equicon._groups.arguments import check_labels, size_or
 from equicon._groups.polygons import area, as_cut, box_around, corners_of, cut, rectangle
 from equicon._groups.reads import read_boxes
 from equicon._hints import FIX_BOXES
@@ -73,7 +72,8 @@ class BoundsMap:
             tensor([[ True, False, False]])
         """
         check_labels("xy", xy, 2, self.matrix)
-        source, view = _sizes(source, view)
+        source = check_size("source", source)
+        view = size_or("view", view, source)
         xy = at_least_float32(xy)
         return within(xy, source) & within(self._moved(xy, source, view), view)
 
@@ -102,7 +102,8 @@ class BoundsMap:
             tensor([0.8284])
         """
         check_labels("boxes", boxes, 4, self.matrix)
-        source, view = _sizes(source, view)
+        source = check_size("source", source)
+        view = size_or("view", view, source)
         boxes = at_least_float32(boxes)
         x1, y1, x2, y2 = boxes.unbind(-1)
         check_upright("boxes", boxes)
@@ -147,7 +148,8 @@ class BoundsMap:
             >>> shift.footprint((64, 64))[0, :5].tolist()
             [[-0.5, -0.5], [31.5, -0.5], [31.5, 63.5], [-0.5, 63.5], [-0.5, 63.5]]
         """
-        source, view = _sizes(source, view)
+        source = check_size("source", source)
+        view = size_or("view", view, source)
         back = pixel_matrix(inverse_affine(self.matrix), view, source)
         polygons, some = cut(rectangle(back, *edges(view)), *edges(source))
         return polygons.masked_fill(~some[:, None, None], float("nan"))
@@ -191,7 +193,8 @@ class BoundsMap:
         """
         check_bool("antialias", antialias)
         check_choice("padding_mode", padding_mode, get_args(PaddingMode))
-        return read_boxes(self.matrix, *_sizes(source, view), antialias, padding_mode)
+        source = check_size("source", source)
+        return read_boxes(self.matrix, source, size_or("view", view, source), antialias, padding_mode)
 
     def _moved(self, xy: Tensor, source: Size, view: Size) -> Tensor:
         return pixel_points(map_points(self.matrix, unit_points(xy, source)), view)
@@ -217,20 +220,6 @@ def crop_matrix(boxes: Tensor, source: Size) -> Tensor:
     across, down = (-first - end).unbind(-1)
     translation = torch.stack([across + width, down + height], -1) / side
     return affine_matrix(torch.eye(2, device=boxes.device, dtype=torch.float32) * scale[..., None], translation)
-
-
-def check_labels(argument: str, value: Tensor, width: int, matrix: Tensor) -> None:
-    """Check for labels (B, ..., width), such as points or boxes, one batch entry for each matrix (B, 3, 3)."""
-    check_floating(argument, value, f"(B, ..., {width})", last=(width,))
-    if value.ndim < 2:
-        fix = f"Add the batch dimension: {argument}[None]."
-        raise value_error(argument, f"a tensor of shape (B, ..., {width})", value, fix)
-    check_mapped(argument, value, matrix)
-
-
-def _sizes(source: tuple[int, int], view: tuple[int, int] | None) -> tuple[Size, Size]:
-    source = check_size("source", source)
-    return source, source if view is None else check_size("view", view)
 
 
 def _nearest(corners: Tensor, view: Size) -> Tensor:

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from equicon._checks import check_batch, check_size, describe, type_error, value_error
+from equicon._checks import describe, type_error, value_error
+from equicon._groups.arguments import check_mapped, size_or
 from equicon._plane.frames import pixel_matrix
 from equicon._plane.matrix import at_least_float32
 from equicon._views.filled import check_fill, filled_view
@@ -156,20 +157,9 @@ def check_field(argument: str, value: object, matrix: Tensor, *, floating: bool 
     check_mapped(argument, value, matrix)
 
 
-def check_mapped(argument: str, value: Tensor, matrix: Tensor) -> None:
-    """Check that a tensor has one entry for each map, and that it is on their device."""
-    if (found := value.shape[0]) != (wanted := matrix.shape[0]):
-        clips = value.ndim > 2 and found * value.shape[1] == wanted  # such as those of a path
-        fix = f"For clips, write {argument}.flatten(0, 1)." if clips else ""
-        check_batch(argument, found, wanted, "the map", fix)
-    if value.device != matrix.device:
-        expected, came = (f"{argument} on {tensor.device}" for tensor in (matrix, value))
-        raise value_error(argument, expected, came, "Move one of the two with .to(device).")
-
-
 def _move(matrix: Tensor, field: Tensor, size: tuple[int, int] | None, mode: Mode, fill: float = 0) -> Tensor:
     """Move a field (B, ..., H, W). What stands between is folded into channels, which share one grid."""
-    view = (field.shape[-2], field.shape[-1]) if size is None else check_size("size", size)
+    view = size_or("size", size, (field.shape[-2], field.shape[-1]))
     channels = field[:, None] if field.ndim == 3 else field.flatten(1, -3)
     if channels.shape[1] == 0:  # a batch without objects
         return field.new_empty((*field.shape[:-2], *view))

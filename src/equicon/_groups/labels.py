@@ -12,8 +12,9 @@ from equicon._checks import (
     describe,
     value_error,
 )
-from equicon._groups.bounds import BoundsMap, check_labels
-from equicon._groups.fields import FieldMap, check_mapped
+from equicon._groups.arguments import check_labels, check_mapped, size_or
+from equicon._groups.bounds import BoundsMap
+from equicon._groups.fields import FieldMap
 from equicon._groups.polygons import box_around, corners_of
 from equicon._plane.frames import covered, extent_matrix, grid, map_points, pixel_matrix, pixel_points, unit_points
 from equicon._plane.matrix import at_least_float32, matmul
@@ -190,8 +191,3 @@ class PlaneMap(FieldMap, BoundsMap):
         check_mapped("K", K, self.matrix)
         check_intrinsics("K", K)
         return matmul(self.pixels(source, view), at_least_float32(K))
-
-
-def size_or(argument: str, given: tuple[int, int] | None, otherwise: tuple[int, int]) -> tuple[int, int]:
-    """Check a size, or return ``otherwise`` if none is given."""
-    return otherwise if given is None else check_size(argument, given)

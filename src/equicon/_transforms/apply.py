@@ -11,12 +11,12 @@ from equicon._checks import (
     check_bool,
     check_choice,
     check_floating,
-    check_size,
     count,
     value_error,
 )
 from equicon._devices import without_autocast
 from equicon._groups.affine import Affine, check_affine
+from equicon._groups.arguments import size_or
 from equicon._transforms.looks import warn_of_looks
 from equicon._views.view import check_output, make_view
 from equicon._views.warp import PaddingMode
@@ -105,7 +105,7 @@ def _make(
             "images", f"images on {total.device}", f"images on {images.device}", "Move the Action with .to(device)."
         )
     source = (images.shape[-2], images.shape[-1])
-    view = source if size is None else check_size("size", size)
+    view = size_or("size", size, source)
     if anchor is not None:
         from_host = anchor.device.type == "cpu"
         anchor = total.points(anchor.to(total.device, non_blocking=from_host), source, view)

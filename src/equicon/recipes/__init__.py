@@ -59,6 +59,7 @@ from equicon.recipes._probing import Probed, named_errors, probe_hands
 from equicon.recipes._refining import CLIP_NORM, REFINE_RATE
 from equicon.recipes._run_data import FinetuneData, PretrainData, Rendered, render
 from equicon.recipes._studies import (
+    cpu_name,
     describe_session,
     machines_of,
     open_results,
@@ -104,6 +105,7 @@ __all__ = [
     "check_unlabelled",
     "clip_gradients",
     "conclude_probes",
+    "cpu_name",
     "describe_session",
     "draw_bones",
     "draw_probes",

@@ -33,7 +33,7 @@ def describe_session(folder: Path, device: str) -> dict[str, str]:
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "command": _command(folder),
-        "device": torch.cuda.get_device_name() if device.startswith("cuda") else _cpu_name(),
+        "device": torch.cuda.get_device_name() if device.startswith("cuda") else cpu_name(),
         "precision": fast_precision(device),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -58,7 +58,8 @@ def _commit(folder: Path) -> str:
         return "unknown"
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """Name the processor of this machine, after the number of its cores."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

@@ -45,7 +45,8 @@ def views(
 
     Each picture has a row. Below each view stands what was done to it: by how much the picture was turned, scaled and
     moved, and which share of the view lies outside the picture. Shifts are in percent of the view's shorter side. A
-    mirrored view has a red frame, and an arrow in its title. What a view did not show is pale where it is brought back.
+    mirrored view has an orange frame, and an arrow in its title. What a view did not show is pale in the picture that
+    is brought back.
 
     - Points are hollow where a view does not show them: outside the view, or outside the source. NaN is not drawn.
     - A box of a view is ``Affine.boxes``: the smallest upright box around the moved corners. Brought back, it is

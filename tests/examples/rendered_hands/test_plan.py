@@ -119,7 +119,7 @@ def test_what_may_carry_further_is_one_change_of_the_whole_pre_training_at_the_s
         differs = [name for name, value in vars(plan.CHANGES[change]).items() if value != vars(plan.Change())[name]]
         assert differs in (["longer"], ["hands"])
         for method in methods:
-            begun = plan.further(method, change, TOY, done)
+            begun = plan.asked(method, change, TOY, done, short=False)
             assert [plan.replace(run, change="") for run in begun] == starts(method, TOY, done)[: len(begun)]
             for fraction in plan.FRACTIONS[:2]:
                 runs = plan.further_tuned(method, change, fraction, TOY, done)
@@ -127,7 +127,8 @@ def test_what_may_carry_further_is_one_change_of_the_whole_pre_training_at_the_s
                 usual = tuned(method, fraction, TOY, done)[: len(begun)]
                 assert [plan.replace(run, start=one.start) for run, one in zip(runs, usual, strict=True)] == usual
             assert all(run.key in done for run in (*begun, *runs))
-    assert plan.further("exact", plan.LONGER, TOY, {}) == plan.further_tuned("exact", plan.LONGER, 0.1, TOY, {}) == []
+    assert plan.asked("exact", plan.LONGER, TOY, {}, short=False) == []
+    assert plan.further_tuned("exact", plan.LONGER, 0.1, TOY, {}) == []
 
 
 def test_questions_ask_for_one_change_at_a_time():

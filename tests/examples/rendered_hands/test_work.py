@@ -23,13 +23,13 @@ HANDS = ("unlabelled", "labelled", "choosing", "studio")
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
-    common.render(TOY, folder / "hands", "cpu")
+    common.render(TOY, folder / "hands", "cpu", common.SETS)
     return folder
 
 
 def test_hands_are_rendered_once_and_no_hand_is_in_two_sets(out):
     before = {name: (out / "hands" / f"{name}.pt").stat().st_mtime_ns for name in common.SETS}
-    common.render(TOY, out / "hands", "cpu")
+    common.render(TOY, out / "hands", "cpu", common.SETS)
     assert before == {name: (out / "hands" / f"{name}.pt").stat().st_mtime_ns for name in common.SETS}
     found = {name: common.hands(out / "hands", name, "cpu") for name in common.SETS}
     counts = [TOY.unlabelled] * 3 + [4 * TOY.unlabelled, TOY.labelled, TOY.kept, TOY.tested, TOY.tested]

@@ -17,7 +17,7 @@ from equicon._checks import (
     value_error,
 )
 from equicon._groups.affine import Affine
-from equicon._groups.labels import size_or
+from equicon._groups.arguments import size_or
 from equicon.hands._pose.pose25d import Pose
 
 FILL = 0.7
