@@ -131,6 +131,15 @@ def test_what_may_carry_further_is_one_change_of_the_whole_pre_training_at_the_s
     assert plan.further_tuned("exact", plan.LONGER, 0.1, TOY, {}) == []
 
 
+def test_a_question_has_its_control_also_where_its_rate_did_not_choose_a_temperature():
+    done = finish(TOY, lambda piece: piece.rate)
+    for _, methods in plan.QUESTIONS.values():
+        for method in methods:
+            controls = asked(method, "", TOY, done)
+            assert {run.rate for run in controls} == {TOY.rates[-1]}
+            assert all(run.key in done for run in controls)
+
+
 def test_questions_ask_for_one_change_at_a_time():
     done = finish(TOY)
     for changes, methods in plan.QUESTIONS.values():
