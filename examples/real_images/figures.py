@@ -15,7 +15,7 @@ from real_images.pieces import Results
 from real_images.plan import ROWS, Plan
 from real_images.sets import Labelled
 
-COLOURS = dict(zip((row.name for row in ROWS), ("black", *(f"C{i}" for i in (7, 0, 1, 2, 3, 4, 5, 6, 8))), strict=True))
+COLOURS = {row.name: f"C{index}" for index, row in enumerate(ROWS)} | {SCRATCH.name: "black"}
 
 
 def draw_errors(plan: Plan, done: Results) -> Figure:

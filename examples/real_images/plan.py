@@ -24,7 +24,7 @@ class Row:
     Args:
         name: Its name.
         start: What fine-tuning starts from: one of ``METHODS``, ``BEST`` (the best of them), ``none``, ``rendered``,
-            ``supervised`` or ``shipped``.
+            ``supervised``, or ``shipped`` and the end of a name of ``equicon.list_pretrained``.
         consistent: Whether fine-tuning also learns from pictures without labels.
         hands: Whether it is for sets that show hands.
         times: The steps of fine-tuning, as a multiple of those of the other rows.
@@ -49,7 +49,8 @@ ROWS = (
     Row("best + consistency", BEST, consistent=True),
     Row("rendered", "rendered", hands=True),
     Row("supervised on rendered", "supervised", hands=True),
-    Row("shipped", "shipped", hands=True),
+    Row("shipped", "shipped-exact", hands=True),
+    Row("shipped 2.5D model", "shipped-pose", hands=True),
 )
 """All rows: scratch is what the others are compared with."""
 
@@ -77,7 +78,7 @@ class Plan:
         if not task.hands:
             kept = [row for row in kept if not row.hands]
         if not self.preset.shipped:
-            kept = [row for row in kept if row.start != "shipped"]
+            kept = [row for row in kept if not row.start.startswith("shipped")]
         if not self.unlabelled(task):
             kept = [row for row in kept if row.start not in (*METHODS, BEST)]
         if not self.alike(task):
@@ -110,7 +111,7 @@ class Plan:
         if row.start in METHODS:
             data, rates = self.unlabelled(task), preset.rates if task.hands else preset.rates[:1]
             return [Pretrain(row.start, data, size, task.groups, rate, 0) for rate in rates]
-        return [Given("none" if row.start == "none" else preset.shipped)]
+        return [Given("none" if row.start == "none" else preset.shipped + row.start.removeprefix("shipped"))]
 
     def candidates(self, task: Labelled, row: Row, done: Results) -> list[FineTune]:
         """List the fine-tunings, with the seed 0, that choose the settings of a row.

@@ -11,7 +11,8 @@ class Preset:
 
     Args:
         arch: The encoder, one of ``equicon.recipes.ARCHS``.
-        shipped: The encoder that comes with equicon and has this architecture; empty if there is none.
+        shipped: What the names of the networks begin with that come with equicon and have this architecture; empty if
+            there are none.
         size: The side of the views [pixels].
         large: The side of the views of sets whose pictures show small things [pixels].
         steps: The steps of pre-training.
@@ -71,7 +72,7 @@ class Preset:
 PRESETS = {
     "cpu": Preset(
         arch="quarter_resnet18",
-        shipped="hands-r18-quarter-exact",
+        shipped="hands-r18-quarter",
         size=64,
         large=96,
         steps=900,
@@ -96,7 +97,7 @@ PRESETS = {
     ),
     "toy": Preset(
         arch="quarter_resnet18",
-        shipped="hands-r18-quarter-exact",
+        shipped="hands-r18-quarter",
         size=32,
         large=32,
         steps=2,
