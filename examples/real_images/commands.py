@@ -114,7 +114,7 @@ class Study:
         preset, task = self.preset, SETS[piece.on]
         there, batch = self.there(task, piece.seed), preset.tune_batch
         freihand = task.program == "freihand"
-        epochs = piece.times * preset.tune_steps / _batches(there if freihand else max(there, EPOCH * batch), batch)
+        epochs = piece.steps / _batches(there if freihand else max(there, EPOCH * batch), batch)
         words = [f"finetune_{task.program}.py", "--data", self.training(task, piece.seed)]
         words += ["--fraction", f"{piece.share:.6g}", "--holdout", preset.holdout]
         words += ["--weights", self.weights(piece.start), *(["--no-baseline"] if freihand else [])]

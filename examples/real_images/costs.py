@@ -46,7 +46,7 @@ def minutes_of(piece: Piece, preset: Preset) -> float | None:
     if isinstance(piece, FineTune):
         task = SETS[piece.on]
         each = TUNE[piece.on] * (CONSISTENT if piece.unlabelled else 1)
-        work = piece.times * preset.tune_steps * preset.tune_batch * each * (task.size(preset) / 64) ** 2 / 1000
+        work = piece.steps * preset.tune_batch * each * (task.size(preset) / 64) ** 2 / 1000
         return (2 * PROGRAM + work + preset.validations * VALIDATION) / 60
     work = preset.supervised_steps * preset.tune_batch * TUNE["real_joints"] * (piece.size / 64) ** 2 / 1000
     return (PROGRAM + work + rendered + preset.validations * VALIDATION) / 60

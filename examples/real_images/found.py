@@ -15,8 +15,8 @@ MEASURES = {
 }
 """What is measured, by program."""
 
-SCRATCH = ROWS[0]
-"""The row that others are compared with."""
+SCRATCH, LONGER = ROWS[:2]
+"""The rows that others are compared with: with as many steps, and with at least as much time."""
 
 STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 """The quantiles 0.975 of Student's distribution with 1 degree of freedom, 2, and so on."""
@@ -90,16 +90,13 @@ def labels_of(plan: Plan, task: Labelled, share: float, done: Results) -> int | 
 
 
 def winner(plan: Plan, task: Labelled, done: Results) -> Row | None:
-    """Choose the best row of ours by validation: of the methods, consistency and both together.
-
-    It is None while a row is not done.
-    """
+    """Choose the best row of ours by validation. It is None while a row is not done."""
     ours: dict[Row, float] = {}
     for row in plan.rows(task):
-        if row.hands or row in (SCRATCH, *(each for each in ROWS if each.name == "simclr")):
+        if not row.ours:
             continue
         found = by_seed(plan, task, row, task.chosen_at, done)
-        if len(found) < len(task.seeds(plan.preset)):
+        if len(found) < len(task.seeds(plan.preset, task.chosen_at)):
             return None
         ours[row] = mean(float(each["validation"]) for each in found.values())
     return min(ours, key=lambda row: ours[row]) if ours else None

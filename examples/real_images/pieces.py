@@ -82,8 +82,8 @@ class FineTune:
         rate: The highest learning rate.
         seed: The seed of everything random.
         start: What it starts from.
+        steps: Its number of steps.
         unlabelled: The names of the sets without labels that it learns from too.
-        times: Its number of steps, as a multiple of that of the others.
     """
 
     on: str
@@ -91,16 +91,15 @@ class FineTune:
     rate: float
     seed: int
     start: Start
+    steps: int
     unlabelled: tuple[str, ...] = ()
-    times: int = 1
 
     @property
     def key(self) -> str:
         """Name the piece, for files and for people."""
         beside = f", consistent on {' and '.join(self.unlabelled)}" if self.unlabelled else ""
         words = f"{self.on}, {100 * self.share:.3g} % of the labels, rate {self.rate:g}, seed {self.seed}"
-        longer = f", {self.times} times as long" if self.times > 1 else ""
-        return f"{words}{beside}{longer}, after {self.start.key}"
+        return f"{words}, {self.steps} steps{beside}, after {self.start.key}"
 
 
 Piece: TypeAlias = Pretrain | Supervised | FineTune

@@ -28,6 +28,7 @@ class Row:
         consistent: Whether fine-tuning also learns from pictures without labels.
         hands: Whether it is for sets that show hands.
         times: The steps of fine-tuning, as a multiple of those of the other rows.
+        ours: Whether it may be the best of ours.
         first: Whether its runs at about a tenth of the labels come before those of the other rows.
         once: Whether it is for about a tenth of the labels only.
     """
@@ -37,6 +38,7 @@ class Row:
     consistent: bool = False
     hands: bool = False
     times: int = 1
+    ours: bool = False
     first: bool = False
     once: bool = False
 
@@ -44,13 +46,15 @@ class Row:
 ROWS = (
     Row("scratch", "none", first=True),
     Row("scratch, longer", "none", hands=True, times=LONGER, once=True),
-    *(Row(method, method, first=True) for method in METHODS),
-    Row("consistency", "none", consistent=True, first=True),
-    Row("best + consistency", BEST, consistent=True),
-    Row("rendered", "rendered", hands=True),
-    Row("supervised on rendered", "supervised", hands=True),
-    Row("shipped", "shipped-exact", hands=True),
-    Row("shipped 2.5D model", "shipped-pose", hands=True),
+    Row("simclr", "simclr", first=True, once=True),
+    Row("peclr", "peclr", ours=True, first=True, once=True),
+    Row("exact", "exact", ours=True, first=True),
+    Row("consistency", "none", consistent=True, ours=True, first=True),
+    Row("best + consistency", BEST, consistent=True, ours=True),
+    Row("rendered", "rendered", hands=True, ours=True, once=True),
+    Row("supervised on rendered", "supervised", hands=True, once=True),
+    Row("shipped", "shipped-exact", hands=True, ours=True, once=True),
+    Row("shipped 2.5D model", "shipped-pose", hands=True, ours=True),
 )
 """All rows: scratch is what the others are compared with."""
 
@@ -114,7 +118,7 @@ class Plan:
         return [Given("none" if row.start == "none" else preset.shipped + row.start.removeprefix("shipped"))]
 
     def candidates(self, task: Labelled, row: Row, done: Results) -> list[FineTune]:
-        """List the fine-tunings, with the seed 0, that choose the settings of a row.
+        """List the fine-tunings, with the seed 0, that choose the settings of a row. They are shorter than its runs.
 
         Those at the middle rate come first: they choose what a row starts from. The best of these is then tried at the
         other rates, which are listed as soon as it is known.
@@ -122,7 +126,7 @@ class Plan:
         beside, rates = self.alike(task) if row.consistent else (), self.preset.tune_rates
         middle = rates[len(rates) // 2]
         begun = [
-            FineTune(task.name, task.chosen_at, middle, 0, start, beside, row.times)
+            FineTune(task.name, task.chosen_at, middle, 0, start, self.preset.choose_steps, beside)
             for start in self.starts(task, row, done)
         ]
         best = _least(begun, done) if len(begun) > 1 else next(iter(begun), None)
@@ -140,14 +144,17 @@ class Plan:
         chosen = self.chosen(task, row, done)
         if chosen is None or (row.once and share != task.chosen_at):
             return []
+        longer = replace(chosen, share=share, steps=row.times * self.preset.tune_steps)
         return [
-            replace(chosen, share=share, seed=seed, start=self._with_seed(chosen.start, seed))
-            for seed in task.seeds(self.preset)
+            replace(longer, seed=seed, start=self._with_seed(task, chosen.start, seed))
+            for seed in task.seeds(self.preset, share)
         ]
 
-    def _with_seed(self, start: Start, seed: int) -> Start:
-        # Sets with more seeds than others share the encoders of the first ones.
-        return start if isinstance(start, Given) else replace(start, seed=seed % self.preset.seeds)
+    def _with_seed(self, task: Labelled, start: Start, seed: int) -> Start:
+        # Test parts that are more than seeds share the encoders of the first ones.
+        return (
+            start if isinstance(start, Given) else replace(start, seed=seed % self.preset.seeds if task.few else seed)
+        )
 
     def best_method(self, task: Labelled, done: Results) -> Row | None:
         """Choose the method with the least mean validation error over all seeds; None while one is not done."""

@@ -10,6 +10,7 @@ from equicon.recipes import machines_of, spread, table
 from equicon.training import write_figure, write_text
 from real_images.figures import draw_errors
 from real_images.found import (
+    LONGER,
     MEASURES,
     SCRATCH,
     by_seed,
@@ -67,7 +68,8 @@ def tables(plan: Plan, results: Mapping[str, Any]) -> str:
     where = machines_of(results) or "no session yet"
     said = (
         f"Preset `{results['preset']}`: {preset.arch}, {preset.steps:,} steps of pre-training, {preset.tune_steps:,} "
-        f"of fine-tuning; {where}; {len(run)} of {len(plan.all_pieces())} pieces, "
+        f"of fine-tuning ({preset.choose_steps:,} to choose settings); {where}; "
+        f"{len(run)} of {len(plan.all_pieces())} pieces, "
         f"{minutes:.0f} minutes in all of them together. Mean ± standard deviation over seeds. A change is that of the "
         "error, against scratch with the same seed; below 0 is better. In brackets stands the 95 % interval of its "
         "mean."
@@ -93,11 +95,14 @@ def summary(plan: Plan, done: Results) -> str:
         if row is None:
             lines.append(f"- {task.name}: not known yet.")
             continue
+        others = [each for each in plan.rows(task) if each in (SCRATCH, LONGER)]
         parts = []
         for name, title in MEASURES[task.program].items():
-            ours, scratch = (errors(plan, task, each, task.chosen_at, name, done) for each in (row, SCRATCH))
-            found = f"{spread([*scratch.values()], FORM)} → {spread([*ours.values()], FORM)}"
-            parts.append(f"{title} {found} ({change(task, ours, scratch)} %)")
+            ours = errors(plan, task, row, task.chosen_at, name, done)
+            parts.append(f"{title} {spread([*ours.values()], FORM)}")
+            for other in others:
+                theirs = errors(plan, task, other, task.chosen_at, name, done)
+                parts[-1] += f", {other.name} {spread([*theirs.values()], FORM)} ({change(task, ours, theirs)} %)"
         lines.append(f"- {task.name}, {title_of(plan, task, task.chosen_at, done)}: {row.name}: {'; '.join(parts)}.")
     return "\n".join(lines)
 

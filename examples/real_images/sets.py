@@ -58,9 +58,11 @@ class Labelled:
         near = sorted(self.shares, key=lambda share: (share != self.chosen_at, -share))
         return tuple(sorted(near[: preset.shares]))
 
-    def seeds(self, preset: Preset) -> range:
-        """Give the seeds of its runs."""
-        return range(preset.splits if self.few else preset.seeds)
+    def seeds(self, preset: Preset, share: float) -> range:
+        """Give the seeds of its runs with a share of the labels."""
+        if self.few:
+            return range(preset.splits)
+        return range(preset.more_seeds if self.hands and share == self.chosen_at else preset.seeds)
 
     def parts(self, preset: Preset) -> int:
         """Count its test parts; the run with seed ``s`` has the part ``s`` modulo this number."""

@@ -23,6 +23,7 @@ class Preset:
         hands: The number of rendered hands to learn from.
         scenes: The number of scenes that they share.
         tune_steps: The steps of fine-tuning.
+        choose_steps: The steps of the fine-tunings that choose settings.
         tune_batch: The pictures in a step of fine-tuning.
         tune_rates: The learning rates of fine-tuning that each row can choose from, in order. The middle one chooses
             what a row starts from, and is that of learning from rendered hands.
@@ -31,6 +32,7 @@ class Preset:
         holdout: The share of the training pictures that validate a model and choose settings.
         validations: The number of validations of a fine-tuning.
         seeds: The number of seeds of a set that has one test part.
+        more_seeds: The same, on hands at about a tenth of the labels.
         splits: The number of test parts of a set with few labels. Each has a seed of its own.
         shares: The largest number of shares of the labels; those nearest to the one that settings are chosen with.
         rows: The rows of the tables to run, by name; empty for all.
@@ -49,6 +51,7 @@ class Preset:
     hands: int
     scenes: int
     tune_steps: int
+    choose_steps: int
     tune_batch: int
     tune_rates: tuple[float, ...]
     supervised_steps: int
@@ -56,6 +59,7 @@ class Preset:
     holdout: float
     validations: int
     seeds: int
+    more_seeds: int
     splits: int
     shares: int
     rows: tuple[str, ...]
@@ -81,7 +85,8 @@ PRESETS = {
         temperature=0.1,
         hands=4096,
         scenes=32,
-        tune_steps=400,
+        tune_steps=800,
+        choose_steps=400,
         tune_batch=32,
         tune_rates=(1e-3, 3e-3, 1e-2),
         supervised_steps=1000,
@@ -89,7 +94,8 @@ PRESETS = {
         holdout=0.1,
         validations=4,
         seeds=3,
-        splits=4,
+        more_seeds=4,
+        splits=3,
         shares=3,
         rows=(),
         workers=0,
@@ -107,6 +113,7 @@ PRESETS = {
         hands=8,
         scenes=2,
         tune_steps=2,
+        choose_steps=2,
         tune_batch=4,
         tune_rates=(1e-3,),
         supervised_steps=2,
@@ -114,6 +121,7 @@ PRESETS = {
         holdout=0.2,
         validations=1,
         seeds=1,
+        more_seeds=1,
         splits=1,
         shares=1,
         rows=("scratch", "exact", "consistency", "best + consistency", "shipped"),
@@ -133,11 +141,13 @@ PRESETS["gpu"] = replace(
     rates=(1e-3, 5e-4),
     hands=32768,
     tune_steps=4000,
+    choose_steps=2000,
     tune_batch=64,
     tune_rates=(3e-4, 1e-3, 3e-3),
     supervised_steps=8000,
     validations=20,
     seeds=5,
+    more_seeds=5,
     splits=10,
     workers=8,
     processes=1,

@@ -15,7 +15,7 @@ def parse(*words: object):
 
 def test_rendered_hands_take_the_quick_recipe_and_freihand_the_full_one():
     quick, full = parse(), parse("--data", "data/freihand")
-    assert (quick.arch, quick.size, quick.batch_size, quick.epochs, quick.lr) == ("quarter_resnet18", 64, 64, 20, 1e-3)
+    assert (quick.arch, quick.size, quick.batch_size, quick.epochs, quick.lr) == ("quarter_resnet18", 64, 64, 20, 3e-3)
     assert (quick.fraction, quick.validate_every, full.fraction, full.validate_every) == (0.1, 5, 1, 1)
     assert parse("--weights", "encoder.pt").baseline
     assert not parse("--weights", "encoder.pt", "--no-baseline").baseline

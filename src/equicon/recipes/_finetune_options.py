@@ -31,7 +31,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "size": 64,
         "batch_size": 64,
         "epochs": 20.0,
-        "lr": 1e-3,
+        "lr": 3e-3,
         "workers": 0,
         "fraction": 0.1,
         "validate_every": 5.0,

@@ -96,16 +96,16 @@ def test_epochs_amount_to_the_steps_that_are_asked_for(study, monkeypatch):
     monkeypatch.setattr(commands, "count_items", lambda data, holdout, seed: 500 + 13 * seed)
     for seed in range(3):
         for name in sets.SETS:
-            piece = pieces.FineTune(name, 0.1, 1e-3, seed, pieces.Given("none"))
-            assert steps(study, piece) == study.preset.tune_steps
+            piece = pieces.FineTune(name, 0.1, 1e-3, seed, pieces.Given("none"), 400 + seed)
+            assert steps(study, piece) == 400 + seed
         piece = pieces.Pretrain("exact", ("real_hands",), 64, 2, 1e-3, seed)
         assert steps(study, piece) == study.preset.steps
 
 
 def test_what_is_unlabelled_is_never_a_test_part(study):
     start = pieces.Given("none")
-    mouse = pieces.FineTune("mirror_mouse", 0.3, 1e-3, 1, start, ("mirror_mouse video",))
-    hands = pieces.FineTune("ti1k", 0.1, 1e-3, 1, start, ("ti1k", "real_hands"))
+    mouse = pieces.FineTune("mirror_mouse", 0.3, 1e-3, 1, start, 5, ("mirror_mouse video",))
+    hands = pieces.FineTune("ti1k", 0.1, 1e-3, 1, start, 5, ("ti1k", "real_hands"))
     assert parsed(study.commands(mouse)[0])[1].unlabelled == [str(study.videos["mirror_mouse"][0])]
     args = parsed(study.commands(hands)[0])[1]
     assert args.unlabelled == [args.data, str(study.out / "data" / "real_hands")]
@@ -114,7 +114,7 @@ def test_what_is_unlabelled_is_never_a_test_part(study):
 
 
 def test_results_are_read_from_what_the_programs_write(study):
-    piece = pieces.FineTune("ti1k", 0.1, 1e-3, 0, pieces.Given("none"))
+    piece = pieces.FineTune("ti1k", 0.1, 1e-3, 0, pieces.Given("none"), 5)
     folder = study.folder(piece)
     (folder / "test").mkdir(parents=True)
     rows = {"this model": {"nme": 0.2, "pixels": 3.0}, "mean pose": {"nme": 0.5, "pixels": 6.0}}

@@ -34,7 +34,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "size": 96,
         "batch_size": 32,
         "epochs": 40.0,
-        "lr": 1e-3,
+        "lr": 3e-3,
         "workers": 0,
         "validate_every": 5.0,
     },
