@@ -20,7 +20,7 @@ def draw_labels(preset: Preset, done: Results) -> Figure:
     """Draw the errors against the number of labels."""
     shares = shares_of(preset)
     labels = [round(of_share(share) * preset.labelled) for share in shares]
-    figure, axes = plt.subplots(2, 4, figsize=(14, 6.4), squeeze=False)
+    figure, axes = plt.subplots(2, 4, figsize=(14, 6.6), squeeze=False, layout="constrained")
     for row, tuning in zip(axes, (True, False), strict=True):
         panels = [(domain, measure) for measure in ("mm", "px") for domain in DOMAINS]
         for axis, (domain, measure) in zip(row, panels, strict=True):
@@ -35,7 +35,7 @@ def draw_labels(preset: Preset, done: Results) -> Figure:
                 if not known:
                     continue
                 at = [label for label, _ in known]
-                label = "random weights" if method == "none" and not tuning else name
+                label = f"{name} (frozen: random weights)" if method == "none" else name
                 middle = [mean(each) for _, each in known]
                 axis.plot(at, middle, color=COLOURS[method], label=label, marker="o", ms=3)
                 low, high = [min(each) for _, each in known], [max(each) for _, each in known]
@@ -43,9 +43,9 @@ def draw_labels(preset: Preset, done: Results) -> Figure:
             axis.set(xscale="log", xlabel="labelled hands", ylabel=TITLES[measure])
             axis.set_title(f"{'fine-tuned' if tuning else 'frozen, linear probe'}, {domain}", fontsize=10)
             axis.grid(alpha=0.3)
-        if row[0].lines:
-            row[0].legend(fontsize=8)
-    figure.tight_layout()
+    handles, names = axes[1, 0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, names, loc="outside lower center", ncols=len(names))
     return figure
 
 
