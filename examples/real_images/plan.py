@@ -14,7 +14,7 @@ METHODS = ("simclr", "peclr", "exact")
 BEST = "best"
 
 LONGER = 3
-"""How much longer a step takes if it learns from pictures without labels too. A control gets as much time."""
+"""How many times as many steps a control has, so that it gets more time than pre-training or consistency takes."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ ROWS = (
     Row("shipped", "shipped-exact", hands=True, ours=True, once=True),
     Row("shipped 2.5D model", "shipped-pose", hands=True, ours=True),
 )
-"""All rows: scratch is what the others are compared with."""
+"""All rows. The others are compared with the first two."""
 
 
 @dataclass(frozen=True)

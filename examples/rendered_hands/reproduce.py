@@ -1,6 +1,6 @@
 """Does undoing a transform on the embedding help? Pre-train, probe, fine-tune and compare, on rendered hands.
 
-Run the study on two CPU cores with bfloat16, in about five hours (on one GPU: --preset gpu; to try it out: --preset
+Run the study on two CPU cores with bfloat16, in about eight hours (on one GPU: --preset gpu; to try it out: --preset
 toy):
 
     python examples/rendered_hands/reproduce.py
