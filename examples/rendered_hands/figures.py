@@ -41,6 +41,8 @@ def draw_labels(preset: Preset, done: Results) -> Figure:
                 low, high = [min(each) for _, each in known], [max(each) for _, each in known]
                 axis.fill_between(at, low, high, color=COLOURS[method], alpha=0.15, linewidth=0)
             axis.set(xscale="log", xlabel="labelled hands", ylabel=TITLES[measure])
+            axis.set_xticks(labels, [f"{label:,}" for label in labels])
+            axis.minorticks_off()
             axis.set_title(f"{'fine-tuned' if tuning else 'frozen, linear probe'}, {domain}", fontsize=10)
             axis.grid(alpha=0.3)
     handles, names = axes[1, 0].get_legend_handles_labels()
