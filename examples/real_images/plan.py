@@ -151,10 +151,9 @@ class Plan:
         ]
 
     def _with_seed(self, task: Labelled, start: Start, seed: int) -> Start:
-        # Test parts that are more than seeds share the encoders of the first ones.
-        return (
-            start if isinstance(start, Given) else replace(start, seed=seed % self.preset.seeds if task.few else seed)
-        )
+        if isinstance(start, Given):
+            return start
+        return replace(start, seed=seed % self.preset.seeds if task.few else seed)  # test parts may share encoders
 
     def best_method(self, task: Labelled, done: Results) -> Row | None:
         """Choose the method with the least mean validation error over all seeds; None while one is not done."""

@@ -108,9 +108,14 @@ def todo(args: argparse.Namespace, preset: Preset, done: Results) -> list[Piece]
     return [*lost, *(piece for piece in left if not (isinstance(piece, FineTune) and piece.start in lost))]
 
 
+def counted(preset: Preset, done: Results) -> int:
+    """Count the pieces that are done. Results of earlier plans do not count."""
+    return len(finished(ready(preset, done), done))
+
+
 def so_far(preset: Preset, done: Results) -> str:
-    """Say how many pieces are done, of how many. Results of earlier plans do not count."""
-    return f"{len(finished(ready(preset, done), done))} of {count(preset, done)}"
+    """Say how many pieces are done, of how many."""
+    return f"{counted(preset, done)} of {count(preset, done)}"
 
 
 def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> None:
@@ -121,7 +126,7 @@ def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> N
         return
     results["sessions"].append(describe_session(Path(__file__).parent, args.device))
     running: dict[Future[dict[str, Any]], Piece] = {}
-    bar = tqdm(total=count(preset, done), initial=len(finished(ready(preset, done), done)), desc="pieces")
+    bar = tqdm(total=count(preset, done), initial=counted(preset, done), desc="pieces")
     with ProcessPoolExecutor(preset.processes, get_context("spawn")) as pool, bar:
         try:
             while True:
@@ -143,7 +148,7 @@ def work(args: argparse.Namespace, preset: Preset, results: dict[str, Any]) -> N
                     piece = running.pop(future)
                     done[piece.key] = future.result() | {"session": len(results["sessions"]) - 1}
                     write_results(args.out, results)
-                    bar.update(len(finished(ready(preset, done), done)) - bar.n)
+                    bar.update(counted(preset, done) - bar.n)
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             for child in active_children():  # otherwise, workers would finish their pieces

@@ -174,6 +174,7 @@ def test_rates_of_fine_tuning_are_tried_after_the_best_start(done):
     assert plan.chosen(task, row("exact"), {}) is None
     for each in plan.rows(task):
         assert {run.rate for run in plan.candidates(task, each, done)} == set(rates)
+        assert {run.steps for run in plan.candidates(task, each, done)} == {plan.preset.choose_steps}
     (mouse,) = plan_of(names=["mirror_mouse"]).sets
     assert len(plan_of().candidates(mouse, row("exact"), done)) == len(rates)
 

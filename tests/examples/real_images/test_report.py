@@ -85,6 +85,21 @@ def test_a_line_sums_up_the_best_of_ours_by_validation(done):
     assert text.count("a machine") == 1
 
 
+@pytest.mark.parametrize(
+    ("start", "best"),
+    [
+        ("simclr", "peclr"),  # of ours, the first of those that are equal
+        ("labels of rendered hands", "peclr"),
+        ("hands-r18-quarter-pose", "shipped 2.5D model"),
+    ],
+)
+def test_the_best_of_ours_is_ours(start, best):
+    def validation(piece):
+        return float(f"after {start}" not in piece.key) + bool(getattr(piece, "unlabelled", ()))
+
+    assert founds.winner(PLAN, PLAN.sets[0], finish(PLAN, validation)).name == best
+
+
 def test_settings_are_shown_with_what_chose_them(done):
     found = rows(report.tables(PLAN, results(done)), "Chosen settings")
     cells = found["ti1k: best + consistency"]
